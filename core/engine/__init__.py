@@ -1,0 +1,1 @@
+"""Engines that write replies. Only `base` may be imported without torch."""

@@ -1,0 +1,131 @@
+"""Reads personas/<slug>/ into frozen records. Knows no weights and no database."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.blends import BASE, SLUG_PATTERN, Blend
+from core.errors import InvalidData, NotFound
+
+MAX_SYSTEM_PROMPT_CHARS = 8_000
+
+
+class TrainingTable(BaseModel):
+    """The [training] table of persona.toml: what this persona changes of the default recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    targets: Literal["attention", "all-linear"] = "attention"
+    epochs: float = Field(default=3.0, gt=0, le=100)
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
+
+
+class SamplingTable(BaseModel):
+    """The [sampling] table of persona.toml: what this persona changes of the base model's sampling defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float | None = Field(default=None, ge=0, le=5)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    repetition_penalty: float | None = Field(default=None, ge=0.1, le=10)
+
+
+class PersonaFile(BaseModel):
+    """persona.toml as written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=80)
+    description: str = Field(min_length=1, max_length=300)
+    emoji: str = Field(default="🎭", min_length=1, max_length=8)
+    greeting: str = Field(min_length=1, max_length=500)
+    catchphrases: tuple[str, ...] = ()
+    sampling: SamplingTable = SamplingTable()
+    training: TrainingTable = TrainingTable()
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A product identity: name, face, system prompt and the data that trains its adapters."""
+
+    slug: str
+    folder: Path
+    file: PersonaFile
+    system_prompt: str
+
+    @property
+    def name(self) -> str:
+        return self.file.name
+
+    @property
+    def train_path(self) -> Path:
+        return self.folder / "train.jsonl"
+
+    @property
+    def eval_path(self) -> Path:
+        return self.folder / "eval.jsonl"
+
+    def adapter_folder(self, base_slug: str) -> Path:
+        """Where the persona ships its adapter for a base model (see `core.settings.base_slug`)."""
+        return self.folder / "adapters" / base_slug
+
+
+def load_persona(folder: Path) -> Persona:
+    """Read one persona folder. Raises InvalidData naming the file and every wrong field."""
+    slug = folder.name
+    if not SLUG_PATTERN.fullmatch(slug) or slug == BASE:
+        raise InvalidData(
+            f'{folder}: a persona\'s folder is named with a-z, 0-9, - and _ (32 at most), and not "{BASE}".'
+        )
+    path = folder / "persona.toml"
+    try:
+        file = PersonaFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        system_prompt = (folder / "system_prompt.md").read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise InvalidData(f"{folder}: {Path(error.filename).name} is missing; every persona needs one.") from error
+    except UnicodeDecodeError as error:
+        raise InvalidData(
+            f"{folder}: a file is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidData(f"{path}: not valid TOML: {error}.") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise InvalidData(f"{path}: {problems}.") from error
+    if len(system_prompt) > MAX_SYSTEM_PROMPT_CHARS:
+        raise InvalidData(
+            f"{folder}/system_prompt.md: {len(system_prompt)} characters; at most {MAX_SYSTEM_PROMPT_CHARS}."
+        )
+    return Persona(slug, folder, file, system_prompt)
+
+
+def load_personas(folder: Path) -> dict[str, Persona]:
+    """Read every persona below `folder`, by slug. Raises NotFound when there is none, InvalidData for a broken one."""
+    folders = sorted(path.parent for path in folder.glob("*/persona.toml"))
+    if not folders:
+        raise NotFound(
+            f"No persona was found in {folder}; set PERSONAS_DIR to the folder that holds <name>/persona.toml."
+        )
+    return {path.name: load_persona(path) for path in folders}
+
+
+def find_persona(personas: Mapping[str, Persona], slug: str) -> Persona:
+    """The persona of this slug. Raises NotFound with the known ones."""
+    persona = personas.get(slug.strip().lower())
+    if persona is None:
+        raise NotFound(f'There is no persona "{slug[:60]}"; the installed ones are {", ".join(sorted(personas))}.')
+    return persona
+
+
+def check_blend(personas: Mapping[str, Persona], blend: Blend) -> Blend:
+    """The blend itself when all its personas are installed. Raises NotFound."""
+    for part in blend.parts:
+        find_persona(personas, part.slug)
+    return blend

@@ -1,0 +1,70 @@
+"""Persona + conversation -> the messages a model sees. The same code serves and trains. Counting tokens is injected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.blends import Blend
+from core.errors import InvalidInput
+from core.messages import ChatMessage
+from core.personas import Persona
+
+CountTokens = Callable[[Sequence[ChatMessage]], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Messages that fit the budget. `dropped` counts the older messages that were left out."""
+
+    messages: tuple[ChatMessage, ...]
+    dropped: int = 0
+
+
+def system_prompt(personas: Mapping[str, Persona], blend: Blend) -> str:
+    """The system prompt of a persona or blend (the heaviest first); empty for the base model."""
+    return "\n\n".join(personas[part.slug].system_prompt for part in blend.parts)
+
+
+def compose(system: str, conversation: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """Put the system prompt first, joined with system messages the conversation brings along.
+
+    Chat templates allow one system message at the start at most, so later ones are gathered there in their order.
+    """
+    texts = [system, *(message.content for message in conversation if message.role == "system")]
+    joined = "\n\n".join(text.strip() for text in texts if text.strip())
+    turns = tuple(message for message in conversation if message.role != "system")
+    return (ChatMessage("system", joined), *turns) if joined else turns
+
+
+def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: int, count_tokens: CountTokens) -> Prompt:
+    """Fit a conversation into `budget_tokens`, dropping the oldest turns first; the last message always stays.
+
+    A kept conversation starts with a user turn, because many chat templates refuse another start.
+    Raises InvalidInput when even the last message does not fit.
+    """
+    messages = compose(system, conversation)
+    head = messages[:1] if messages and messages[0].role == "system" else ()
+    turns = messages[len(head) :]
+    if not turns or turns[-1].role != "user":
+        raise InvalidInput("The conversation must end with a user message; send one to get a reply.")
+    starts = [i for i, turn in enumerate(turns) if turn.role == "user"]
+
+    def is_fitting(start: int) -> bool:
+        return count_tokens((*head, *turns[start:])) <= budget_tokens
+
+    if not is_fitting(starts[-1]):
+        size = count_tokens((*head, *turns[starts[-1] :]))
+        raise InvalidInput(
+            f"The message is too long: {size} tokens with the persona's system prompt, and this model has room for"
+            f" {budget_tokens}; send a shorter one."
+        )
+    # More turns never take fewer tokens, so the longest fitting tail is found by bisection.
+    low, high = 0, len(starts) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if is_fitting(starts[middle]):
+            high = middle
+        else:
+            low = middle + 1
+    return Prompt((*head, *turns[starts[low] :]), dropped=starts[low])

@@ -1,0 +1,147 @@
+"""Typed settings from personas.toml and the environment, read once and passed by constructor."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from core.errors import InvalidSetting
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO_MODEL = "demo"
+DEMO_MODEL_FOLDER = Path(__file__).resolve().parent / "demo_model"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+SOURCES = frozenset({"playground", "terminal", "api", "author", "discord", "slack"})
+
+
+class Settings(BaseSettings):
+    """Every setting. The environment name is PERSONAS_ and the field's name in capitals; the environment wins."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PERSONAS_", toml_file="personas.toml", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    base_model: str = Field(default=DEMO_MODEL, description='Hub id or folder; "demo" is the bundled model')
+    quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
+    data_dir: Path = Path("data")
+    dir: Path = Field(default=ROOT / "personas", description="Folder that holds the personas")
+    database_url: str | None = Field(default=None, description="Default: SQLite in the data dir")
+    queue_url: str = "memory://"
+    engine_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=7860, ge=0, le=65_535)
+    api_key: SecretStr | None = None
+    default_persona: str = "codebeard"
+    training_sources: str = "playground,terminal,api,author"
+
+    slots: int = Field(default=8, ge=1, le=512, description="Replies written at once")
+    max_context_tokens: int = Field(default=4096, ge=64)
+    max_new_tokens: int = Field(default=512, ge=1)
+    adapter_slots: int = Field(default=8, ge=1, le=128, description="Adapters resident on the device")
+    host_adapters: int = Field(default=32, ge=0, description="Adapters kept in host memory besides")
+    queue_size: int = Field(default=256, ge=1)
+    reply_timeout_s: float = Field(default=600.0, gt=0, description="A reply must be finished after this long")
+    drain_timeout_s: float = Field(default=30.0, ge=0, description="On SIGTERM running replies get this long")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("training_sources")
+    @classmethod
+    def _check_sources(cls, value: str) -> str:
+        unknown = {name.strip() for name in value.split(",") if name.strip()} - SOURCES
+        if unknown:
+            raise ValueError(f"unknown source {', '.join(sorted(unknown))}; known are {', '.join(sorted(SOURCES))}")
+        return value
+
+    @field_validator("queue_url")
+    @classmethod
+    def _check_queue_url(cls, value: str) -> str:
+        if value != "memory://":
+            raise ValueError('only "memory://" is supported so far')
+        return value
+
+    @model_validator(mode="after")
+    def _check_host(self) -> Settings:
+        if self.host not in LOOPBACK_HOSTS and self.api_key is None:
+            raise ValueError(
+                f"PERSONAS_HOST={self.host} opens the server to others, which needs PERSONAS_API_KEY;"
+                " set one, or use 127.0.0.1"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def base_model_path(self) -> str:
+        """What transformers loads: the bundled folder for "demo", else the hub id or folder as given."""
+        return str(DEMO_MODEL_FOLDER) if self.base_model == DEMO_MODEL else self.base_model
+
+    @property
+    def base_slug(self) -> str:
+        return base_slug(self.base_model)
+
+    @property
+    def store_url(self) -> str:
+        """The database's SQLAlchemy URL with its async driver."""
+        if self.database_url is None:
+            return f"sqlite+aiosqlite:///{self.data_dir.resolve() / 'personas.db'}"
+        scheme, separator, rest = self.database_url.partition("://")
+        drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+        return f"{drivers.get(scheme, scheme)}{separator}{rest}"
+
+    @property
+    def is_sqlite(self) -> bool:
+        return urlsplit(self.store_url).scheme.startswith("sqlite")
+
+    @property
+    def adapters_dir(self) -> Path:
+        """Where trained adapter versions are kept."""
+        return self.data_dir / "adapters"
+
+    @property
+    def adapter_roots(self) -> tuple[Path, ...]:
+        """The only folders adapters are read from."""
+        return (self.dir, self.adapters_dir)
+
+    @property
+    def allowed_training_sources(self) -> frozenset[str]:
+        return frozenset(name.strip() for name in self.training_sources.split(",") if name.strip())
+
+
+def base_slug(base_model: str) -> str:
+    """A base model's name as a folder name: "Qwen/Qwen3-4B" -> "Qwen--Qwen3-4B"; a path counts by its last part."""
+    name = Path(base_model).name if Path(base_model).is_absolute() or base_model.startswith(".") else base_model
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name.replace("/", "--")) or "model"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings. Raises InvalidSetting naming every bad one and where it stands."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        problems = [
+            f"{_setting_name(e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_input=False)
+        ]
+        raise InvalidSetting(f"Bad setting: {'; '.join(problems)}.") from error
+    except ValueError as error:  # TOML that does not parse
+        raise InvalidSetting(f"personas.toml cannot be read: {error}.") from error
+
+
+def _setting_name(loc: tuple[int | str, ...]) -> str:
+    return f"PERSONAS_{str(loc[0]).upper()}" if loc else "settings"

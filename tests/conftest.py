@@ -1,0 +1,12 @@
+"""Every test runs offline and leaves the user's environment alone."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+for name in [name for name in os.environ if name.startswith("PERSONAS_") and not name.startswith("PERSONAS_TEST_")]:
+    del os.environ[name]

@@ -1,0 +1,1 @@
+"""Turns personas/ and feedback into adapters. Knows core; knows no chat SDK."""
