@@ -1,0 +1,1 @@
+"""The database: models and plain async functions that take a session."""

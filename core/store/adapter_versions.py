@@ -1,0 +1,108 @@
+"""Adapter versions and aliases in the database. Knows no folders and no rules: those are core.registry's."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.errors import NotFound
+from core.store.models import AdapterAlias, AdapterVersion, RegistryEvent
+
+Alias = Literal["champion", "challenger", "previous"]
+
+
+async def get(session: AsyncSession, persona: str, base_slug: str, version: int) -> AdapterVersion:
+    """One version. Raises NotFound."""
+    is_storable = 0 < version < 2**31  # beyond that the driver raises its own error
+    row = await session.get(AdapterVersion, (persona, base_slug, version)) if is_storable else None
+    if row is None:
+        raise NotFound(
+            f"{persona} has no version {version} on {base_slug}; `personas versions {persona}` lists what there is."
+        )
+    return row
+
+
+async def find_by_content(
+    session: AsyncSession, persona: str, base_slug: str, content_hash: str
+) -> AdapterVersion | None:
+    """The version that holds exactly these weights and config."""
+    return await session.scalar(
+        select(AdapterVersion).where(*_is_of(persona, base_slug), AdapterVersion.content_hash == content_hash)
+    )
+
+
+async def versions(session: AsyncSession, persona: str, base_slug: str) -> list[AdapterVersion]:
+    """Every version, the oldest first."""
+    statement = select(AdapterVersion).where(*_is_of(persona, base_slug)).order_by(AdapterVersion.version)
+    return list(await session.scalars(statement))
+
+
+async def add(session: AsyncSession, persona: str, base_slug: str, **values: Any) -> AdapterVersion:
+    """Write the next version, numbered from 1."""
+    newest = await session.scalar(select(func.max(AdapterVersion.version)).where(*_is_of(persona, base_slug)))
+    row = AdapterVersion(persona=persona, base_model=base_slug, version=(newest or 0) + 1, **values)
+    session.add(row)
+    await session.flush()
+    return row
+
+
+async def aliases(session: AsyncSession, persona: str, base_slug: str, *, is_locking: bool = False) -> dict[Alias, int]:
+    """Where the aliases point. `is_locking` makes others wait who want to move them; SQLite always does."""
+    statement = select(AdapterAlias.alias, AdapterAlias.version).where(
+        AdapterAlias.persona == persona, AdapterAlias.base_model == base_slug
+    )
+    rows = await session.execute(statement.with_for_update() if is_locking else statement)
+    return {cast(Alias, alias): version for alias, version in rows}
+
+
+async def point(session: AsyncSession, persona: str, base_slug: str, alias: Alias, version: int) -> None:
+    """Let an alias point at this version."""
+    await session.merge(AdapterAlias(persona=persona, base_model=base_slug, alias=alias, version=version))
+
+
+async def drop(session: AsyncSession, persona: str, base_slug: str, alias: Alias, version: int) -> None:
+    """Remove an alias if it points at this version."""
+    await session.execute(
+        delete(AdapterAlias).where(
+            AdapterAlias.persona == persona,
+            AdapterAlias.base_model == base_slug,
+            AdapterAlias.alias == alias,
+            AdapterAlias.version == version,
+        )
+    )
+
+
+def note(
+    session: AsyncSession,
+    row: AdapterVersion,
+    kind: str,
+    *,
+    actor: str,
+    former_champion: int | None = None,
+    is_forced: bool = False,
+) -> None:
+    """Record what happened to a version, with its gate as it stands."""
+    session.add(
+        RegistryEvent(
+            persona=row.persona,
+            base_model=row.base_model,
+            kind=kind,
+            version=row.version,
+            former_champion=former_champion,
+            gate_passed=row.gate_passed,
+            is_forced=is_forced,
+            actor=actor,
+        )
+    )
+
+
+async def events(session: AsyncSession, persona: str, base_slug: str) -> list[RegistryEvent]:
+    """What happened to the versions, the oldest first."""
+    of_persona = (RegistryEvent.persona == persona, RegistryEvent.base_model == base_slug)
+    return list(await session.scalars(select(RegistryEvent).where(*of_persona).order_by(RegistryEvent.id)))
+
+
+def _is_of(persona: str, base_slug: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return AdapterVersion.persona == persona, AdapterVersion.base_model == base_slug

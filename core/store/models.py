@@ -1,0 +1,195 @@
+"""The tables. Times are UTC unix seconds; a column's `comment` says what it means. Knows no queries.
+
+Checks, keys and NOT NULLs here hold docs/architecture.md's invariants even against code that forgets them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from core.jobs import JobStatus
+
+# none_as_null: without it Python's None is stored as JSON `null`, which NOT NULL lets through.
+# JSONB on PostgreSQL because its plain JSON has no equality, which GROUP BY needs.
+JSON_VALUE = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+ALIASES = ("champion", "challenger", "previous")
+EVENT_KINDS = ("registered", "gated", "shipped", "promoted", "rolled_back")
+
+
+def _is_one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(map(repr, map(str, values)))})"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={  # named, so that a later migration can alter them
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        float: Double(),
+        dict[str, Any]: JSON_VALUE,
+        list[dict[str, Any]]: JSON_VALUE,
+    }
+
+
+class Conversation(Base):
+    """A channel, thread or reply chain that chose what answers it. One without a row has the default."""
+
+    __tablename__ = "conversations"
+
+    id: Mapped[str] = mapped_column(primary_key=True, comment="The chat platform's id, unique over all platforms")
+    source: Mapped[str] = mapped_column(comment="Chat platform it belongs to")
+    model: Mapped[str] = mapped_column(comment='Canonical blend spec that answers here, or "base"')
+    updated_at: Mapped[float] = mapped_column(comment="When the model was last chosen, UTC unix seconds")
+
+
+class Exchange(Base):
+    """The ledger row: one prompt, what was chosen to answer it, and the reply."""
+
+    __tablename__ = "exchanges"
+    __table_args__ = (
+        UniqueConstraint("source", "event_id"),
+        CheckConstraint(_is_one_of("status", tuple(JobStatus)), name="status_known"),
+        CheckConstraint("(status IN ('queued', 'running')) = (finished_at IS NULL)", name="finished_when_final"),
+        CheckConstraint("model <> '' AND base_model <> ''", name="model_named"),
+        CheckConstraint("prompt IS NOT NULL OR reply IS NULL", name="text_kept_whole"),
+        Index(None, "status"),
+        Index(None, "conversation_id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True, comment='"chatcmpl-" and 32 hex digits; also names the job')
+    source: Mapped[str] = mapped_column(comment="Chat platform the prompt came from; decides what may train")
+    event_id: Mapped[str] = mapped_column(comment="The platform's id of the event; one event is answered once")
+    conversation_id: Mapped[str] = mapped_column(comment="Conversation it belongs to")
+    user_id: Mapped[str] = mapped_column(comment="Who asked, as the platform names them")
+    model: Mapped[str] = mapped_column(comment='Canonical blend spec that answered, or "base"')
+    base_model: Mapped[str] = mapped_column(comment="Slug of the base model")
+    adapters: Mapped[list[dict[str, Any]]] = mapped_column(
+        comment="Adapter versions that answered: [{name, content_hash, weight}]"
+    )
+    seed: Mapped[int] = mapped_column(BigInteger, comment="Seed the reply was drawn with")
+    sampling: Mapped[dict[str, Any]] = mapped_column(comment="Every sampling parameter, the seed included")
+    prompt: Mapped[list[dict[str, Any]] | None] = mapped_column(
+        comment="Messages up to the question; NULL when text may not be kept"
+    )
+    status: Mapped[str] = mapped_column(comment="queued, running, succeeded, failed or cancelled")
+    reply: Mapped[str | None] = mapped_column(comment="The reply's text; NULL when text may not be kept")
+    finish_reason: Mapped[str | None] = mapped_column(comment="stop, length, cancelled or error")
+    prompt_tokens: Mapped[int | None] = mapped_column(comment="Tokens of the prompt")
+    completion_tokens: Mapped[int | None] = mapped_column(comment="Tokens of the reply")
+    cached_tokens: Mapped[int | None] = mapped_column(comment="Prompt tokens a kept slot had already prefilled")
+    error: Mapped[str | None] = mapped_column(comment="Sentence for the user when it failed")
+    created_at: Mapped[float] = mapped_column(default=time.time, comment="When it was queued, UTC unix seconds")
+    started_at: Mapped[float | None] = mapped_column(comment="When a worker took it, UTC unix seconds")
+    finished_at: Mapped[float | None] = mapped_column(comment="When it was settled, UTC unix seconds")
+
+
+class Delivery(Base):
+    """A chat message that shows an exchange's reply; a reaction to it is feedback on the exchange."""
+
+    __tablename__ = "deliveries"
+
+    source: Mapped[str] = mapped_column(primary_key=True, comment="Chat platform of the message")
+    message_id: Mapped[str] = mapped_column(primary_key=True, comment="The message's id, unique within the platform")
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), index=True, comment="The exchange it shows")
+
+
+class Feedback(Base):
+    """One person's judgement of one exchange. The key allows no second one; the foreign key allows no silent loss."""
+
+    __tablename__ = "feedback"
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), primary_key=True, comment="What is judged")
+    user_id: Mapped[str] = mapped_column(primary_key=True, comment="Who judges")
+    label: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="label"), comment="Thumbs up or down")
+    source: Mapped[str] = mapped_column(comment="Where the judgement was given")
+    given_at: Mapped[float] = mapped_column(comment="When it was given or last changed, UTC unix seconds")
+
+
+class AdapterVersion(Base):
+    """An immutable adapter of a persona for a base model: where its folder is and what it holds."""
+
+    __tablename__ = "adapter_versions"
+    __table_args__ = (
+        UniqueConstraint("persona", "base_model", "content_hash"),
+        CheckConstraint("version >= 1", name="version_positive"),
+        CheckConstraint("root IN ('bundled', 'data')", name="root_known"),
+        CheckConstraint("origin IN ('bundled', 'trained')", name="origin_known"),
+        CheckConstraint("length(content_hash) = 64", name="content_hash_sha256"),
+    )
+
+    persona: Mapped[str] = mapped_column(primary_key=True, comment="Slug of the persona")
+    base_model: Mapped[str] = mapped_column(primary_key=True, comment="Slug of the base model")
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="1, 2, 3 ... as registered")
+    content_hash: Mapped[str] = mapped_column(comment="sha256 of weights and config")
+    root: Mapped[str] = mapped_column(comment="Folder the path starts from: bundled personas or data")
+    path: Mapped[str] = mapped_column(comment="Adapter folder below the root, with forward slashes")
+    origin: Mapped[str] = mapped_column(comment="bundled with the personas, or trained here")
+    lineage: Mapped[dict[str, Any]] = mapped_column(comment="How it was made: data hash, recipe, code version, seed")
+    gate_passed: Mapped[bool | None] = mapped_column(comment="Whether it beat the champion; NULL before it was tried")
+    created_at: Mapped[float] = mapped_column(default=time.time, comment="When it was registered, UTC unix seconds")
+
+
+VERSION_KEY = ["adapter_versions.persona", "adapter_versions.base_model", "adapter_versions.version"]
+
+
+class AdapterAlias(Base):
+    """A movable name. Its foreign key holds it to a version of the same persona and base model."""
+
+    __tablename__ = "adapter_aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(["persona", "base_model", "version"], VERSION_KEY),
+        CheckConstraint(_is_one_of("alias", ALIASES), name="alias_known"),
+    )
+
+    persona: Mapped[str] = mapped_column(primary_key=True, comment="Slug of the persona")
+    base_model: Mapped[str] = mapped_column(primary_key=True, comment="Slug of the base model")
+    alias: Mapped[str] = mapped_column(primary_key=True, comment="champion, challenger or previous")
+    version: Mapped[int] = mapped_column(comment="Version it points at")
+
+
+class RegistryEvent(Base):
+    """What happened to a persona's versions, by whom. A promotion without a passing gate cannot be written unforced."""
+
+    __tablename__ = "registry_events"
+    __table_args__ = (
+        ForeignKeyConstraint(["persona", "base_model", "version"], VERSION_KEY),
+        CheckConstraint(_is_one_of("kind", EVENT_KINDS), name="kind_known"),
+        # IS TRUE, because a NULL gate would make the whole check NULL, which passes.
+        CheckConstraint("kind <> 'promoted' OR gate_passed IS TRUE OR is_forced", name="promotion_gated_or_forced"),
+        CheckConstraint("actor <> ''", name="actor_named"),
+        Index(None, "persona", "base_model"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Rises with time")
+    persona: Mapped[str] = mapped_column(comment="Slug of the persona")
+    base_model: Mapped[str] = mapped_column(comment="Slug of the base model")
+    kind: Mapped[str] = mapped_column(comment="registered, gated, shipped, promoted or rolled_back")
+    version: Mapped[int] = mapped_column(comment="Version it happened to")
+    former_champion: Mapped[int | None] = mapped_column(comment="Version the champion moved away from")
+    gate_passed: Mapped[bool | None] = mapped_column(comment="The version's gate at that time")
+    is_forced: Mapped[bool] = mapped_column(default=False, comment="Promoted without a passing gate")
+    actor: Mapped[str] = mapped_column(comment="Who did it")
+    happened_at: Mapped[float] = mapped_column(default=time.time, comment="When, UTC unix seconds")

@@ -1,0 +1,46 @@
+"""A real store, a registry on real folders, and a way to train without training."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.registry import Registry
+from core.store.db import Store
+from tests.store_examples import persona, sqlite_url, write_adapter
+
+
+@pytest.fixture
+async def store(tmp_path):
+    """A migrated database in a file, which gives up on a lock after 50 ms."""
+    store = await Store.open(sqlite_url(tmp_path / "personas.db", "?timeout=0.05"), create_or_upgrade=True)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def bundled(tmp_path):
+    """Where zen ships its adapter for the demo model."""
+    return tmp_path / "personas" / "zen" / "adapters" / "demo"
+
+
+@pytest.fixture
+def personas(tmp_path):
+    return {slug: persona(tmp_path / "personas" / slug) for slug in ("zen", "codebeard")}
+
+
+@pytest.fixture
+def registry(tmp_path):
+    return Registry(tmp_path / "personas", tmp_path / "data" / "adapters")
+
+
+@pytest.fixture
+def train(tmp_path, registry):
+    """Register zen weights as if they had just been trained."""
+
+    async def register(session, weights: bytes, name: str | None = None):
+        folder = write_adapter(tmp_path / "data" / "adapters" / "zen" / (name or weights.hex()), weights)
+        return await registry.register(
+            session, persona="zen", base_slug="demo", folder=folder, lineage={"seed": 1, "data": "ab"}
+        )
+
+    return register

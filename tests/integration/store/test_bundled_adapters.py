@@ -1,0 +1,73 @@
+"""Adapters that personas ship: registered at every start, and never in the way of trained ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import InvalidData
+from tests.store_examples import ZEN, aliases_of, events_of, write_adapter
+
+
+async def test_a_shipped_adapter_is_registered_once_and_answers_where_nothing_else_does(
+    store, registry, personas, bundled
+):
+    write_adapter(bundled, b"shipped")
+    (bundled / "lineage.json").write_text('{"seed": 3}', encoding="utf-8")
+    for _ in range(2):
+        async with store.session() as session:
+            (found,) = await registry.sync_bundled(session, personas, "demo")
+            assert await registry.sync_bundled(session, personas, "qwen") == []
+    assert (found.persona, found.version, found.origin, found.lineage) == ("zen", 1, "bundled", {"seed": 3})
+    assert (found.aliases, found.ref.path) == (("champion",), bundled)
+    async with store.session() as session:
+        assert await events_of(registry, session) == [
+            ("registered", 1, None, False, "bundled"),
+            ("shipped", 1, None, False, "bundled"),
+        ]
+
+
+async def test_a_changed_shipped_adapter_takes_the_place_of_the_former_one_and_back(store, registry, personas, bundled):
+    for weights, version in ((b"old", 1), (b"new", 2), (b"old", 1)):
+        write_adapter(bundled, weights)
+        async with store.session() as session:
+            await registry.sync_bundled(session, personas, "demo")
+            assert await aliases_of(registry, session) == {"champion": version}
+    async with store.session() as session:
+        shipped = [event[:3] for event in await events_of(registry, session) if event[0] == "shipped"]
+    assert shipped == [("shipped", 1, None), ("shipped", 2, 1), ("shipped", 1, 2)]
+
+
+async def test_a_changed_shipped_adapter_leaves_a_trained_champion_and_stays_what_a_rollback_returns_to(
+    store, registry, personas, bundled, train
+):
+    write_adapter(bundled, b"old")
+    async with store.session() as session:
+        await registry.sync_bundled(session, personas, "demo")
+        await registry.promote(session, "zen", "demo", (await train(session, b"mine")).version, force=True, by="ann")
+    write_adapter(bundled, b"new")
+    async with store.session() as session:
+        await registry.sync_bundled(session, personas, "demo")
+        assert await aliases_of(registry, session) == {"champion": 2, "previous": 3}
+        assert (await registry.rollback(session, *ZEN, by="ann")).ref.path == bundled
+
+
+async def test_shipping_what_was_trained_here_does_not_lose_the_trained_folder(
+    store, registry, personas, bundled, train
+):
+    async with store.session() as session:
+        mine = await train(session, b"mine")
+        await registry.promote(session, "zen", "demo", 1, force=True, by="ann")
+    for weights in (b"mine", b"newer"):
+        write_adapter(bundled, weights)
+        async with store.session() as session:
+            await registry.sync_bundled(session, personas, "demo")
+            assert (await registry.champion(session, *ZEN)).ref == mine.ref
+
+
+@pytest.mark.parametrize("lineage", [b"{", b"[]", b"\xff"])
+async def test_a_broken_lineage_is_a_sentence(store, registry, personas, bundled, lineage):
+    write_adapter(bundled, b"shipped")
+    (bundled / "lineage.json").write_bytes(lineage)
+    async with store.session() as session:
+        with pytest.raises(InvalidData, match=r"lineage\.json .*restore it, or delete it"):
+            await registry.sync_bundled(session, personas, "demo")

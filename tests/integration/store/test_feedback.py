@@ -1,0 +1,122 @@
+"""Thumbs: never lost, never counted twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from core.engine.base import AdapterRef, WeightedAdapter
+from core.errors import InvalidInput, NotFound
+from core.jobs import JobStatus
+from core.store import exchanges, feedback
+from tests.store_examples import new_exchange, record_answered, settle
+
+PEOPLE = st.sampled_from(["ann", "bob", "cem", "Ann", ""])
+VOTES = st.lists(st.tuples(PEOPLE, st.sampled_from([True, False, None])), max_size=12)
+
+
+async def judge(session, exchange_id: str, user_id: str, label: bool | None) -> None:
+    await feedback.record(session, exchange_id=exchange_id, user_id=user_id, label=label, source="discord")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(votes=VOTES)
+async def test_after_any_votes_and_removals_exactly_the_latest_of_each_person_counts(store, votes):
+    # The store outlives the examples, so each has an exchange and a base model of its own.
+    new = new_exchange()
+    async with store.session() as session:
+        exchange_id = await record_answered(session, id=new.id, base_model=new.id)
+    for user_id, label in votes:
+        async with store.session() as session:
+            await judge(session, exchange_id, user_id, label)
+    latest = {user_id: label for user_id, label in dict(votes).items() if label is not None}
+    async with store.session() as session:
+        rows = await feedback.of_exchange(session, exchange_id)
+        tallies = await feedback.tally(session, base_model=new.id)
+    assert {row.user_id: row.label for row in rows} == latest
+    assert len(rows) == len(latest)
+    labels = list(latest.values())
+    assert [(tally.up, tally.down) for tally in tallies] == (
+        [(labels.count(True), labels.count(False))] if labels else []
+    )
+
+
+async def test_a_changed_mind_is_seen_within_the_same_session(store):
+    async with store.session() as session:
+        exchange_id = await record_answered(session)
+        await judge(session, exchange_id, "ann", True)
+        (before,) = await feedback.of_exchange(session, exchange_id)
+        assert before.label is True
+        await judge(session, exchange_id, "ann", False)
+        (after,) = await feedback.of_exchange(session, exchange_id)
+        assert after.label is False
+
+
+async def test_thumbs_are_tallied_per_model_and_adapter_versions(store):
+    newer = (WeightedAdapter(AdapterRef("codebeard@4", Path("a"), "cd" * 32), 1.0),)
+    async with store.session() as session:
+        old = [await record_answered(session) for _ in range(2)]
+        new = await record_answered(session, adapters=newer)
+        held_back = await record_answered(session, adapters=newer, prompt=None)
+        base = await record_answered(session, model="base", adapters=(), base_model="qwen")
+        await record_answered(session, model="zen")
+        for exchange_id in old:
+            await judge(session, exchange_id, "ann", True)
+            await judge(session, exchange_id, "bob", False)
+        await judge(session, new, "ann", True)
+        await judge(session, held_back, "ann", False)
+        await judge(session, base, "ann", True)
+    async with store.session() as session:
+        found = [
+            (t.model, t.base_model, [a["name"] for a in t.adapters], t.up, t.down)
+            for t in await feedback.tally(session)
+        ]
+        on_demo = await feedback.tally(session, base_model="demo")
+    assert found == [
+        ("base", "qwen", [], 1, 0),
+        ("codebeard", "demo", ["codebeard@3"], 2, 2),
+        ("codebeard", "demo", ["codebeard@4"], 1, 1),
+    ]
+    assert [tally.base_model for tally in on_demo] == ["demo", "demo"]
+
+
+@pytest.mark.parametrize("label", [True, None])
+async def test_an_unknown_reply_cannot_be_judged(store, label):
+    with pytest.raises(NotFound, match='no reply "chatcmpl-unknown"; give the id'):
+        async with store.session() as session:
+            await judge(session, "chatcmpl-unknown", "ann", label)
+
+
+@pytest.mark.parametrize("status", [None, JobStatus.FAILED, JobStatus.CANCELLED])
+async def test_a_reply_that_is_not_finished_cannot_be_judged(store, status):
+    new = new_exchange()
+    async with store.session() as session:
+        await exchanges.record(session, new)
+        if status is not None:
+            await settle(session, new.id, status=status)
+    with pytest.raises(InvalidInput, match=f"is {status or 'queued'}; only a finished reply can be judged"):
+        async with store.session() as session:
+            await judge(session, new.id, "ann", True)
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("INSERT INTO feedback SELECT exchange_id, user_id, 0, source, 2 FROM feedback", "UNIQUE constraint failed"),
+        ("DELETE FROM exchanges", "FOREIGN KEY constraint failed"),
+        ("UPDATE feedback SET exchange_id = 'chatcmpl-unknown'", "FOREIGN KEY constraint failed"),
+        ("UPDATE feedback SET label = NULL", r"NOT NULL constraint failed: feedback\.label"),
+        ("UPDATE feedback SET label = 2", "CHECK constraint failed: ck_feedback_label"),
+    ],
+)
+async def test_the_schema_refuses_lost_doubled_or_unclear_feedback(store, statement, rule):
+    async with store.session() as session:
+        await judge(session, await record_answered(session), "ann", True)
+    with pytest.raises(IntegrityError, match=rule):
+        async with store.session() as session:
+            await session.execute(text(statement))
