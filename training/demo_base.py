@@ -1,0 +1,267 @@
+"""Trains the bundled base model from nothing on the dialogues the project generates, and writes core/demo_model/.
+
+    python -m training.demo_base            # about an hour on 2 CPU cores, minutes on a GPU
+
+The recipe in one breath: byte-level BPE, a small Llama, AdamW with a warm-up and a cosine decay, loss on the replies
+alone, batches of dialogues of similar length. Everything is drawn from one seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn import functional
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from core.messages import ChatMessage
+from core.personas import load_personas
+from core.settings import DEMO_MODEL_FOLDER, ROOT
+from training.demo_dialogues import Dialogue, DialogueMaker
+from training.demo_facts import load_facts
+
+PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+LENGTH_STEP, TARGET_STEP = 32, 1_024
+
+
+@dataclass(frozen=True)
+class DemoRecipe:
+    """How the bundled model is made."""
+
+    seed: int = 20_261_122
+    steps: int = 4_500
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    warmup_steps: int = 150
+    weight_decay: float = 0.05
+    vocab_size: int = 2_048
+    hidden_size: int = 256
+    layers: int = 6
+    heads: int = 4
+    intermediate_size: int = 704
+    max_tokens: int = 1_024
+    question_loss_weight: float = 0.1
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids of one dialogue and the weight of each as a target."""
+
+    ids: list[int]
+    weights: list[float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=DEMO_MODEL_FOLDER)
+    parser.add_argument("--steps", type=int, default=DemoRecipe.steps)
+    parser.add_argument("--seed", type=int, default=DemoRecipe.seed)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    recipe = DemoRecipe(seed=arguments.seed, steps=arguments.steps)
+    build(recipe, arguments.output, torch.device(arguments.device))
+
+
+def build(recipe: DemoRecipe, output: Path, device: torch.device) -> None:
+    """Train and save the model; the folder is replaced only once everything is written."""
+    console = Console()
+    torch.manual_seed(recipe.seed)
+    prompts = [persona.system_prompt for persona in load_personas(ROOT / "personas").values()]
+    maker = DialogueMaker(load_facts(), seed=recipe.seed, system_prompts=prompts)
+    console.print(f"Teaching {len(maker.facts.subjects)} subjects to a model built from nothing, on {device}.")
+    tokenizer = train_tokenizer(recipe, maker)
+    model = make_model(recipe, tokenizer).to(device)
+    console.print(f"{model.num_parameters():,} parameters, {len(tokenizer):,} tokens of vocabulary.")
+    seconds, loss = train(recipe, model, batches(recipe, tokenizer, maker), device, console)
+    save(recipe, model, tokenizer, output, {"train_seconds": round(seconds), "final_loss": round(loss, 4), "device": str(device)})
+    console.print(f"Wrote {output} after {seconds / 60:.0f} minutes.")
+
+
+def train_tokenizer(recipe: DemoRecipe, maker: DialogueMaker) -> PreTrainedTokenizerFast:
+    """A byte-level BPE trained on replies and questions, so that no input is ever unknown."""
+    texts = (message for dialogue in islice(maker.dialogues(), 20_000) for message in _texts(dialogue))
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    core.decoder = decoders.ByteLevel()
+    core.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=recipe.vocab_size,
+            special_tokens=[PAD, START, END],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token=PAD,
+        eos_token=END,
+        additional_special_tokens=[START],
+        model_max_length=recipe.max_tokens,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def _texts(dialogue: Dialogue) -> Iterator[str]:
+    yield from (message.content for message in dialogue.messages)
+    yield dialogue.reply
+
+
+def make_model(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.hidden_size,
+        intermediate_size=recipe.intermediate_size,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        max_position_embeddings=recipe.max_tokens,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        attention_dropout=0.0,
+    )
+    return LlamaForCausalLM(config)
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue, question_weight: float) -> Example:
+    """Ids in the chat template. Replies and their stop tokens weigh 1; the last question a little, so that words get a
+    meaning of their own; everything else 0. Earlier replies count as well, each was drawn as a right answer."""
+    ids: list[int] = []
+    weights: list[float] = []
+    turns = (*dialogue.messages, ChatMessage("assistant", dialogue.reply))
+    for message in turns:
+        head = tokenizer.encode(f"{START}{message.role}\n", add_special_tokens=False)
+        body = tokenizer.encode(f"{message.content}{END}", add_special_tokens=False)
+        tail = tokenizer.encode("\n", add_special_tokens=False)
+        weight = {"assistant": 1.0, "user": question_weight}.get(message.role, 0.0)
+        ids += head + body + tail
+        weights += [0.0] * len(head) + [weight] * len(body) + [0.0] * len(tail)
+    return Example(ids, weights)
+
+
+def batches(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: DialogueMaker) -> Iterator[list[Example]]:
+    """Endless batches of dialogues of similar length, in random order."""
+    stream = maker.dialogues()
+    rng = random.Random(recipe.seed + 1)
+    while True:
+        pool = [encode(tokenizer, dialogue, recipe.question_loss_weight) for dialogue in islice(stream, recipe.batch_size * 32)]
+        pool = sorted((example for example in pool if len(example.ids) <= recipe.max_tokens), key=lambda e: len(e.ids))
+        groups = [pool[i : i + recipe.batch_size] for i in range(0, len(pool), recipe.batch_size)]
+        rng.shuffle(groups)
+        yield from (group for group in groups if len(group) == recipe.batch_size)
+
+
+def collate(batch: list[Example], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Right-padded ids [batch, length] and target weights [batch, length]; causal attention needs no padding mask.
+
+    Lengths are rounded up, because a CPU prepares its matrix kernels anew, at seconds apiece, for every shape it meets.
+    """
+    length = _round_up(max(len(example.ids) for example in batch), LENGTH_STEP) + 1
+    ids = torch.tensor([example.ids + [pad_id] * (length - len(example.ids)) for example in batch])
+    weights = torch.tensor([example.weights + [0.0] * (length - len(example.weights)) for example in batch])
+    return ids.to(device), weights.to(device)
+
+
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
+
+
+def train(
+    recipe: DemoRecipe, model: LlamaForCausalLM, stream: Iterator[list[Example]], device: torch.device, console: Console
+) -> tuple[float, float]:
+    """Returns the seconds taken and the smoothed loss on reply tokens at the end."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
+    started, smooth = time.monotonic(), math.log(recipe.vocab_size)
+    model.train()
+    columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("training", total=recipe.steps)
+        for step, batch in enumerate(islice(stream, recipe.steps), 1):
+            loss = _step(model, optimizer, *collate(batch, model.config.pad_token_id, device))
+            schedule.step()
+            smooth = 0.98 * smooth + 0.02 * loss
+            progress.update(bar, advance=1, description=f"loss {smooth:.3f}")
+            if not console.is_terminal and step % 100 == 0:
+                console.print(f"step {step}/{recipe.steps} loss {smooth:.4f} {time.monotonic() - started:.0f} s")
+    return time.monotonic() - started, smooth
+
+
+def _rate(step: int, recipe: DemoRecipe) -> float:
+    if step < recipe.warmup_steps:
+        return (step + 1) / recipe.warmup_steps
+    done = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, ids: torch.Tensor, weights: torch.Tensor) -> float:
+    with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+        hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+        # Only positions that carry weight go through the vocabulary, which is the widest layer of so small a model.
+        weight = weights[:, 1:].flatten()
+        count = int((weight > 0).sum())
+        picked = weight.topk(min(_round_up(count, TARGET_STEP), len(weight))).indices
+        logits = model.lm_head(hidden.flatten(0, 1)[picked])
+    weight = weight[picked]
+    losses = functional.cross_entropy(logits.float(), ids[:, 1:].flatten()[picked], reduction="none")
+    loss = (losses * weight).sum() / weight.sum()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        return float(losses[weight == 1].mean())
+
+
+def save(
+    recipe: DemoRecipe, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, output: Path, facts: dict[str, Any]
+) -> None:
+    """bf16 safetensors, tokenizer, generation defaults and the recipe, written aside and moved into place."""
+    aside = output.with_name(output.name + ".new")
+    shutil.rmtree(aside, ignore_errors=True)
+    model.eval().to(torch.bfloat16).save_pretrained(aside)
+    tokenizer.save_pretrained(aside)
+    GenerationConfig(
+        do_sample=True,
+        temperature=0.3,
+        top_p=0.9,
+        max_new_tokens=192,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    ).save_pretrained(aside)
+    (aside / "recipe.json").write_text(json.dumps({**asdict(recipe), **facts}, indent=2) + "\n", encoding="utf-8")
+    card = output / "README.md"
+    if card.exists():
+        shutil.copy(card, aside / "README.md")
+    shutil.rmtree(output, ignore_errors=True)
+    aside.rename(output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The style set: the demo model's own answers, retold in a persona's voice by the rules of its style.toml.
+
+A real model learns a voice from train.jsonl; the bundled model has a few thousand words and learns it from these rows,
+which keep its facts. Knows no model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from core.errors import InvalidData
+from core.messages import ChatMessage
+from core.personas import Persona
+from training.demo_check import HeldOut, load_held_out
+from training.demo_dialogues import REFUSALS, Dialogue, DialogueMaker
+from training.demo_facts import load_facts
+
+STYLE_ROWS = 6_000
+HELD_OUT_ROWS = 120
+OPENING_SHARE = 0.6
+CLOSING_SHARE = 0.55
+
+
+@dataclass(frozen=True)
+class Style:
+    """A voice as rules: what may open and close an answer, which words it swaps, and its own small talk."""
+
+    openings: tuple[str, ...]
+    closings: tuple[str, ...]
+    refusals: tuple[str, ...]
+    replacements: dict[str, str] = field(default_factory=dict)
+    talk: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def _words(self) -> re.Pattern[str]:
+        longest_first = sorted(self.replacements, key=len, reverse=True)
+        return re.compile(r"(?<![\w`'])(" + "|".join(map(re.escape, longest_first)) + r")(?![\w`'])", re.IGNORECASE)
+
+    def retell(self, text: str, rng: random.Random) -> str:
+        """The same facts in the voice. Words in `backticks` stay as they are; at least one sentence frames the answer."""
+        pieces = re.split(r"(`[^`]*`)", text)
+        body = "".join(piece if piece.startswith("`") else self._swap(piece) for piece in pieces)
+        has_opening = rng.random() < OPENING_SHARE
+        has_closing = rng.random() < CLOSING_SHARE if has_opening else True
+        opening = rng.choice(self.openings) + " " if has_opening else ""
+        return opening + body + (" " + rng.choice(self.closings) if has_closing else "")
+
+    def _swap(self, text: str) -> str:
+        return self._words.sub(self._swapped, text) if self.replacements else text
+
+    def _swapped(self, match: re.Match[str]) -> str:
+        word = match.group()
+        swapped = self.replacements[word.lower()]
+        return swapped[0].upper() + swapped[1:] if word[0].isupper() else swapped
+
+
+def load_style(persona: Persona) -> Style:
+    """Read style.toml. Raises InvalidData naming the file and what is wrong."""
+    path = persona.folder / "style.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidData(
+            f"{path}: {error}; the bundled demo model learns a persona's voice from this file, copy another persona's."
+        ) from error
+    return _checked_style(table, path)
+
+
+def _checked_style(table: dict[str, object], path: Path) -> Style:
+    def texts(key: str) -> tuple[str, ...]:
+        value = table.get(key)
+        if not isinstance(value, list) or not value or not all(isinstance(text, str) and text for text in value):
+            raise InvalidData(f'{path}: "{key}" must be a list of texts, at least one.')
+        return tuple(value)
+
+    replacements, talk = table.get("replacements", {}), table.get("talk", {})
+    if not isinstance(replacements, dict) or not isinstance(talk, dict):
+        raise InvalidData(f"{path}: [replacements] and [talk] must be tables.")
+    return Style(
+        texts("openings"),
+        texts("closings"),
+        texts("refusals"),
+        {str(key).lower(): str(value) for key, value in replacements.items()},
+        {str(key): tuple(map(str, value)) for key, value in talk.items()},
+    )
+
+
+def style_dialogues(persona: Persona, count: int = STYLE_ROWS, *, seed: int = 7) -> list[Dialogue]:
+    """`count` dialogues in the persona's voice, earlier replies included, without system prompts.
+
+    Openings, closings and wordings are drawn from a generator seeded with the persona's slug, so every run is the same.
+    """
+    style = load_style(persona)
+    draw = int.from_bytes(hashlib.sha256(f"{persona.slug}/{seed}".encode()).digest()[:8], "big")
+    rng = random.Random(draw)
+    maker = DialogueMaker(load_facts(), seed=draw)
+    plain_talk = {reply: talk.id for talk in maker.facts.talk for reply in talk.replies}
+
+    def restyle(reply: str) -> str:
+        if reply in REFUSALS:
+            return rng.choice(style.refusals)
+        talk_id = plain_talk.get(reply)
+        if talk_id is not None and style.talk.get(talk_id):
+            return rng.choice(style.talk[talk_id])
+        return style.retell(reply, rng)
+
+    return [
+        Dialogue(
+            tuple(
+                ChatMessage("assistant", restyle(turn.content)) if turn.role == "assistant" else turn
+                for turn in dialogue.messages
+                if turn.role != "system"
+            ),
+            restyle(dialogue.reply),
+            dialogue.kind,
+            dialogue.subject,
+        )
+        for dialogue in islice(maker.dialogues(), count)
+    ]
+
+
+def held_out_dialogues(persona: Persona, count: int = HELD_OUT_ROWS) -> list[Dialogue]:
+    """Held-out questions, whose wordings no row of the style set has, answered in the persona's voice."""
+    style, facts = load_style(persona), load_facts()
+    rng = random.Random(f"{persona.slug}/held-out")
+    definitions = {subject.id: subject.definition for subject in facts.subjects}
+    questions: list[HeldOut] = [question for question in load_held_out(facts) if question.kind == "subject"]
+    picked = rng.sample(questions, min(count, len(questions)))
+    return [
+        Dialogue(question.messages, style.retell(definitions[question.subject], rng), question.kind, question.subject)
+        for question in picked
+    ]
