@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from bot.arguments import Parser, build_parser
+from core.errors import InvalidInput
+
+
+def commands(parser: Parser) -> dict[str, Parser]:
+    """Every command below a parser, by what one types."""
+    found = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, child in action.choices.items():
+                found[name] = child
+                found |= {f"{name} {below}": grandchild for below, grandchild in commands(child).items()}
+    return found
+
+
+ALL = commands(build_parser())
+
+
+def test_every_command_of_the_design_is_offered():
+    assert set(ALL) == {
+        *("serve", "chat", "list", "show", "versions", "promote", "rollback", "feedback", "train", "evaluate"),
+        *("db", "db upgrade", "db current", "doctor"),
+    }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_help_of_every_command_has_an_example_that_parses(name):
+    lines = ALL[name].format_help().splitlines()
+    examples = [line.split("|")[-1].split() for line in lines[lines.index("examples:") + 1 :]]
+    assert examples
+    for program, *arguments in examples:
+        assert program == "personas"
+        assert build_parser().parse_args(arguments).run
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("", "COMMAND"),
+        ("bogus", "bogus"),
+        ("promote zen two", "two"),
+        ("serve --port http", "http"),
+        ("train", "PERSONA"),
+        ("train zen --targets everything", "everything"),
+        ("list extra", "extra"),
+    ],
+)
+def test_a_wrong_line_is_one_sentence_that_names_what_is_wrong(line, part):
+    with pytest.raises(InvalidInput) as raised:
+        build_parser().parse_args(line.split())
+    sentence = str(raised.value)
+    assert part in sentence
+    assert sentence.endswith("--help`.")
+    assert "\n" not in sentence

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from bot.chat_platform import IncomingMessage, SamplingOverrides
+from bot.responder import MAX_CONVERSATION_CHARS, DuplicateEvent, Responder
+from core.engine.base import SamplingParams
+from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull
+from core.job_queue import MemoryJobQueue
+from core.messages import ChatMessage, ReplyChunk
+from core.personas import load_personas
+from core.registry import Registry
+from core.store import conversations
+from core.store.models import Exchange
+from tests.store_examples import write_adapter
+
+HELLO = (ChatMessage("user", "hello"),)
+DEFAULTS = SamplingParams(max_new_tokens=99, temperature=0.7, top_p=0.9)
+
+
+def message(**changes):
+    values = {"source": "api", "event_id": "e1", "conversation_id": "c1", "user_id": "ann", "messages": HELLO}
+    return IncomingMessage(**values | changes)
+
+
+def write_persona(folder, slug, sampling=""):
+    (folder / slug).mkdir(parents=True)
+    toml = f'name = "{slug.title()}"\ndescription = "d"\ngreeting = "hi"\n[sampling]\n{sampling}\n'
+    (folder / slug / "persona.toml").write_text(toml, encoding="utf-8")
+    (folder / slug / "system_prompt.md").write_text(f"You are {slug}.", encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_persona(tmp_path / "personas", "zen", "temperature = 0.2")
+    write_persona(tmp_path / "personas", "noir", "temperature = 1.1\ntop_k = 40")
+    write_persona(tmp_path / "personas", "mute")  # has no adapter
+    return tmp_path
+
+
+@pytest.fixture
+async def registry(folder, store):
+    registry = Registry(folder / "personas", folder / "adapters")
+    async with store.session() as session:
+        for slug in ("zen", "noir"):
+            adapter = write_adapter(folder / "adapters" / slug / "1", slug.encode())
+            await registry.register(session, persona=slug, base_slug="demo", folder=adapter, lineage={})
+            await registry.promote(session, slug, "demo", 1, force=True, by="test")
+    return registry
+
+
+@pytest.fixture
+def queue():
+    return MemoryJobQueue(2)
+
+
+@pytest.fixture
+def responder(folder, store, registry, queue):
+    return Responder(
+        personas=load_personas(folder / "personas"),
+        store=store,
+        registry=registry,
+        queue=queue,
+        base_model_slug="demo",
+        default_sampling=DEFAULTS,
+        default_persona="zen",
+        reply_timeout_s=60,
+    )
+
+
+async def rows(store):
+    async with store.session() as session:
+        return list(await session.scalars(select(Exchange)))
+
+
+async def read(reply):
+    return [chunk async for chunk in reply.chunks()]
+
+
+async def test_a_message_is_in_the_ledger_and_in_the_queue(responder, store, queue):
+    before = time.time()
+    reply = await responder.open(message(messages=(ChatMessage("system", "Be brief."), *HELLO)))
+    (row,) = await rows(store)
+    (job,) = await queue.fetch(9)
+    assert (row.id, row.status, row.model, row.base_model) == (reply.exchange_id, "queued", "zen", "demo")
+    assert (row.source, row.event_id, row.conversation_id, row.user_id) == ("api", "e1", "c1", "ann")
+    assert row.prompt == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
+    assert [(share["name"], share["weight"]) for share in row.adapters] == [("zen@1", 1.0)]
+    assert (job.exchange_id, job.conversation_id, job.system_prompt) == (reply.exchange_id, "c1", "You are zen.")
+    assert [(share.adapter.name, share.weight) for share in job.adapters] == [("zen@1", 1.0)]
+    assert before <= job.enqueued_at == reply.created_at == job.deadline_at - 60
+    assert reply.position().position == 0
+
+
+async def test_the_seed_in_the_ledger_is_the_one_in_the_job(responder, store, queue):
+    await responder.open(message())
+    await responder.open(message(event_id="e2", conversation_id="c2"))
+    jobs = {job.exchange_id: job for job in await queue.fetch(9)}
+    seeds = {row.id: row.seed for row in await rows(store)}
+    assert seeds == {exchange_id: job.sampling.seed for exchange_id, job in jobs.items()}
+    assert len(set(seeds.values())) == 2
+    assert all(0 <= seed < 2**63 for seed in seeds.values())
+
+
+async def test_sampling_comes_from_the_model_then_the_heaviest_persona_then_the_message(responder, queue):
+    asked = SamplingOverrides(top_p=0.5, seed=7)
+    await responder.open(message(model="zen:0.3+noir:0.7", sampling=asked))
+    (job,) = await queue.fetch(1)
+    assert job.sampling == replace(DEFAULTS, temperature=1.1, top_k=40, top_p=0.5, seed=7)
+
+
+async def test_a_blend_has_the_adapters_and_prompts_of_all_its_parts_that_have_any(responder, queue):
+    reply = await responder.open(message(model="mute:0.4 + zen:0.6"))
+    (job,) = await queue.fetch(1)
+    assert reply.model == "zen:0.6+mute:0.4"
+    assert [(share.adapter.name, share.weight) for share in job.adapters] == [("zen@1", 0.6)]
+    assert job.system_prompt == "You are zen.\n\nYou are mute."
+
+
+async def test_the_base_model_has_neither_adapter_nor_prompt_and_the_models_own_sampling(responder, queue):
+    reply = await responder.open(message(model="base", sampling=SamplingOverrides(seed=1)))
+    (job,) = await queue.fetch(1)
+    assert (reply.model, job.adapters, job.system_prompt) == ("base", (), "")
+    assert job.sampling == replace(DEFAULTS, seed=1)
+
+
+async def test_a_conversation_keeps_what_it_chose_unless_the_message_names_another(responder, store):
+    async with store.session() as session:
+        await conversations.set_model(session, "c1", source="api", model="noir")
+    assert (await responder.open(message())).model == "noir"
+    assert (await responder.open(message(event_id="e2", model="mute"))).model == "mute"
+
+
+async def test_a_queued_reply_keeps_its_champion_when_it_moves(responder, store, registry, folder, queue):
+    await responder.open(message())
+    async with store.session() as session:
+        adapter = write_adapter(folder / "adapters" / "zen" / "2", b"better")
+        await registry.register(session, persona="zen", base_slug="demo", folder=adapter, lineage={})
+        await registry.promote(session, "zen", "demo", 2, force=True, by="test")
+    await responder.open(message(event_id="e2", conversation_id="c2"))
+    assert [job.adapters[0].adapter.name for job in await queue.fetch(9)] == ["zen@1", "zen@2"]
+
+
+async def test_an_event_delivered_twice_is_answered_once(responder, store, queue):
+    await responder.open(message())
+    with pytest.raises(DuplicateEvent, match="answered once") as caught:
+        await responder.open(message())
+    assert caught.value.http_status == 409
+    assert len(await rows(store)) == queue.depth() == 1
+
+
+async def test_a_full_queue_settles_the_exchange_with_its_sentence(responder, store):
+    for number in range(2):
+        await responder.open(message(event_id=f"e{number}", conversation_id=f"c{number}"))
+    with pytest.raises(QueueFull) as caught:
+        await responder.open(message(event_id="e9"))
+    (refused,) = [row for row in await rows(store) if row.event_id == "e9"]
+    assert (refused.status, refused.finish_reason, refused.error) == ("failed", "error", str(caught.value))
+
+
+async def test_text_that_may_not_be_kept_is_not_in_the_ledger(responder, store, queue):
+    await responder.open(message(is_text_kept=False))
+    (row,) = await rows(store)
+    (job,) = await queue.fetch(1)
+    assert row.prompt is None
+    assert job.messages == HELLO
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"messages": ()}, InvalidInput, "not empty"),
+        ({"messages": (ChatMessage("user", " \n"),)}, InvalidInput, "not empty"),
+        ({"messages": (*HELLO, ChatMessage("assistant", "hi"))}, InvalidInput, "must end with a message of the user"),
+        ({"messages": (ChatMessage("user", "x" * (MAX_CONVERSATION_CHARS + 1)),)}, InvalidInput, "400001 characters"),
+        ({"messages": (ChatMessage("user", "a\ud800"),)}, InvalidInput, "broken character at position 1"),
+        ({"messages": (ChatMessage("user", "ab\x00"),)}, InvalidInput, "NUL character at position 2"),
+        ({"user_id": "\udfff"}, InvalidInput, "user id holds a broken character"),
+        ({"user_id": ""}, InvalidInput, "user id is 0 characters long"),
+        ({"event_id": "e" * 600}, InvalidInput, "event id is 600 characters long"),
+        ({"model": "\ud800"}, InvalidInput, "model name holds a broken character"),
+        ({"sampling": SamplingOverrides(stop=("\ud800",))}, InvalidInput, "stop string holds a broken character"),
+        ({"sampling": SamplingOverrides(top_p=2)}, InvalidInput, "top_p is 2"),
+        ({"model": "nobody"}, NotFound, "installed ones are mute, noir, zen"),
+        ({"model": "zen:much"}, InvalidBlend, "zen"),
+    ],
+)
+async def test_what_can_never_work_is_refused_and_leaves_no_trace(responder, store, queue, changes, error, words):
+    with pytest.raises(error, match=words):
+        await responder.open(message(**changes))
+    assert await rows(store) == []
+    assert queue.depth() == 0
+
+
+async def test_a_sender_who_leaves_while_the_message_is_queued_has_it_cancelled(responder, store):
+    class SlowQueue(MemoryJobQueue):
+        def __init__(self):
+            super().__init__(2)
+            self.is_reached, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+        async def enqueue(self, job):
+            self.is_reached.set()
+            await self.may_go_on.wait()
+            return await super().enqueue(job)
+
+    queue = responder._queue = SlowQueue()
+    opening = asyncio.create_task(responder.open(message()))
+    await queue.is_reached.wait()
+    opening.cancel()
+    await asyncio.sleep(0)
+    queue.may_go_on.set()
+    await asyncio.wait({opening})
+    assert opening.cancelled()
+    (row,) = await rows(store)
+    assert (await anext(queue.dropped())).exchange_id == row.id  # from which the worker settles it
+
+
+async def test_the_reply_streams_to_its_last_chunk(responder, queue):
+    reply = await responder.open(message())
+    await queue.fetch(1)
+    chunks = [ReplyChunk("Breathe. "), ReplyChunk("In.", "stop")]
+    for chunk in chunks:
+        await queue.publish(reply.exchange_id, chunk)
+    assert await read(reply) == chunks
+
+
+async def test_leaving_a_reply_early_cancels_its_job(responder, queue):
+    reply = await responder.open(message())
+    await queue.fetch(1)
+    await queue.publish(reply.exchange_id, ReplyChunk("Breathe."))
+    chunks = reply.chunks()
+    await anext(chunks)
+    await chunks.aclose()
+    assert await anext(queue.cancelled()) == reply.exchange_id
+
+
+async def test_reading_to_the_end_cancels_nothing(responder, queue):
+    reply = await responder.open(message())
+    await queue.fetch(1)
+    await queue.publish(reply.exchange_id, ReplyChunk("Breathe.", "stop"))
+    chunks = reply.chunks()
+    await anext(chunks)
+    await chunks.aclose()
+    await queue.close()
+    assert [exchange_id async for exchange_id in queue.cancelled()] == []
+
+
+async def test_a_cancelled_reply_says_so_to_its_reader(responder):
+    reply = await responder.open(message())
+    reading = asyncio.create_task(read(reply))
+    await asyncio.sleep(0)
+    await reply.cancel()
+    assert await reading == [ReplyChunk(finish_reason="cancelled")]
+    assert reply.position() is None
+
+
+async def test_a_service_that_stops_tells_whoever_still_waits(responder, queue):
+    reply = await responder.open(message())
+    reading = asyncio.create_task(read(reply))
+    await asyncio.sleep(0)
+    await queue.close()
+    (last,) = await reading
+    assert last.finish_reason == "error"
+    assert "stopping" in last.error

@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from core.errors import InvalidInput, NotFound, QueueFull
+from core.job_queue import DroppedJob, MemoryJobQueue
+from core.jobs import JobStatus, QueuePosition, ReplyJob
+from core.messages import ReplyChunk, Usage
+
+DONE = ReplyChunk(finish_reason="stop")
+CANCELLED = ReplyChunk(finish_reason="cancelled")
+
+
+class FrozenClock:
+    """Unix seconds that move only when a test moves them."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def job(exchange_id, conversation_id=None, *, deadline_at=None):
+    return ReplyJob(exchange_id, conversation_id or exchange_id[0], messages=(), deadline_at=deadline_at)
+
+
+async def fetch_ids(queue, limit=99):
+    return [fetched.exchange_id for fetched in await queue.fetch(limit)]
+
+
+async def collect(stream):
+    return [item async for item in stream]
+
+
+async def until_idle():
+    """Let everything run that can run now."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_fetch_takes_turns_between_conversations_and_keeps_their_order():
+    queue = MemoryJobQueue(10)
+    for name in ("a1", "a2", "b1", "c1"):
+        await queue.enqueue(job(name))
+    assert await fetch_ids(queue, 2) == ["a1", "b1"]
+    await queue.settle("a1", JobStatus.SUCCEEDED)
+    assert await fetch_ids(queue) == ["c1", "a2"]
+
+
+async def test_fetch_waits_for_a_job():
+    queue = MemoryJobQueue(10)
+    fetching = asyncio.create_task(fetch_ids(queue))
+    await until_idle()
+    assert not fetching.done()
+    await queue.enqueue(job("a1"))
+    assert await fetching == ["a1"]
+
+
+async def test_fetch_waits_while_the_only_waiting_conversation_has_a_running_job():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await queue.enqueue(job("a2"))
+    assert await fetch_ids(queue) == ["a1"]
+    fetching = asyncio.create_task(fetch_ids(queue))
+    await until_idle()
+    assert not fetching.done()
+    await queue.settle("a1", JobStatus.FAILED)
+    assert await fetching == ["a2"]
+
+
+async def test_a_cancelled_fetch_takes_no_job():
+    queue = MemoryJobQueue(10)
+    fetching = asyncio.create_task(fetch_ids(queue))
+    await until_idle()
+    await queue.enqueue(job("a1"))  # wakes the fetch, which is cancelled before it runs
+    fetching.cancel()
+    await asyncio.wait({fetching})
+    assert await fetch_ids(queue) == ["a1"]
+
+
+async def test_two_fetchers_share_the_jobs():
+    queue = MemoryJobQueue(10)
+    fetchers = [asyncio.create_task(fetch_ids(queue, 1)) for _ in range(2)]
+    await until_idle()
+    await queue.enqueue(job("a1"))
+    await queue.enqueue(job("b1"))
+    assert sorted(await asyncio.gather(*fetchers)) == [["a1"], ["b1"]]
+
+
+async def test_a_full_queue_says_its_size_and_the_wait():
+    clock = FrozenClock()
+    queue = MemoryJobQueue(2, slots=1, clock=clock)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    clock.now += 30
+    await queue.settle("a1", JobStatus.SUCCEEDED)
+    await queue.enqueue(job("b1"))
+    await queue.enqueue(job("c1"))
+    with pytest.raises(QueueFull, match=r"full: 2 messages are waiting, .* about 60 seconds; try again later\."):
+        await queue.enqueue(job("d1"))
+    assert queue.depth() == 2
+
+
+async def test_a_full_queue_that_has_seen_no_reply_promises_no_time():
+    queue = MemoryJobQueue(1)
+    await queue.enqueue(job("a1"))
+    with pytest.raises(QueueFull, match="would wait a while"):
+        await queue.enqueue(job("b1"))
+
+
+async def test_a_running_job_does_not_count_against_the_size():
+    queue = MemoryJobQueue(1)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    await queue.enqueue(job("b1"))
+    assert queue.depth() == 1
+
+
+async def test_an_exchange_is_queued_once():
+    queue = MemoryJobQueue(2)
+    await queue.enqueue(job("a1"))
+    with pytest.raises(InvalidInput, match="a1"):
+        await queue.enqueue(job("a1"))
+
+
+async def test_positions_and_waits_are_told_once_a_reply_has_finished():
+    clock = FrozenClock()
+    queue = MemoryJobQueue(10, slots=2, clock=clock)
+    assert await queue.enqueue(job("a1")) == QueuePosition(0, None)
+    await fetch_ids(queue)
+    clock.now += 10
+    await queue.settle("a1", JobStatus.SUCCEEDED)
+    for name in ("b1", "c1"):
+        assert await queue.enqueue(job(name)) == QueuePosition("bc".index(name[0]), 0.0)
+    assert await fetch_ids(queue) == ["b1", "c1"]
+    assert await queue.enqueue(job("d1")) == QueuePosition(0, 5.0)
+    assert await queue.enqueue(job("b2")) == QueuePosition(1, 10.0)
+    assert queue.position("b1") == QueuePosition(0, 0.0)
+    assert queue.position("a1") is None
+
+
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
+async def test_only_successes_teach_the_estimate(status):
+    clock = FrozenClock()
+    queue = MemoryJobQueue(10, clock=clock)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    clock.now += 10
+    await queue.settle("a1", status)
+    assert (await queue.enqueue(job("b1"))).estimated_wait_s is None
+
+
+async def test_chunks_published_before_the_reader_came_are_not_lost():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    await queue.publish("a1", ReplyChunk("Ahoy"))
+    await queue.publish("a1", DONE)
+    await queue.settle("a1", JobStatus.SUCCEEDED)
+    assert await collect(queue.chunks("a1")) == [ReplyChunk("Ahoy"), DONE]
+
+
+async def test_a_reader_that_came_first_gets_each_chunk_as_it_comes_and_ends_after_the_last():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    chunks = queue.chunks("a1")
+    first = asyncio.ensure_future(anext(chunks))
+    await fetch_ids(queue)
+    await queue.publish("a1", ReplyChunk("Ahoy"))
+    assert await first == ReplyChunk("Ahoy")
+    await queue.publish("a1", DONE)
+    assert await collect(chunks) == [DONE]
+
+
+async def test_a_reply_is_read_once():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    reading = asyncio.create_task(collect(queue.chunks("a1")))
+    await until_idle()
+    with pytest.raises(InvalidInput, match="read once"):
+        await collect(queue.chunks("a1"))
+    await queue.cancel("a1")
+    assert await reading == [CANCELLED]
+    with pytest.raises(NotFound, match="a1"):
+        await collect(queue.chunks("a1"))
+
+
+async def test_what_is_published_after_the_reader_left_is_not_kept():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    await queue.publish("a1", ReplyChunk("Ahoy"))
+    chunks = queue.chunks("a1")
+    await anext(chunks)
+    await chunks.aclose()
+    stream = queue._entries["a1"].stream
+    await queue.publish("a1", ReplyChunk("matey"))
+    assert not stream._items
+
+
+async def test_a_settled_and_read_job_is_forgotten():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    reading = asyncio.create_task(collect(queue.chunks("a1")))
+    await fetch_ids(queue)
+    await queue.publish("a1", DONE)
+    await queue.settle("a1", JobStatus.SUCCEEDED)
+    await reading
+    assert not queue._entries
+    assert not queue._unread
+
+
+async def test_replies_nobody_reads_are_kept_up_to_the_size_and_then_forgotten_oldest_first():
+    queue = MemoryJobQueue(2)
+    for name in ("a1", "b1", "c1"):
+        await queue.enqueue(job(name))
+        await queue.cancel(name)
+    with pytest.raises(NotFound):
+        await collect(queue.chunks("a1"))
+    assert await collect(queue.chunks("b1")) == [CANCELLED]
+    assert await collect(queue.chunks("c1")) == [CANCELLED]
+
+
+async def test_cancelling_a_queued_job_ends_its_reply_and_tells_the_worker():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    assert await queue.cancel("a1") is True
+    assert queue.depth() == 0
+    assert await collect(queue.chunks("a1")) == [CANCELLED]
+    assert await anext(queue.dropped()) == DroppedJob("a1", JobStatus.CANCELLED)
+
+
+async def test_cancelling_a_running_job_tells_the_worker_once_and_leaves_the_end_to_it():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    assert await queue.cancel("a1") is True
+    assert await queue.cancel("a1") is True
+    assert queue.position("a1") is not None
+    await queue.settle("a1", JobStatus.CANCELLED)
+    await queue.close()
+    assert await collect(queue.cancelled()) == ["a1"]
+
+
+async def test_cancelling_an_unknown_or_settled_job_says_false():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    await queue.settle("a1", JobStatus.SUCCEEDED)
+    assert await queue.cancel("a1") is False
+    assert await queue.cancel("nobody") is False
+
+
+async def test_settling_twice_or_settling_a_waiting_job_changes_nothing():
+    queue = MemoryJobQueue(10)
+    for name in ("a1", "a2", "a3"):
+        await queue.enqueue(job(name))
+    await fetch_ids(queue)
+    await queue.settle("a1", JobStatus.SUCCEEDED)
+    await queue.settle("a1", JobStatus.SUCCEEDED)
+    await queue.settle("a3", JobStatus.SUCCEEDED)
+    assert queue.depth() == 2
+    assert await fetch_ids(queue) == ["a2"]
+
+
+async def test_a_requeued_job_is_handed_out_first_again():
+    queue = MemoryJobQueue(10)
+    for name in ("a1", "a2", "b1"):
+        await queue.enqueue(job(name))
+    assert await fetch_ids(queue, 1) == ["a1"]
+    await queue.requeue("a1")
+    assert await fetch_ids(queue) == ["a1", "b1"]
+
+
+async def test_the_reader_of_a_requeued_job_gets_no_text_twice():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    await queue.publish("a1", ReplyChunk("Ahoy, "))
+    await queue.requeue("a1")
+    await fetch_ids(queue)
+    for text in ("Ah", "oy, mat", "ey"):
+        await queue.publish("a1", ReplyChunk(text))
+    await queue.publish("a1", DONE)
+    assert await collect(queue.chunks("a1")) == [ReplyChunk("Ahoy, "), ReplyChunk("mat"), ReplyChunk("ey"), DONE]
+
+
+async def test_a_job_cancelled_while_it_ran_is_not_handed_out_again_when_it_is_requeued():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    await queue.cancel("a1")
+    await queue.requeue("a1")
+    assert queue.depth() == 0
+    assert await collect(queue.chunks("a1")) == [CANCELLED]
+    assert await anext(queue.dropped()) == DroppedJob("a1", JobStatus.CANCELLED)
+
+
+async def test_a_job_past_its_deadline_is_failed_with_a_sentence_instead_of_handed_out():
+    clock = FrozenClock()
+    queue = MemoryJobQueue(10, clock=clock)
+    await queue.enqueue(job("a1", deadline_at=clock.now + 60))
+    await queue.enqueue(job("b1"))
+    clock.now += 61
+    assert await fetch_ids(queue) == ["b1"]
+    (chunk,) = await collect(queue.chunks("a1"))
+    assert (chunk.finish_reason, chunk.error_status) == ("error", 504)
+    assert "deadline" in chunk.error
+    assert await anext(queue.dropped()) == DroppedJob("a1", JobStatus.FAILED, chunk.error)
+
+
+async def test_an_expired_job_does_not_cost_its_conversation_the_turn():
+    clock = FrozenClock()
+    queue = MemoryJobQueue(10, clock=clock)
+    await queue.enqueue(job("a1", deadline_at=clock.now + 60))
+    await queue.enqueue(job("a2"))
+    await queue.enqueue(job("b1"))
+    clock.now += 60
+    assert await fetch_ids(queue, 1) == ["a2"]
+
+
+async def test_a_job_expires_even_when_nobody_fetches():
+    clock = FrozenClock()
+    queue = MemoryJobQueue(10, clock=clock)
+    await queue.enqueue(job("a1", deadline_at=clock.now + 0.01))
+    reading = asyncio.create_task(collect(queue.chunks("a1")))
+    clock.now += 60  # the timer runs on the loop's own clock, and asks this one
+    (chunk,) = await reading
+    assert chunk.finish_reason == "error"
+    assert queue.depth() == 0
+
+
+async def test_a_job_that_came_too_late_fails_at_once():
+    clock = FrozenClock()
+    queue = MemoryJobQueue(10, clock=clock)
+    await queue.enqueue(job("a1", deadline_at=clock.now - 1))
+    (chunk,) = await collect(queue.chunks("a1"))
+    assert chunk.finish_reason == "error"
+
+
+async def test_closing_ends_everybody_who_waits():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1", deadline_at=queue._clock() + 60))
+    await fetch_ids(queue)
+    waiting = [
+        asyncio.create_task(fetch_ids(queue)),
+        *(asyncio.create_task(collect(s)) for s in (queue.chunks("a1"), queue.cancelled(), queue.dropped())),
+    ]
+    await until_idle()
+    await queue.close()
+    assert await asyncio.gather(*waiting) == [[], [], [], []]
+
+
+async def test_a_closed_queue_takes_no_job_and_hands_none_out():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await queue.close()
+    assert await fetch_ids(queue) == []
+    with pytest.raises(QueueFull, match="stopping"):
+        await queue.enqueue(job("b1"))
+
+
+async def test_a_chunk_arrives_as_it_was_published():
+    queue = MemoryJobQueue(10)
+    await queue.enqueue(job("a1"))
+    await fetch_ids(queue)
+    failure = ReplyChunk("x", "error", Usage(1, 2, 3), "It broke; try again.", 504)
+    await queue.publish("a1", failure)
+    assert await collect(queue.chunks("a1")) == [failure]
+
+
+async def test_publishing_to_a_job_that_is_gone_is_harmless():
+    queue = MemoryJobQueue(10)
+    await queue.publish("nobody", DONE)
+    await queue.requeue("nobody")
+    await queue.settle("nobody", JobStatus.FAILED)
+    assert queue.depth() == 0

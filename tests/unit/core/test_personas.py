@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.blends import parse_blend
+from core.errors import InvalidData, NotFound, PersonasError
+from core.personas import check_blend, find_persona, load_persona, load_personas
+from core.settings import ROOT
+from tests.persona_folders import GOOD_TOML, write_persona
+
+
+def test_the_shipped_personas_can_be_read_and_differ_in_name_face_and_prompt():
+    personas = load_personas(ROOT / "personas").values()
+    assert len(personas) >= 4
+    for wanted in (lambda p: p.name, lambda p: p.file.emoji, lambda p: p.system_prompt, lambda p: p.file.greeting):
+        assert len({wanted(persona) for persona in personas}) == len(personas)
+
+
+@pytest.mark.parametrize(
+    ("toml", "complaint"),
+    [
+        ('name = "Ada"', "description: Field required; greeting"),
+        (GOOD_TOML + "nmae = 1", "nmae: Extra inputs are not permitted"),
+        (GOOD_TOML + "[training]\ntargets = 'everything'", "training.targets"),
+        (GOOD_TOML + "[sampling]\ntemperature = -1", "sampling.temperature"),
+        ("name = ", "not valid TOML"),
+    ],
+)
+def test_a_broken_persona_file_is_named_with_every_wrong_field(tmp_path, toml, complaint):
+    folder = write_persona(tmp_path / "ada", toml)
+    with pytest.raises(InvalidData, match=complaint) as caught:
+        load_persona(folder)
+    assert "ada" in str(caught.value)
+
+
+def test_a_missing_prompt_a_bad_folder_name_and_bytes_that_are_no_text_are_refused(tmp_path):
+    (write_persona(tmp_path / "ada") / "system_prompt.md").unlink()
+    with pytest.raises(InvalidData, match=r"system_prompt\.md is missing"):
+        load_persona(tmp_path / "ada")
+    with pytest.raises(InvalidData, match="a-z, 0-9"):
+        load_persona(write_persona(tmp_path / "Ada Lovelace"))
+    with pytest.raises(InvalidData, match='not "base"'):
+        load_persona(write_persona(tmp_path / "base"))
+    write_persona(tmp_path / "bytes")
+    (tmp_path / "bytes" / "system_prompt.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidData, match="not UTF-8"):
+        load_persona(tmp_path / "bytes")
+    with pytest.raises(InvalidData, match="9000 characters"):
+        load_persona(write_persona(tmp_path / "long", prompt="x" * 9000))
+
+
+def test_an_empty_folder_says_which_setting_to_change(tmp_path):
+    with pytest.raises(NotFound, match="PERSONAS_DIR"):
+        load_personas(tmp_path)
+
+
+def test_an_unknown_persona_is_answered_with_the_known_ones(tmp_path):
+    personas = {"ada": load_persona(write_persona(tmp_path / "ada"))}
+    assert find_persona(personas, " ADA ").slug == "ada"
+    with pytest.raises(NotFound, match='no persona "bob"; the installed ones are ada'):
+        check_blend(personas, parse_blend("ada+bob"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: (GOOD_TOML + text).encode())))
+def test_any_bytes_as_persona_file_either_load_or_give_a_sentence(tmp_path, content):
+    folder = write_persona(tmp_path / "ada")
+    (folder / "persona.toml").write_bytes(content)
+    try:
+        assert load_persona(folder).slug == "ada"
+    except PersonasError as error:
+        assert "ada" in str(error)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from core.errors import InvalidSetting
+from core.settings import DEMO_MODEL_FOLDER, base_slug, load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_any_setting_the_bundled_model_is_served_on_loopback(tmp_path):
+    settings = load_settings()
+    assert settings.base_model_path == str(DEMO_MODEL_FOLDER)
+    assert (settings.host, settings.port, settings.queue_url) == ("127.0.0.1", 7860, "memory://")
+    assert settings.store_url == f"sqlite+aiosqlite:///{tmp_path / 'data' / 'personas.db'}"
+    assert settings.allowed_training_sources == {"playground", "terminal", "api", "author"}
+
+
+def test_the_environment_wins_over_personas_toml(tmp_path, monkeypatch):
+    (tmp_path / "personas.toml").write_text('base_model = "from/file"\nport = 1234\n')
+    monkeypatch.setenv("PERSONAS_BASE_MODEL", "from/environment")
+    settings = load_settings()
+    assert (settings.base_model, settings.port) == ("from/environment", 1234)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("PERSONAS_PORT", "http", "PERSONAS_PORT: .*integer"),
+        ("PERSONAS_PORT", "70000", "PERSONAS_PORT: .*65535"),
+        ("PERSONAS_QUANTIZATION", "int3", "PERSONAS_QUANTIZATION: .*'auto'"),
+        ("PERSONAS_DEVICE", "gpu", "PERSONAS_DEVICE"),
+        ("PERSONAS_QUEUE_URL", "amqp://x", "PERSONAS_QUEUE_URL: .*memory://"),
+        ("PERSONAS_TRAINING_SOURCES", "discrod", "PERSONAS_TRAINING_SOURCES: unknown source discrod"),
+        ("PERSONAS_HOST", "0.0.0.0", "needs PERSONAS_API_KEY"),
+    ],
+)
+def test_a_bad_setting_is_named_with_what_it_must_be(monkeypatch, name, value, complaint):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting, match=complaint):
+        load_settings()
+
+
+def test_a_settings_file_that_is_no_toml_is_named(tmp_path):
+    (tmp_path / "personas.toml").write_text("port = ")
+    with pytest.raises(InvalidSetting, match=r"personas\.toml cannot be read"):
+        load_settings()
+
+
+def test_with_an_api_key_another_host_is_allowed_and_the_key_stays_out_of_sight(monkeypatch):
+    monkeypatch.setenv("PERSONAS_HOST", "0.0.0.0")
+    monkeypatch.setenv("PERSONAS_API_KEY", "s3cret-key")
+    assert "s3cret-key" not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("demo", "demo"),
+        ("Qwen/Qwen3-4B-Instruct-2507", "Qwen--Qwen3-4B-Instruct-2507"),
+        ("/models/My Model", "My-Model"),
+        ("./models/tiny", "tiny"),
+    ],
+)
+def test_a_base_model_s_name_makes_a_safe_folder_name(name, slug):
+    assert base_slug(name) == slug
