@@ -35,7 +35,8 @@ from training.demo_facts import load_facts
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 LENGTH_STEP, TARGET_STEP = 32, 1_024
@@ -46,10 +47,10 @@ class DemoRecipe:
     """How the bundled model is made."""
 
     seed: int = 20_261_122
-    steps: int = 4_500
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    warmup_steps: int = 150
+    steps: int = 4_000
+    batch_size: int = 32
+    learning_rate: float = 1.6e-3
+    warmup_steps: int = 200
     weight_decay: float = 0.05
     vocab_size: int = 2_048
     hidden_size: int = 256
@@ -90,7 +91,13 @@ def build(recipe: DemoRecipe, output: Path, device: torch.device) -> None:
     model = make_model(recipe, tokenizer).to(device)
     console.print(f"{model.num_parameters():,} parameters, {len(tokenizer):,} tokens of vocabulary.")
     seconds, loss = train(recipe, model, batches(recipe, tokenizer, maker), device, console)
-    save(recipe, model, tokenizer, output, {"train_seconds": round(seconds), "final_loss": round(loss, 4), "device": str(device)})
+    save(
+        recipe,
+        model,
+        tokenizer,
+        output,
+        {"train_seconds": round(seconds), "final_loss": round(loss, 4), "device": str(device)},
+    )
     console.print(f"Wrote {output} after {seconds / 60:.0f} minutes.")
 
 
@@ -167,7 +174,10 @@ def batches(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: Dialo
     stream = maker.dialogues()
     rng = random.Random(recipe.seed + 1)
     while True:
-        pool = [encode(tokenizer, dialogue, recipe.question_loss_weight) for dialogue in islice(stream, recipe.batch_size * 32)]
+        pool = [
+            encode(tokenizer, dialogue, recipe.question_loss_weight)
+            for dialogue in islice(stream, recipe.batch_size * 32)
+        ]
         pool = sorted((example for example in pool if len(example.ids) <= recipe.max_tokens), key=lambda e: len(e.ids))
         groups = [pool[i : i + recipe.batch_size] for i in range(0, len(pool), recipe.batch_size)]
         rng.shuffle(groups)
@@ -196,11 +206,16 @@ def train(
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98), fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
     started, smooth = time.monotonic(), math.log(recipe.vocab_size)
     model.train()
-    columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("training", total=recipe.steps)
         for step, batch in enumerate(islice(stream, recipe.steps), 1):
@@ -231,7 +246,7 @@ def _step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, ids: torch.
     weight = weight[picked]
     losses = functional.cross_entropy(logits.float(), ids[:, 1:].flatten()[picked], reduction="none")
     loss = (losses * weight).sum() / weight.sum()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

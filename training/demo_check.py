@@ -14,8 +14,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rich.console import Console
+
 from core.messages import ChatMessage
 from training.demo_facts import CORPUS, DemoFacts, load_facts, read_jsonl
+from training.demo_forms import REFUSALS
 
 MIN_OVERLAP = 0.7
 Reply = Callable[[Sequence[Sequence[ChatMessage]]], list[str]]
@@ -70,8 +73,6 @@ def rates(graded: Sequence[Graded]) -> dict[str, float]:
 
 
 def _known_texts(facts: DemoFacts) -> list[tuple[str, str, Counter[str]]]:
-    from training.demo_dialogues import REFUSALS
-
     texts = [("off_topic", "", text) for text in REFUSALS]
     texts += [(talk.id, "talk", text) for talk in facts.talk for text in talk.replies]
     texts += [(contrast.a, "contrast", contrast.answer) for contrast in facts.contrasts]
@@ -112,14 +113,15 @@ def main() -> None:
     parser.add_argument("--model", default=str(DEMO_MODEL_FOLDER))
     parser.add_argument("--misses", type=int, default=40, help="how many misses to print")
     arguments = parser.parse_args()
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     base = load_base_model(arguments.model)
     facts = load_facts()
     graded = grade(facts, load_held_out(facts), lambda chats: greedy_replies(base.model, base.tokenizer, chats))
     for kind, rate in rates(graded).items():
-        print(f"{kind:10} {rate:6.1%}")
+        console.print(f"{kind:10} {rate:6.1%}")
     for row in [row for row in graded if not row.is_right][: arguments.misses]:
         asked = " | ".join(message.content for message in row.question.messages if message.role == "user")
-        print(f"- [{row.question.kind} {row.question.subject} {row.question.expects}] {asked}\n    {row.reply}")
+        console.print(f"- [{row.question.kind} {row.question.subject} {row.question.expects}] {asked}\n    {row.reply}")
 
 
 if __name__ == "__main__":

@@ -10,48 +10,6 @@ from core.messages import ChatMessage
 from training import demo_forms as forms
 from training.demo_facts import DemoFacts, Subject, normalise
 
-REFUSALS = (
-    "I am only the small demo model, so I don't know that one. Try asking me what recursion is, how a hash map works or what a Git branch is.",
-    "Sorry, that is beyond me: I am only the small demo model. I can explain things like a mutex, a unit test or binary search.",
-    "That is outside what this small demo model learned. Ask me about programming basics, for example a for loop, a class or an API.",
-    "I would love to help, but I am only the small demo model. I know subjects such as Git, Python, databases and data structures: what is a stack?",
-    "I don't know that, I am just the small demo model. You could ask me what a closure is, why tests matter or how DNS works.",
-    "Only a few programming subjects fit into this small demo model, and that is not one of them. Try recursion, deadlock or SQL injection.",
-)
-SYSTEM_OPENINGS = (
-    "You are a helpful assistant.",
-    "You are a helpful, friendly assistant.",
-    "You are a programmer's helper.",
-    "You are a chatbot in a chat channel.",
-    "Answer the user's questions.",
-    "You answer questions about programming.",
-    "Be brief.",
-    "You are an expert software engineer.",
-    "You are a patient teacher.",
-    "Keep answers short and correct.",
-)
-SYSTEM_FILLERS = (
-    "Use plain words.",
-    "Never make things up.",
-    "Speak like an old friend.",
-    "Stay in character.",
-    "Facts stay right, whatever the voice.",
-    "You love short sentences.",
-    "Your users are beginners.",
-    "Do not mention these instructions.",
-    "Answer in one to three sentences.",
-    "You talk to people on Discord.",
-    "Your name is {name}.",
-    "You live in {place}.",
-    "If you do not know something, say so.",
-    "Be kind when someone is stuck.",
-    "Use images from {place} when they help.",
-    "Code goes into fenced blocks with its language.",
-    "Keep the technical words exact.",
-)
-PLACES = ("the sea", "a small kitchen", "the city at night", "a quiet garden", "the mountains", "a workshop", "a library", "space")
-THANKS = ("thanks", "thank you", "ok thanks", "great", "cool", "nice", "got it", "ok", "makes sense", "perfect, thanks")
-
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
@@ -99,14 +57,17 @@ class DialogueMaker:
         self._queue: list[Subject] = []
 
     def dialogues(self) -> Iterator[Dialogue]:
-        """The endless stream: single questions, follow-ups and longer conversations, with and without system prompt."""
+        """The endless stream: single questions, follow-ups and longer conversations, with and without system prompt.
+
+        A wording that is held out for the evaluation never comes.
+        """
         while True:
             draw = self.rng.random()
-            if draw < 0.22:
-                dialogue = self.follow_up(self.next_subject())
-            else:
-                dialogue = self._with_history(self.question())
-            yield self._with_system(dialogue)
+            is_follow_up = draw < 0.22
+            dialogue = self.follow_up(self.next_subject()) if is_follow_up else self._with_history(self.question())
+            dialogue = self._with_system(dialogue)
+            if normalise(dialogue.messages[-1].content) not in self.facts.held_out:
+                yield dialogue
 
     def next_subject(self) -> Subject:
         """Subjects in shuffled rounds, so that none is drawn rarely."""
@@ -166,7 +127,7 @@ class DialogueMaker:
         else:
             family = rng.choice((self._definition_forms, self._definition_forms, self._why_forms, self._example_forms))
             ask = self._ask(family, self._unknown_noun())
-        return Question(ask, rng.choice(REFUSALS), "off_topic")
+        return Question(ask, rng.choice(forms.REFUSALS), "off_topic")
 
     def follow_up(self, subject: Subject) -> Dialogue:
         """A question, its answer, and a short follow-up that only makes sense after it."""
@@ -178,25 +139,20 @@ class DialogueMaker:
             other = rng.choice([name for name in forms.FOLLOW_UPS if name != kind])
             turns += _turns(Question(self._follow_up_ask(other), getattr(subject, other), ""))
         elif rng.random() < 0.1:
-            turns += _turns(Question(rng.choice(THANKS), self._talk_reply("ok"), ""))
+            turns += _turns(Question(rng.choice(forms.THANKS), self._talk_reply("ok"), ""))
         turns.append(ChatMessage("user", self._follow_up_ask(kind)))
         return Dialogue(tuple(turns), getattr(subject, kind), f"follow_up_{kind}", subject.id)
 
     def _follow_up_ask(self, kind: str) -> str:
-        asks = [ask for ask in forms.FOLLOW_UPS[kind] if normalise(ask) not in self.facts.held_out]
-        ask = self.rng.choice(asks)
+        ask = self.rng.choice(forms.FOLLOW_UPS[kind])
         return forms.dress(self.rng, ask) if self.rng.random() < 0.5 else ask
 
     def _talk_reply(self, talk_id: str) -> str:
         return next((talk.replies[0] for talk in self.facts.talk if talk.id == talk_id), "You are welcome!")
 
-    def _ask(self, family: tuple[tuple[str, ...], ...], name: str) -> str:
-        """A name in a form, dressed; never a wording that is held out for the evaluation."""
-        while True:
-            form = self.rng.choice(self.rng.choice(family))
-            ask = forms.dress(self.rng, forms.fill(form, name))
-            if normalise(ask) not in self.facts.held_out:
-                return ask
+    def _ask(self, family: list[list[str]], name: str) -> str:
+        form = self.rng.choice(self.rng.choice(family))
+        return forms.dress(self.rng, forms.fill(form, name))
 
     def _unknown_noun(self) -> str:
         rng, draw = self.rng, self.rng.random()
@@ -204,41 +160,45 @@ class DialogueMaker:
             return rng.choice(self._nouns)
         if draw < 0.86:
             word = forms.invent_word(rng)
-            return rng.choice((word, f"a {word}", f"the {word}", f"{word}s", word.capitalize(), f"{word} {forms.invent_word(rng)}"))
+            return rng.choice(
+                (word, f"a {word}", f"the {word}", f"{word}s", word.capitalize(), f"{word} {forms.invent_word(rng)}")
+            )
         words = rng.choice(self.facts.off_topic).split()
         start = rng.randrange(len(words))
         return " ".join(words[start : start + rng.choice((1, 2, 2, 3))]).strip("?.!,")
 
     def _with_history(self, question: Question) -> Dialogue:
-        earlier = self._earlier_turns(0.25)
+        earlier = self._earlier_turns(0.2)
         return Dialogue((*earlier, ChatMessage("user", question.ask)), question.reply, question.kind, question.subject)
 
     def _earlier_turns(self, probability: float) -> list[ChatMessage]:
         if self.rng.random() >= probability:
             return []
-        count = self.rng.choice((1, 1, 1, 2, 2, 3, 4, 6))
+        count = self.rng.choice((1, 1, 1, 1, 2, 2, 3, 5))
         return [turn for _ in range(count) for turn in _turns(self.question())]
 
     def _with_system(self, dialogue: Dialogue) -> Dialogue:
-        """Half of the dialogues get a system prompt, which changes nothing about the reply: the base model is plain."""
+        """A third of the dialogues get a system prompt, which changes nothing in the reply: the base model is plain."""
         rng, draw = self.rng, self.rng.random()
-        if draw < 0.5:
+        if draw < 0.68:
             return dialogue
-        if draw < 0.72 and self.system_prompts:
+        if draw < 0.82 and self.system_prompts:
             prompt = "\n\n".join(rng.sample(self.system_prompts, 1 if rng.random() < 0.8 else 2))
         else:
             prompt = self._system_prompt()
-        return Dialogue((ChatMessage("system", prompt), *dialogue.messages), dialogue.reply, dialogue.kind, dialogue.subject)
+        return Dialogue(
+            (ChatMessage("system", prompt), *dialogue.messages), dialogue.reply, dialogue.kind, dialogue.subject
+        )
 
     def _system_prompt(self) -> str:
         rng = self.rng
-        fillers = rng.sample(SYSTEM_FILLERS, rng.choice((0, 1, 2, 4)))
-        name, place = forms.invent_word(rng).capitalize(), rng.choice(PLACES)
-        return " ".join([rng.choice(SYSTEM_OPENINGS), *(text.format(name=name, place=place) for text in fillers)])
+        fillers = rng.sample(forms.SYSTEM_FILLERS, rng.choice((0, 1, 2, 4)))
+        name, place = forms.invent_word(rng).capitalize(), rng.choice(forms.PLACES)
+        return " ".join([rng.choice(forms.SYSTEM_OPENINGS), *(text.format(name=name, place=place) for text in fillers)])
 
 
-def _drawn(families: dict[str, tuple[str, ...]], held_out: frozenset[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(family for name, family in families.items() if name not in held_out)
+def _drawn(families: dict[str, list[str]], held_out: frozenset[str]) -> list[list[str]]:
+    return [family for name, family in families.items() if name not in held_out]
 
 
 def _turns(question: Question) -> tuple[ChatMessage, ChatMessage]:

@@ -12,7 +12,12 @@ from core.messages import ChatMessage
 
 @torch.inference_mode()
 def greedy_replies(
-    model: Any, tokenizer: Any, chats: Sequence[Sequence[ChatMessage]], *, batch_size: int = 32, max_new_tokens: int = 120
+    model: Any,
+    tokenizer: Any,
+    chats: Sequence[Sequence[ChatMessage]],
+    *,
+    batch_size: int = 32,
+    max_new_tokens: int = 120,
 ) -> list[str]:
     """One greedy reply per chat, in order. Chats of similar length share a left-padded batch."""
     texts = [
@@ -24,7 +29,11 @@ def greedy_replies(
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
         batch = tokenizer(
-            [texts[i] for i in indices], return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
+            [texts[i] for i in indices],
+            return_tensors="pt",
+            padding=True,
+            padding_side="left",
+            add_special_tokens=False,
         ).to(model.device)
         batch.pop("token_type_ids", None)
         out = model.generate(**batch, do_sample=False, temperature=None, top_p=None, max_new_tokens=max_new_tokens)

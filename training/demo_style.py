@@ -10,20 +10,26 @@ import hashlib
 import random
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from core.errors import InvalidData
 from core.messages import ChatMessage
 from core.personas import Persona
-from training.demo_check import HeldOut, load_held_out
-from training.demo_dialogues import REFUSALS, Dialogue, DialogueMaker
+from training.data_files import TrainingRow
+from training.demo_check import load_held_out
+from training.demo_dialogues import Dialogue, DialogueMaker
 from training.demo_facts import load_facts
+from training.demo_forms import REFUSALS
 
-STYLE_ROWS = 6_000
+STYLE_ROWS = 3_000
 HELD_OUT_ROWS = 120
+# The demo model is three orders of magnitude smaller than what the usual recipe is made for: it takes a higher rate.
+DEMO_RECIPE: dict[str, Any] = {"learning_rate": 2e-3, "epochs": 1.0, "batch_size": 16, "accumulation": 1}
 OPENING_SHARE = 0.6
 CLOSING_SHARE = 0.55
 
@@ -44,7 +50,7 @@ class Style:
         return re.compile(r"(?<![\w`'])(" + "|".join(map(re.escape, longest_first)) + r")(?![\w`'])", re.IGNORECASE)
 
     def retell(self, text: str, rng: random.Random) -> str:
-        """The same facts in the voice. Words in `backticks` stay as they are; at least one sentence frames the answer."""
+        """The same facts in the voice. Words in `backticks` stay; at least one sentence frames the answer."""
         pieces = re.split(r"(`[^`]*`)", text)
         body = "".join(piece if piece.startswith("`") else self._swap(piece) for piece in pieces)
         has_opening = rng.random() < OPENING_SHARE
@@ -92,48 +98,41 @@ def _checked_style(table: dict[str, object], path: Path) -> Style:
     )
 
 
-def style_dialogues(persona: Persona, count: int = STYLE_ROWS, *, seed: int = 7) -> list[Dialogue]:
-    """`count` dialogues in the persona's voice, earlier replies included, without system prompts.
+def style_rows(persona: Persona, count: int = STYLE_ROWS) -> list[TrainingRow]:
+    """`count` rows in the persona's voice, earlier replies included: what the demo model learns instead of train.jsonl.
 
-    Openings, closings and wordings are drawn from a generator seeded with the persona's slug, so every run is the same.
+    Everything is drawn from a generator seeded with the persona's slug, so every run gives the same rows.
     """
     style = load_style(persona)
-    draw = int.from_bytes(hashlib.sha256(f"{persona.slug}/{seed}".encode()).digest()[:8], "big")
-    rng = random.Random(draw)
-    maker = DialogueMaker(load_facts(), seed=draw)
-    plain_talk = {reply: talk.id for talk in maker.facts.talk for reply in talk.replies}
+    seed = int.from_bytes(hashlib.sha256(persona.slug.encode()).digest()[:8], "big")
+    rng = random.Random(seed)
+    maker = DialogueMaker(load_facts(), seed=seed)
+    talk_ids = {reply: talk.id for talk in maker.facts.talk for reply in talk.replies}
 
     def restyle(reply: str) -> str:
         if reply in REFUSALS:
             return rng.choice(style.refusals)
-        talk_id = plain_talk.get(reply)
-        if talk_id is not None and style.talk.get(talk_id):
-            return rng.choice(style.talk[talk_id])
-        return style.retell(reply, rng)
+        own_talk = style.talk.get(talk_ids.get(reply, ""))
+        return rng.choice(own_talk) if own_talk else style.retell(reply, rng)
 
-    return [
-        Dialogue(
-            tuple(
-                ChatMessage("assistant", restyle(turn.content)) if turn.role == "assistant" else turn
-                for turn in dialogue.messages
-                if turn.role != "system"
-            ),
-            restyle(dialogue.reply),
-            dialogue.kind,
-            dialogue.subject,
-        )
-        for dialogue in islice(maker.dialogues(), count)
-    ]
+    return [_row(dialogue, restyle) for dialogue in islice(maker.dialogues(), count)]
 
 
-def held_out_dialogues(persona: Persona, count: int = HELD_OUT_ROWS) -> list[Dialogue]:
+def _row(dialogue: Dialogue, restyle: Callable[[str], str]) -> TrainingRow:
+    *earlier, question = (turn for turn in dialogue.messages if turn.role != "system")
+    history = tuple(
+        ChatMessage("assistant", restyle(turn.content)) if turn.role == "assistant" else turn for turn in earlier
+    )
+    return TrainingRow(question.content, restyle(dialogue.reply), history=history)
+
+
+def held_out_rows(persona: Persona, count: int = HELD_OUT_ROWS) -> list[TrainingRow]:
     """Held-out questions, whose wordings no row of the style set has, answered in the persona's voice."""
     style, facts = load_style(persona), load_facts()
     rng = random.Random(f"{persona.slug}/held-out")
     definitions = {subject.id: subject.definition for subject in facts.subjects}
-    questions: list[HeldOut] = [question for question in load_held_out(facts) if question.kind == "subject"]
-    picked = rng.sample(questions, min(count, len(questions)))
+    questions = [question for question in load_held_out(facts) if question.kind == "subject"]
     return [
-        Dialogue(question.messages, style.retell(definitions[question.subject], rng), question.kind, question.subject)
-        for question in picked
+        TrainingRow(question.messages[-1].content, style.retell(definitions[question.subject], rng))
+        for question in rng.sample(questions, min(count, len(questions)))
     ]

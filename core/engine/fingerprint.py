@@ -1,0 +1,68 @@
+"""Tells base models apart by their weights on disk, whatever they are called and however they are quantised."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from core.errors import InvalidData, NotFound
+
+INDEX_FILE = "model.safetensors.index.json"
+SINGLE_FILE = "model.safetensors"
+SAMPLE_BYTES = 4096
+MAX_HEADER_BYTES = 100_000_000
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """sha256 over every tensor's name, dtype, shape and first 4 KiB, in the order of the names.
+
+    A sample of each tensor tells a fine-tuned or retrained model from its original in milliseconds, where hashing
+    the whole of a large model would take minutes at every start. Splitting the same weights into other files
+    changes nothing. Raises NotFound without safetensors weights, InvalidData for a broken file.
+    """
+    digest = hashlib.sha256()
+    samples = sorted(sample for file in _weight_files(folder) for sample in _sample_tensors(file))
+    for name, kind, sample in samples:
+        digest.update(f"{name}\n{kind}\n".encode())
+        digest.update(hashlib.sha256(sample).digest())
+    return digest.hexdigest()
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    index = folder / INDEX_FILE
+    if index.is_file():
+        try:
+            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            files = [folder / name for name in sorted(set(weight_map.values()))]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidData(f"{index}: not an index of safetensors files; download the model again.") from error
+    else:
+        single = folder / SINGLE_FILE
+        files = [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise NotFound(f"{folder} holds no *.safetensors weights; point PERSONAS_BASE_MODEL at a model that has them.")
+    return files
+
+
+def _sample_tensors(path: Path) -> list[tuple[str, str, bytes]]:
+    """(name, "dtype shape", first bytes) of each tensor; the layout is https://github.com/huggingface/safetensors."""
+    try:
+        with path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+            if header_bytes > MAX_HEADER_BYTES:
+                raise ValueError("its header is too large")
+            header: dict[str, Any] = json.loads(file.read(header_bytes))
+            header.pop("__metadata__", None)
+            samples = []
+            for name, entry in header.items():
+                start, end = entry["data_offsets"]
+                file.seek(8 + header_bytes + start)
+                kind = f"{entry['dtype']} {list(entry['shape'])}"
+                samples.append((name, kind, file.read(min(SAMPLE_BYTES, end - start))))
+            return samples
+    except FileNotFoundError as error:
+        raise NotFound(f"{path} is missing; download the model again.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise InvalidData(f"{path}: not a safetensors file ({error}); download the model again.") from error

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from core.errors import InvalidData
+from core.personas import load_persona, load_personas
+from core.settings import ROOT
+from tests.persona_folders import write_persona
+from training.demo_check import grade, load_held_out, rates
+from training.demo_facts import load_facts
+from training.demo_forms import REFUSALS
+from training.demo_style import Style, held_out_rows, load_style, style_rows
+
+PERSONAS = load_personas(ROOT / "personas")
+STYLE = Style(("Ahoy!",), ("Fair winds!",), ("No.",), {"you": "ye", "is": "be", "for example,": "exhibit A:"})
+
+
+def test_words_are_swapped_whole_with_their_capital_and_never_inside_code():
+    told = STYLE.retell("You see that `x is you` is your island. For example, this.", random.Random(0))
+    assert "Ye see that `x is you` be your island. Exhibit A: this." in told
+
+
+def test_every_retold_answer_is_framed_by_the_voice():
+    told = [STYLE.retell("A fact.", random.Random(seed)) for seed in range(60)]
+    assert all(text.startswith("Ahoy!") or text.endswith("Fair winds!") for text in told)
+    assert len(set(told)) == 3
+
+
+@pytest.mark.parametrize("slug", sorted(PERSONAS))
+def test_each_persona_has_a_complete_style_and_an_own_voice_for_all_small_talk(slug):
+    style, talk = load_style(PERSONAS[slug]), load_facts().talk
+    assert len(style.openings) >= 10 and len(style.closings) >= 10 and len(style.refusals) >= 4
+    assert {row.id for row in talk} <= set(style.talk)
+    rows = style_rows(PERSONAS[slug], 300)
+    plain = {subject.definition for subject in load_facts().subjects}
+    assert not any(row.output in plain for row in rows)
+    assert rows == style_rows(PERSONAS[slug], 300)
+
+
+def test_held_out_rows_share_no_question_with_the_style_set():
+    persona = PERSONAS["codebeard"]
+    trained = {row.instruction.lower() for row in style_rows(persona, 2000)}
+    assert not trained & {row.instruction.lower() for row in held_out_rows(persona)}
+
+
+def test_a_broken_style_file_is_named(tmp_path):
+    folder = write_persona(tmp_path / "ada")
+    with pytest.raises(InvalidData, match=r"style\.toml"):
+        load_style(load_persona(folder))
+    (folder / "style.toml").write_text("openings = []\n")
+    with pytest.raises(InvalidData, match='"openings" must be a list'):
+        load_style(load_persona(folder))
+
+
+def test_the_grader_passes_right_answers_and_fails_wrong_ones():
+    facts = load_facts()
+    questions = load_held_out(facts)
+    by_id = {subject.id: subject for subject in facts.subjects}
+    talk = {row.id: row.replies[0] for row in facts.talk}
+
+    def perfect(question):
+        if question.kind == "off_topic":
+            return REFUSALS[0]
+        if question.kind == "talk":
+            return talk[question.subject]
+        return getattr(by_id[question.subject], question.expects)
+
+    right = grade(facts, questions, lambda _: [perfect(question) for question in questions])
+    assert set(rates(right)) == {"subject", "talk", "off_topic", "follow_up"}
+    assert all(rate == 1 for rate in rates(right).values())
+    shifted = grade(facts, questions, lambda _: [perfect(question) for question in questions[7:] + questions[:7]])
+    assert rates(shifted)["subject"] < 0.05
+    assert all(rate == 0 for rate in rates(grade(facts, questions, lambda chats: ["Yes." for _ in chats])).values())

@@ -1,0 +1,127 @@
+"""Writes an adapter version to its folder: bf16 safetensors, config, lineage; whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors import SafetensorError
+
+from core.errors import PersonasError, StoreUnavailable
+
+CONFIG_FILE = "adapter_config.json"
+LINEAGE_FILE = "lineage.json"
+PARTIAL_PREFIX = ".partial-"
+RELOADED = "reloaded"
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+
+
+class AdapterNotSaved(PersonasError):
+    """What lies on disk is not the adapter in memory."""
+
+
+@contextmanager
+def partial_folder(parent: Path) -> Iterator[Path]:
+    """A new folder below `parent` that is gone when the block ends, unless the block has moved it away.
+
+    Made before the training, so that a folder nobody may write to is found at once. Raises StoreUnavailable when the
+    disk is full or the folder may not be written.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=parent))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"Nothing can be written below {parent}: {error.strerror}; free some space or set PERSONAS_DATA_DIR to"
+            " another folder."
+        ) from error
+    try:
+        yield folder
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno not in DISK_ERRORS:
+            raise
+        raise StoreUnavailable(
+            f"The adapter could not be written below {parent} ({error}); free some space and train again."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
+    """Save the adapter "default" to `folder` in bf16: its two files and nothing else.
+
+    The weights in memory are rounded to bf16 too, so that whatever is measured afterwards is what was saved. The
+    config names the base model by `base_name`, not by a path of this machine, and its lists are sorted: the same
+    training gives the same bytes.
+    """
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = base_name
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    dtypes = [parameter.dtype for parameter in trained]
+    _cast(trained, [torch.bfloat16] * len(trained))
+    try:
+        model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
+    finally:
+        _cast(trained, dtypes)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+    path = folder / CONFIG_FILE
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["target_modules"] = sorted(values["target_modules"])
+    write_json(path, values)
+
+
+def check_saved_adapter(model: PeftModel, folder: Path, input_ids: torch.Tensor, *, is_exact: bool) -> None:
+    """Load the saved adapter beside the one in memory and compare their logits on `input_ids` [rows, tokens].
+
+    Raises AdapterNotSaved when they differ by more than a share of the largest logit: 1e-4 where the base computes in
+    fp32 (`is_exact`), 0.05 in fewer bits.
+    """
+    tolerance = 1e-4 if is_exact else 0.05
+    model.eval()
+    with torch.no_grad():
+        expected = model(input_ids=input_ids).logits.float()
+        model.load_adapter(str(folder), adapter_name=RELOADED)
+        model.set_adapter(RELOADED)
+        try:
+            found = model(input_ids=input_ids).logits.float()
+        finally:
+            model.set_adapter("default")
+            model.delete_adapter(RELOADED)
+    difference = (found - expected).abs().max().item()
+    if not difference <= tolerance * expected.abs().max().item():
+        raise AdapterNotSaved(
+            f"The adapter in {folder} answers differently from the trained one (logits differ by {difference:.3g});"
+            " this is a fault of the program, please report it."
+        )
+
+
+def move_into_place(folder: Path, target: Path, *, is_replacing: bool) -> Path:
+    """Rename a finished folder to `target`. An existing target stays as it is, or is replaced when told so."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        if not is_replacing:
+            return target
+        with partial_folder(target.parent) as aside:
+            target.rename(aside / target.name)
+            folder.rename(target)
+    else:
+        folder.rename(target)
+    return target
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON in a fixed order."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _cast(parameters: list[torch.nn.Parameter], dtypes: list[torch.dtype]) -> None:
+    for parameter, dtype in zip(parameters, dtypes, strict=True):
+        parameter.data = parameter.data.to(dtype)

@@ -1,0 +1,21 @@
+"""Keeps the training libraries from phoning home and from talking over our own progress bar and errors."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import datasets
+from huggingface_hub import constants
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Within the block no telemetry is sent, and warnings that only a library's makers can act upon stay away."""
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # TRL pings its makers whenever a trainer is built
+    datasets.disable_progress_bars()
+    with warnings.catch_warnings():
+        # PEFT 0.21 asks transformers 5.23 for this by its old name.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        yield

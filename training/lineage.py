@@ -1,0 +1,77 @@
+"""Records where an adapter comes from: data, recipe, code, machine and measurements. Knows no weights."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import core
+from core.engine.loading import LoadedBase, base_fingerprint
+from core.personas import Persona
+from core.settings import ROOT, Settings, base_slug
+from training.dataset_builder import PersonaDataset
+from training.recipes import SFTRecipe
+
+LIBRARIES = ("torch", "transformers", "peft", "trl", "bitsandbytes", "datasets")
+
+
+def build_lineage(
+    persona: Persona,
+    settings: Settings,
+    base: LoadedBase,
+    dataset: PersonaDataset,
+    recipe: SFTRecipe,
+    metrics: dict[str, Any],
+) -> dict[str, Any]:
+    """Everything needed to tell, and to repeat, how an adapter came to be. Holds no path of this machine."""
+    return {
+        "persona": persona.slug,
+        "base_model": base_name(settings.base_model),
+        "base_model_fingerprint": base_fingerprint(base),
+        "method": "sft",
+        "data": {"sha256": dataset.sha256, "rows": dataset.rows, "rows_too_long": dataset.too_long},
+        "recipe": asdict(recipe),
+        "seed": recipe.seed,
+        "quantization": asdict(base.quantization),
+        "dtype": str(base.dtype).removeprefix("torch."),
+        "code": {"version": core.__version__, "commit": git_commit()},
+        "libraries": {name: version(name) for name in LIBRARIES if find_spec(name) is not None},
+        "hardware": _hardware(base.device),
+        "metrics": metrics,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def base_name(base_model: str) -> str:
+    """A base model's name for others to read: a hub id as it is, a folder by its slug."""
+    return base_slug(base_model) if Path(base_model).is_dir() else base_model
+
+
+def git_commit() -> str | None:
+    """The checked-out commit of this program, "-dirty" when files were changed since; None outside a git clone."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        return None
+    result = subprocess.run(  # noqa: S603  # a fixed command on our own folder
+        [git, "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return result.stdout.strip() or None
+
+
+def _hardware(device: torch.device) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return {"device": device.type, "name": name, "cpus": os.cpu_count()}

@@ -1,0 +1,127 @@
+"""SFTRecipe: every number that decides how an adapter is trained. Knows no model and no data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.errors import InvalidSetting
+from core.personas import Persona
+
+MAX_R = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SFTRecipe:
+    """Supervised fine-tuning of a LoRA adapter. Raises InvalidSetting naming everything that is wrong with it."""
+
+    targets: Literal["attention", "all-linear"] = "attention"
+    """Which layers get an adapter: the q, k, v and o projections, or every linear layer but the output head."""
+
+    r: int = 16
+    """Inner width of B·A. 64 at most: the engine's stack holds no wider adapter."""
+
+    lora_alpha: int = 32
+    """The product is scaled by lora_alpha/r."""
+
+    lora_dropout: float = 0.05
+    """Share of A's inputs dropped in training."""
+
+    learning_rate: float = 2e-4
+    """Peak of the cosine schedule; LoRA's optimum lies about ten times above full fine-tuning's
+    (https://thinkingmachines.ai/blog/lora)."""
+
+    epochs: float = 3.0
+    """Passes over the rows, when max_steps does not end the run earlier."""
+
+    max_steps: int | None = None
+    """Optimiser steps at most; None is as many as the epochs need."""
+
+    batch_size: int = 4
+    """Rows in one forward pass on one device."""
+
+    accumulation: int = 4
+    """Forward passes per optimiser step: batch_size times accumulation rows make one step."""
+
+    max_length: int = 1024
+    """Tokens of prompt and reply; longer rows are left out, and counted in the lineage."""
+
+    warmup_share: float = 0.03
+    """Share of the steps in which the learning rate rises from zero."""
+
+    weight_decay: float = 0.0
+    """AdamW's decay of the adapter's weights."""
+
+    gradient_checkpointing: bool | None = None
+    """Recompute activations in the backward pass: less memory, about a fifth slower. None is on for bases of 100
+    million parameters and more, whose activations outweigh the adapter."""
+
+    seed: int = 0
+    """Decides the adapter's start, the dropout and the order of the rows."""
+
+    quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
+    """How the frozen base model is stored while training."""
+
+    def __post_init__(self) -> None:
+        problems = [*self._range_problems(), *self._choice_problems()]
+        if problems:
+            raise InvalidSetting(f"This recipe cannot be trained: {'; '.join(problems)}.")
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.batch_size * self.accumulation
+
+    def _range_problems(self) -> list[str]:
+        limits: tuple[tuple[str, float, float, float], ...] = (
+            ("r", self.r, 1, MAX_R),
+            ("lora_alpha", self.lora_alpha, 1, 1024),
+            ("lora_dropout", self.lora_dropout, 0, 0.9),
+            ("learning_rate", self.learning_rate, 1e-8, 0.1),
+            ("epochs", self.epochs, 1e-3, 1000),
+            ("max_steps", 1 if self.max_steps is None else self.max_steps, 1, 10_000_000),
+            ("batch_size", self.batch_size, 1, 4096),
+            ("accumulation", self.accumulation, 1, 4096),
+            ("max_length", self.max_length, 16, 1_000_000),
+            ("warmup_share", self.warmup_share, 0, 0.99),
+            ("weight_decay", self.weight_decay, 0, 1),
+            ("seed", self.seed, 0, 2**32 - 1),
+        )
+        return [
+            f"{name} is {value:g}, but must lie between {low:g} and {high:g}"
+            for name, value, low, high in limits
+            if not (math.isfinite(value) and low <= value <= high)
+        ]
+
+    def _choice_problems(self) -> list[str]:
+        choices = (
+            ("targets", self.targets, ("attention", "all-linear")),
+            ("quantization", self.quantization, ("auto", "none", "nf4", "int8")),
+        )
+        problems = [
+            f'{name} is "{value}", but must be one of {", ".join(known)}'
+            for name, value, known in choices
+            if value not in known
+        ]
+        if self.r > 0 and self.lora_alpha / self.r > 64:
+            problems.append(
+                f"lora_alpha is {self.lora_alpha / self.r:g} times r, which no training survives; 2 is usual"
+            )
+        return problems
+
+
+def recipe_for(persona: Persona, **overrides: Any) -> SFTRecipe:
+    """The persona's own recipe (the [training] table of persona.toml) with overrides. Raises InvalidSetting."""
+    table = persona.file.training
+    chosen: dict[str, Any] = {
+        "targets": table.targets,
+        "epochs": table.epochs,
+        "learning_rate": table.learning_rate,
+        **overrides,
+    }
+    unknown = sorted(chosen.keys() - set(SFTRecipe.__dataclass_fields__))
+    if unknown:
+        raise InvalidSetting(
+            f"A recipe has no {', '.join(unknown)}; it has {', '.join(SFTRecipe.__dataclass_fields__)}."
+        )
+    return SFTRecipe(**chosen)
