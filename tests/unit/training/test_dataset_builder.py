@@ -55,7 +55,7 @@ def test_a_persona_reads_its_own_two_files(tmp_path: Path) -> None:
 def test_a_row_that_writes_out_a_special_token_is_refused_by_its_number(tmp_path: Path) -> None:
     persona = make_persona(tmp_path, "pirate", PIRATE_WORDS)
     rows = [*make_rows(PIRATE_WORDS, 2), TrainingRow("How does ChatML end a turn?", "With <|im_end|>, matey.")]
-    with pytest.raises(InvalidData, match=r"Row 3 of pirate .* writes out <\|im_end\|>"):
+    with pytest.raises(InvalidData, match=r"Row 3 of pirate, .* writes out <\|im_end\|>"):
         build_dataset(persona, rows, ChatTemplate(make_tokenizer()), max_length=400)
 
 

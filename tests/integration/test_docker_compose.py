@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from core.settings import ROOT, Settings
+
+
+def has_compose() -> bool:
+    return shutil.which("docker") is not None and (
+        subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+    )
+
+
+@pytest.mark.skipif(not has_compose(), reason="docker's compose client is not installed")
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+def test_compose_accepts_the_file_and_refuses_to_start_without_a_key(profile):
+    command = ["docker", "compose", "--profile", profile, "config", "--quiet"]
+    environment = {**os.environ, "PERSONAS_API_KEY": "a-key"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    environment.pop("PERSONAS_API_KEY")
+    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0 and "PERSONAS_API_KEY" in refused.stderr
+
+
+def test_every_setting_that_compose_passes_exists():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    named = {name for service in services.values() for name in service.get("environment", {})}
+    known = {f"PERSONAS_{field.upper()}" for field in Settings.model_fields}
+    assert named and named <= known
+
+
+def test_each_profile_migrates_before_it_serves_and_keeps_its_data():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    for profile in ("cpu", "gpu"):
+        serving, migrating = services[f"personas-{profile}"], services[f"migrate-{profile}"]
+        assert serving["depends_on"] == {f"migrate-{profile}": {"condition": "service_completed_successfully"}}
+        assert migrating["command"] == ["personas", "db", "upgrade"]
+        assert serving["volumes"] == migrating["volumes"] == ["data:/data"]
+        assert all(port.startswith("127.0.0.1:") for port in serving["ports"])
+
+
+def test_the_image_runs_as_an_ordinary_user_and_checks_its_health():
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert "USER personas" in lines and any(line.startswith("HEALTHCHECK") for line in lines)
