@@ -62,4 +62,6 @@ demo-model: install ## Rebuild the bundled base model from nothing (about an hou
 
 .PHONY: train-personas
 train-personas: install ## Train the adapters that the personas ship for the bundled model
-	@for slug in $$(ls personas); do $(BIN)/personas train $$slug --bundle || exit 1; done
+	@for file in personas/*/persona.toml; do \
+		$(BIN)/personas train $$(basename $$(dirname $$file)) --bundle || exit 1; \
+	done

@@ -34,7 +34,6 @@ class Settings(BaseSettings):
     dir: Path = Field(default=ROOT / "personas", description="Folder that holds the personas")
     database_url: str | None = Field(default=None, description="Default: SQLite in the data dir")
     queue_url: str = "memory://"
-    engine_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=7860, ge=0, le=65_535)
     api_key: SecretStr | None = None

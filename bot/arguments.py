@@ -1,0 +1,193 @@
+"""What can be typed after `personas`: commands, their arguments and their help. Runs nothing."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from core import __version__
+from core.errors import InvalidInput
+
+RECIPE_OPTIONS: tuple[tuple[str, type, str], ...] = (
+    ("epochs", float, "passes over the persona's rows"),
+    ("max-steps", int, "optimiser steps at most"),
+    ("batch-size", int, "rows in one forward pass"),
+    ("accumulation", int, "forward passes per optimiser step"),
+    ("max-length", int, "tokens of prompt and reply; longer rows are left out"),
+    ("learning-rate", float, "peak of the learning rate"),
+    ("r", int, "inner width of the adapter"),
+    ("lora-alpha", int, "scale of the adapter, times r"),
+    ("lora-dropout", float, "share of inputs dropped in training"),
+    ("seed", int, "decides the start, the dropout and the order of rows"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with errors as one line and examples as they are written."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInput(f"{message}; see `{self.prog} --help`.")
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line; the chosen command stands in `run` as "module:function"."""
+    parser = Parser(
+        prog="personas",
+        description="Chat with personas: LoRA adapters on one frozen base model.",
+        epilog=_examples("personas serve", "personas chat codebeard", "personas list"),
+    )
+    parser.add_argument("--version", action="version", version=f"personas {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    _add_serving(commands)
+    _add_looking(commands)
+    _add_versions(commands)
+    _add_training(commands)
+    _add_upkeep(commands)
+    return parser
+
+
+def _add_serving(commands: Any) -> None:
+    serve = _add(
+        commands,
+        "serve",
+        "serve:serve",
+        "serve the playground and the API, with the worker in the same process",
+        "personas serve",
+        "personas serve --port 8000",
+        "personas serve --base Qwen/Qwen3-4B-Instruct-2507",
+    )
+    serve.add_argument("--host", help="address to listen on (PERSONAS_HOST)")
+    serve.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (PERSONAS_PORT)")
+    _add_base(serve)
+    chat = _add(
+        commands,
+        "chat",
+        "chat:chat",
+        "chat in the terminal, without a server",
+        "personas chat",
+        "personas chat zen",
+        "personas chat codebeard:0.7+zen:0.3",
+        'echo "what is a mutex" | personas chat noir',
+    )
+    chat.add_argument("model", nargs="?", metavar="PERSONA|BLEND", help='a persona, a blend or "base"')
+    _add_base(chat)
+
+
+def _add_looking(commands: Any) -> None:
+    listing = _add(
+        commands, "list", "listing:list_personas", "list the personas", "personas list", "personas list --json"
+    )
+    _add_json(listing)
+    _add_base(listing)
+    show = _add(commands, "show", "listing:show_persona", "show one persona", "personas show codebeard")
+    _add_persona(show)
+    _add_base(show)
+    feedback = _add(
+        commands,
+        "feedback",
+        "feedback:show_feedback",
+        "count the thumbs by persona and adapter version",
+        "personas feedback",
+        "personas feedback --json",
+    )
+    _add_json(feedback)
+
+
+def _add_versions(commands: Any) -> None:
+    versions = _add(
+        commands, "versions", "versions:list_versions", "list a persona's adapter versions", "personas versions zen"
+    )
+    _add_persona(versions)
+    _add_json(versions)
+    _add_base(versions)
+    promote = _add(
+        commands,
+        "promote",
+        "versions:promote",
+        "let an adapter version answer from the next reply on",
+        "personas promote zen 2",
+        "personas promote zen 2 --force",
+    )
+    _add_persona(promote)
+    promote.add_argument("version", type=int, metavar="VERSION", help="number of the version")
+    promote.add_argument("--force", action="store_true", help="even without a passed gate; this is recorded")
+    _add_base(promote)
+    rollback = _add(
+        commands, "rollback", "versions:rollback", "let the previous version answer again", "personas rollback zen"
+    )
+    _add_persona(rollback)
+    _add_base(rollback)
+
+
+def _add_training(commands: Any) -> None:
+    train = _add(
+        commands,
+        "train",
+        "train:train",
+        "train an adapter for a persona on its own rows",
+        "personas train codebeard",
+        "personas train zen --epochs 1 --targets all-linear",
+        "personas train noir --base Qwen/Qwen3-4B-Instruct-2507 --quantization nf4",
+    )
+    _add_persona(train)
+    train.add_argument(
+        "--bundle", action="store_true", help="put the adapter into the persona's own folder, to ship it"
+    )
+    train.add_argument("--targets", choices=("attention", "all-linear"), help="which layers get an adapter")
+    train.add_argument("--quantization", choices=("auto", "none", "nf4", "int8"), help="how the base model is stored")
+    for name, kind, text in RECIPE_OPTIONS:
+        train.add_argument(f"--{name}", type=kind, metavar="N", help=text)
+    train.add_argument("--no-evaluation", action="store_true", help="do not measure the adapter after training")
+    _add_base(train)
+    evaluate = _add(
+        commands,
+        "evaluate",
+        "evaluate:evaluate",
+        "measure an adapter version on rows it never saw",
+        "personas evaluate zen",
+        "personas evaluate zen --version 2",
+    )
+    _add_persona(evaluate)
+    evaluate.add_argument("--version", type=int, metavar="N", help="which version (the one that answers now)")
+    _add_base(evaluate)
+
+
+def _add_upkeep(commands: Any) -> None:
+    db = _add(commands, "db", "", "create the database, or bring it up to date", "personas db upgrade")
+    actions = db.add_subparsers(metavar="ACTION", required=True, title="actions")
+    _add(actions, "upgrade", "database:upgrade", "create the database or bring it up to date", "personas db upgrade")
+    _add(actions, "current", "database:current", "say which schema the database has", "personas db current")
+    doctor = _add(
+        commands,
+        "doctor",
+        "doctor:doctor",
+        "check everything that serving needs, and say what to do",
+        "personas doctor",
+    )
+    _add_base(doctor)
+
+
+def _add(commands: Any, name: str, run: str, summary: str, *examples: str) -> Parser:
+    description = f"{summary[0].upper()}{summary[1:]}."
+    parser: Parser = commands.add_parser(name, help=summary, description=description, epilog=_examples(*examples))
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_persona(parser: Parser) -> None:
+    parser.add_argument("persona", metavar="PERSONA", help="a persona's short name, see `personas list`")
+
+
+def _add_base(parser: Parser) -> None:
+    parser.add_argument("--base", dest="base_model", metavar="MODEL", help="hub id or folder (PERSONAS_BASE_MODEL)")
+
+
+def _add_json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", dest="is_json", help="print JSON, for programs")
+
+
+def _examples(*commands: str) -> str:
+    return "\n".join(["examples:", *(f"  {command}" for command in commands)])

@@ -1,0 +1,44 @@
+"""What `personas serve` says once the model answers: where, who, with which weights. Knows no sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bot.service import Service
+from core.settings import DEMO_MODEL, Settings
+
+REAL_MODEL = "Qwen/Qwen3-4B-Instruct-2507"
+
+
+def page_url(settings: Settings, address: tuple[Any, ...]) -> str:
+    """The page's URL; `address` is what the socket is bound to, so port 0 shows as the port it became."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # shown, not bound
+    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
+
+
+async def print_banner(console: Console, service: Service, address: tuple[Any, ...]) -> None:
+    """Print it. Raises StoreUnavailable."""
+    settings, facts = service.settings, service.model_facts
+    url = page_url(settings, address)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    table.add_row("playground", url)
+    table.add_row("API", f"{url}/v1 (OpenAI-compatible)")
+    details = "" if facts is None else f" on {facts.device} ({facts.dtype}, quantisation {facts.quantization})"
+    table.add_row("base model", escape(f"{settings.base_model}{details}"))
+    for label, persona in zip(["personas"] + [""] * len(service.personas), service.personas.values(), strict=False):
+        async with service.store.session() as session:
+            champion = await service.registry.champion(session, persona.slug, settings.base_slug)
+        weights = f"system prompt only: personas train {persona.slug}" if champion is None else champion.ref.name
+        table.add_row(label, escape(f"{persona.file.emoji} {persona.name}: {weights}"))
+    console.print()
+    console.print("[bold]Plug-and-Play Personas is ready.[/bold]")
+    console.print(table)
+    if settings.base_model == DEMO_MODEL:
+        console.print(f"This is the tiny demo model. A real one: PERSONAS_BASE_MODEL={REAL_MODEL} personas serve")
+    console.print("Ctrl-C stops it.")

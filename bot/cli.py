@@ -1,0 +1,92 @@
+"""The `personas` command: reads the arguments, runs one command, and turns every error into one line and a status.
+
+Each command's code is imported only when it runs, so `personas list` needs no torch and no web server.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bot.arguments import build_parser
+from bot.logs import configure_logging, quiet_loading
+from core.errors import PersonasError
+
+INTERRUPTED = 130
+
+EXTRA_OF = {
+    "torch": "engine",
+    "transformers": "engine",
+    "peft": "engine",
+    "safetensors": "engine",
+    "gradio": "web",
+    "fastapi": "web",
+    "uvicorn": "web",
+    "prometheus_client": "web",
+    "trl": "train",
+    "datasets": "train",
+    "sklearn": "train",
+    "matplotlib": "train",
+}
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 1 for everything else that fails."""
+    configure_logging(os.environ.get("PERSONAS_LOG_LEVEL", "").upper() if _is_debug() else "INFO")
+    try:
+        return _run(argv)
+    except SystemExit as stop:  # argparse, after it printed its help
+        return stop.code if isinstance(stop.code, int) else 0
+    except KeyboardInterrupt:
+        return _fail("Stopped.", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except PersonasError as error:
+        return _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        return _fail(_missing(error), 1)
+    except Exception as error:  # the last boundary: nobody is shown a traceback who did not ask for one
+        if _is_debug():
+            logger.exception("The command broke")
+        return _fail(f"Internal error ({type(error).__name__}: {error}); PERSONAS_LOG_LEVEL=DEBUG shows where.", 1)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from core.settings import load_settings  # takes a moment, in which Ctrl-C is already ours
+
+    arguments = build_parser().parse_args(argv)
+    overrides = {name: getattr(arguments, name, None) for name in ("base_model", "host", "port")}
+    settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    configure_logging(settings.log_level)
+    quiet_loading(settings)
+    module, function = arguments.run.split(":")
+    status: int = getattr(import_module(f"bot.commands.{module}"), function)(arguments, settings)
+    sys.stdout.flush()
+    return status
+
+
+def _is_debug() -> bool:
+    return os.environ.get("PERSONAS_LOG_LEVEL", "").upper() == "DEBUG"
+
+
+def _fail(sentence: str, status: int) -> int:
+    print(f"personas: {sentence}", file=sys.stderr)  # noqa: T201  # the command's own output
+    return status
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRA_OF.get(package)
+    if extra is None:
+        return f"The package {package or error} is missing; install this project again."
+    return f"This needs the package {package}; install it with `pip install 'plug-and-play-personas[{extra}]'`."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of `personas`, each imported only when it runs."""

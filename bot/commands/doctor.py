@@ -1,0 +1,130 @@
+"""`personas doctor`: looks at everything serving needs, a line each: ok, warn or fail, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from rich.markup import escape
+
+from bot.commands.output import make_console
+from bot.commands.serve import listen
+from bot.process_lock import ProcessLock
+from bot.storage import Storage, open_storage
+from core.engine.adapter_hash import adapter_content_hash
+from core.errors import PersonasError
+from core.settings import Settings
+
+Level = Literal["ok", "warn", "fail"]
+COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
+EXTRAS = {"web": "gradio", "engine": "transformers", "train": "trl"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    level: Level
+    subject: str
+    text: str
+
+
+def doctor(arguments: argparse.Namespace, settings: Settings) -> int:
+    """1 when something fails that serving cannot do without, else 0."""
+    console = make_console()
+    is_failed = False
+    for check in (check_packages, check_port, check_data, check_personas, check_device, check_model):
+        try:
+            findings = list(check(settings))
+        except PersonasError as error:
+            findings = [Finding("fail", check.__name__.removeprefix("check_"), str(error))]
+        for finding in findings:
+            is_failed |= finding.level == "fail"
+            level = f"[{COLOURS[finding.level]}]{finding.level:<4}[/]"
+            console.print(f"{level} {finding.subject:<10} {escape(finding.text)}", soft_wrap=True)
+    return 1 if is_failed else 0
+
+
+def check_packages(settings: Settings) -> Iterator[Finding]:
+    missing = [extra for extra, package in EXTRAS.items() if find_spec(package) is None]
+    for extra in missing:
+        level: Level = "warn" if extra == "train" else "fail"
+        advice = f"not installed; `pip install 'plug-and-play-personas[{extra}]'` does it."
+        yield Finding(level, "packages", f"the extra {extra} is {advice}")
+    if not missing:
+        yield Finding("ok", "packages", f"Python {platform.python_version()} with {', '.join(EXTRAS)}")
+
+
+def check_port(settings: Settings) -> Iterator[Finding]:
+    listener: socket.socket = listen(settings.host, settings.port)
+    listener.close()
+    yield Finding("ok", "port", f"{settings.host}:{settings.port} is free")
+
+
+def check_data(settings: Settings) -> Iterator[Finding]:
+    with ProcessLock(settings.data_dir):
+        yield Finding("ok", "data", f"{settings.data_dir.resolve()} can be written")
+
+
+def check_personas(settings: Settings) -> Iterator[Finding]:
+    """The personas, the store and the adapters that answer, in one visit."""
+
+    async def visit() -> list[Finding]:
+        async with open_storage(settings) as storage:
+            found = [
+                Finding("ok", "database", settings.store_url if settings.is_sqlite else "up to date"),
+                Finding("ok", "personas", f"{', '.join(storage.personas)}; {storage.default_persona} is the default"),
+            ]
+            return found + [finding for slug in storage.personas for finding in await _adapter(storage, slug)]
+
+    yield from asyncio.run(visit())
+
+
+async def _adapter(storage: Storage, slug: str) -> list[Finding]:
+    settings = storage.settings
+    async with storage.store.session() as session:
+        champion = await storage.registry.champion(session, slug, settings.base_slug)
+    if champion is None:
+        text = f"{slug} has none for {settings.base_model}, so its system prompt alone speaks; `personas train {slug}`"
+        return [Finding("warn", "adapter", text)]
+    try:
+        is_intact = adapter_content_hash(champion.ref.path) == champion.ref.content_hash
+    except PersonasError as error:
+        return [Finding("fail", "adapter", str(error))]
+    if is_intact:
+        return [Finding("ok", "adapter", champion.ref.name)]
+    text = (
+        f"{champion.ref.path} has changed since {champion.ref.name} was registered; restore it or `personas rollback`."
+    )
+    return [Finding("fail", "adapter", text)]
+
+
+def check_device(settings: Settings) -> Iterator[Finding]:
+    if find_spec("torch") is None:
+        return  # said by check_packages
+    from core.engine.loading import choose_device, choose_dtype
+    from core.engine.quantization import probe_quantization
+
+    device = choose_device(settings.device)
+    dtype = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
+    yield Finding("ok", "device", f"{device}, computing in {dtype}")
+    problem = probe_quantization(device).problem("int8" if settings.quantization == "int8" else "nf4")
+    if problem is None:
+        yield Finding("ok", "quantised", "bitsandbytes works here")
+    else:
+        is_asked = settings.quantization in ("nf4", "int8")
+        yield Finding("warn" if is_asked else "ok", "quantised", f"not available, 16 or 32 bits are used: {problem}")
+
+
+def check_model(settings: Settings) -> Iterator[Finding]:
+    if find_spec("torch") is None:
+        return
+    from core.engine.fingerprint import folder_fingerprint
+    from core.engine.loading import model_folder
+
+    folder_fingerprint(model_folder(settings.base_model_path))  # reads every weight file's header
+    yield Finding("ok", "model", f"{settings.base_model} is on this machine")

@@ -1,0 +1,41 @@
+"""`personas evaluate`: measures an adapter version, and prints a table and the path of the plot."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from bot.commands.output import make_console
+from bot.storage import open_storage
+from core.errors import NotFound
+from core.personas import Persona, find_persona
+from core.registry import RegisteredAdapter
+from core.settings import Settings
+from training.eval_report import report_table, save_report
+from training.evaluation import evaluate as evaluate_adapter
+from training.progress import progress_bar
+
+
+def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
+    persona, adapter = asyncio.run(_find(arguments.persona, arguments.version, settings))
+    with progress_bar(make_console(is_error=True)) as progress:
+        report = evaluate_adapter(persona, settings, adapter.ref.path, progress=progress)
+    folder = save_report(report, settings)
+    console = make_console()
+    console.print(report_table(report))
+    console.print(f"Plot: {folder / 'report.png'}", soft_wrap=True)
+    return 0
+
+
+async def _find(slug: str, version: int | None, settings: Settings) -> tuple[Persona, RegisteredAdapter]:
+    async with open_storage(settings) as storage, storage.store.session() as session:
+        persona = find_persona(storage.personas, slug)
+        if version is not None:
+            return persona, await storage.registry.get(session, persona.slug, settings.base_slug, version)
+        champion = await storage.registry.champion(session, persona.slug, settings.base_slug)
+    if champion is None:
+        raise NotFound(
+            f"{persona.slug} has no adapter that answers on {settings.base_model}; train one with"
+            f" `personas train {persona.slug}`, or name one with --version."
+        )
+    return persona, champion

@@ -1,0 +1,94 @@
+"""`personas list` and `personas show`: who there is, and with which weights. Loads no model."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from bot.commands.output import adapter_text, evaluation_text, make_console, moment
+from bot.storage import open_storage
+from core.personas import Persona, find_persona
+from core.registry import RegisteredAdapter
+from core.settings import Settings
+
+
+def list_personas(arguments: argparse.Namespace, settings: Settings) -> int:
+    personas, champions = asyncio.run(_champions(settings))
+    if arguments.is_json:
+        rows = [_as_json(persona, champions.get(slug), settings) for slug, persona in personas.items()]
+        make_console().print_json(json.dumps(rows))
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for heading in ("persona", "name", "answers with", "base model", "evaluation"):
+        table.add_column(heading, overflow="fold")
+    for slug, persona in personas.items():
+        champion = champions.get(slug)
+        table.add_row(
+            slug,
+            escape(f"{persona.file.emoji} {persona.name}"),
+            adapter_text(slug, champion),
+            escape(settings.base_model),
+            evaluation_text(champion),
+        )
+    make_console().print(table)
+    return 0
+
+
+def show_persona(arguments: argparse.Namespace, settings: Settings) -> int:
+    personas, champions = asyncio.run(_champions(settings))
+    persona = find_persona(personas, arguments.persona)
+    champion = champions.get(persona.slug)
+    console = make_console()
+    console.print(f"[bold]{escape(persona.file.emoji)} {escape(persona.name)}[/bold] ({persona.slug})")
+    console.print(escape(persona.file.description))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in _facts(persona, champion, settings).items():
+        table.add_row(name, escape(value))
+    console.print(table)
+    console.print("\n[dim]system prompt[/dim]")
+    console.print(escape(persona.system_prompt))
+    return 0
+
+
+async def _champions(settings: Settings) -> tuple[dict[str, Persona], dict[str, RegisteredAdapter]]:
+    """Every persona, and the adapter version that answers for each that has one."""
+    async with open_storage(settings) as storage, storage.store.session() as session:
+        found = {slug: await storage.registry.champion(session, slug, settings.base_slug) for slug in storage.personas}
+        return dict(storage.personas), {slug: adapter for slug, adapter in found.items() if adapter is not None}
+
+
+def _facts(persona: Persona, champion: RegisteredAdapter | None, settings: Settings) -> dict[str, str]:
+    facts = {
+        "answers with": adapter_text(persona.slug, champion),
+        "base model": settings.base_model,
+        "folder": str(persona.folder),
+        "greeting": persona.file.greeting,
+    }
+    if champion is not None:
+        facts |= {
+            "adapter folder": str(champion.ref.path),
+            "content hash": champion.ref.content_hash,
+            "origin": f"{champion.origin}, registered {moment(champion.created_at)}",
+            "evaluation": evaluation_text(champion),
+        }
+    return facts
+
+
+def _as_json(persona: Persona, champion: RegisteredAdapter | None, settings: Settings) -> dict[str, Any]:
+    return {
+        "persona": persona.slug,
+        "name": persona.name,
+        "description": persona.file.description,
+        "base_model": settings.base_model,
+        "adapter": None if champion is None else champion.ref.name,
+        "version": None if champion is None else champion.version,
+        "content_hash": None if champion is None else champion.ref.content_hash,
+        "evaluation": None if champion is None else champion.lineage.get("metrics", {}).get("evaluation"),
+    }

@@ -1,0 +1,117 @@
+"""`personas serve`: the web side and the worker in one process. Knows signals and sockets, no HTTP routes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import uvicorn
+from rich.console import Console
+
+from bot.banner import print_banner
+from bot.commands.output import make_console
+from bot.commands.running import INTERRUPTED, run_service
+from bot.service import Service
+from core.errors import InvalidSetting
+from core.settings import Settings
+
+LINGER_S = 1  # what a page that stays open gets once every reply has ended
+
+
+def serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    with listen(settings.host, settings.port) as listener:
+        return run_service(Server(settings, listener, make_console(is_error=True)).run())
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, bound before anything is loaded. Raises InvalidSetting in one sentence."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InvalidSetting(
+                f"Port {port} on {host} is taken by another program; stop that, or choose another with --port"
+                " or PERSONAS_PORT."
+            ) from error
+        raise InvalidSetting(
+            f"Nothing can listen on {host} port {port} ({error.strerror}); check PERSONAS_HOST and PERSONAS_PORT."
+        ) from error
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: `Server` decides what a signal means."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Server:
+    """One run: up, model in the background, serving, drained. The first signal stops it gently, the second at once."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, console: Console) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._console = console
+        self._stop_requested = asyncio.Event()
+        self._service: Service | None = None
+        self._is_hurried = False
+
+    async def run(self) -> int:
+        """The exit status. Raises PersonasError when something could not be opened, loaded or kept running."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        self._service = service = await Service.open(self._settings)
+        try:
+            await self._serve(service)
+        finally:
+            await service.stop()
+        return INTERRUPTED if self._is_hurried else 0
+
+    async def _serve(self, service: Service) -> None:
+        self._console.print(f"Loading the base model {self._settings.base_model} ...", markup=False)
+        http = await self._open_http(service)
+        serving = asyncio.create_task(http.serve([self._listener]))
+        working = asyncio.create_task(self._work(service))
+        stopping = asyncio.create_task(self._stop_requested.wait())
+        try:
+            await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                self._console.print("Stopping: running replies are finished first; Ctrl-C again stops at once.")
+            if not working.done():
+                working.cancel()  # while the model loads; a worker that runs is drained by `stop`
+            await service.stop()
+        finally:
+            stopping.cancel()
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it reports every page still open
+            http.should_exit = True
+            await asyncio.wait({serving})
+        with suppress(asyncio.CancelledError):
+            await working
+        await serving
+
+    async def _open_http(self, service: Service) -> _HttpServer:
+        # Gradio takes seconds to import; a signal must not wait for it.
+        from bot.web.app import build_app
+
+        app = build_app(service)
+        return _HttpServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=LINGER_S))
+
+    async def _work(self, service: Service) -> None:
+        await service.start()
+        await print_banner(self._console, service, self._listener.getsockname())
+        await service.wait()
+
+    def _on_signal(self) -> None:
+        if self._stop_requested.is_set() and self._service is not None:
+            self._is_hurried = True
+            self._service.hurry()
+        self._stop_requested.set()

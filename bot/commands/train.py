@@ -1,0 +1,58 @@
+"""`personas train`: trains an adapter, registers it, and says what to do next. Never promotes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from bot.arguments import RECIPE_OPTIONS
+from bot.commands.output import evaluation_text, make_console
+from bot.storage import open_storage
+from core.personas import Persona, find_persona
+from core.registry import RegisteredAdapter
+from core.settings import Settings
+from training.progress import progress_bar
+from training.registration import register_trained
+from training.sft import TrainedAdapter
+from training.sft import train as train_adapter
+
+
+def train(arguments: argparse.Namespace, settings: Settings) -> int:
+    persona = asyncio.run(_find(arguments.persona, settings))
+    names = [name.replace("-", "_") for name, _, _ in RECIPE_OPTIONS]
+    recipe = {name: getattr(arguments, name) for name in (*names, "targets", "quantization")}
+    with progress_bar(make_console(is_error=True)) as progress:
+        trained = train_adapter(
+            persona,
+            settings,
+            bundle=arguments.bundle,
+            is_evaluated=not arguments.no_evaluation,
+            progress=progress,
+            **{name: value for name, value in recipe.items() if value is not None},
+        )
+    adapter = asyncio.run(_register(trained, settings))
+    console = make_console()
+    console.print(f"{adapter.ref.name} is in {trained.folder}", soft_wrap=True)
+    if figures := evaluation_text(adapter):
+        console.print(f"On rows it never saw: {figures}.")
+    console.print(_next_step(adapter, arguments.base_model))
+    return 0
+
+
+async def _find(slug: str, settings: Settings) -> Persona:
+    """The persona. What could keep the adapter from being registered fails here, before the training."""
+    async with open_storage(settings) as storage:
+        return find_persona(storage.personas, slug)
+
+
+async def _register(trained: TrainedAdapter, settings: Settings) -> RegisteredAdapter:
+    """Opening the storage registers what is bundled; then this finds it by its content."""
+    async with open_storage(settings) as storage, storage.store.session() as session:
+        return await register_trained(session, storage.registry, trained)
+
+
+def _next_step(adapter: RegisteredAdapter, base_model: str | None) -> str:
+    if "champion" in adapter.aliases:
+        return f"It answers for {adapter.persona} from the next reply on."
+    base = "" if base_model is None else f" --base {base_model}"
+    return f"It does not answer yet; `personas promote {adapter.persona} {adapter.version}{base} --force` lets it."

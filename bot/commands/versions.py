@@ -1,0 +1,88 @@
+"""`personas versions`, `promote` and `rollback`: adapter versions and the names that move over them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+
+from rich.table import Table
+
+from bot.commands.output import evaluation_text, make_console, moment, user_name
+from bot.storage import open_storage
+from core.personas import find_persona
+from core.registry import RegisteredAdapter
+from core.settings import Settings
+
+GATES = {None: "not tried", True: "passed", False: "failed"}
+
+
+def list_versions(arguments: argparse.Namespace, settings: Settings) -> int:
+    slug, versions = asyncio.run(_versions(arguments.persona, settings))
+    if arguments.is_json:
+        make_console().print_json(json.dumps([_as_json(version) for version in versions]))
+        return 0
+    if not versions:
+        make_console().print(f"{slug} has no adapter for {settings.base_model}; `personas train {slug}` makes one.")
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for heading in ("version", "aliases", "gate", "origin", "registered", "evaluation", "content hash"):
+        table.add_column(heading)
+    for version in versions:
+        table.add_row(
+            version.ref.name,
+            ", ".join(version.aliases),
+            GATES[version.gate_passed],
+            version.origin,
+            moment(version.created_at),
+            evaluation_text(version),
+            version.ref.content_hash[:12],
+        )
+    make_console().print(table)
+    return 0
+
+
+def promote(arguments: argparse.Namespace, settings: Settings) -> int:
+    promoted = asyncio.run(_promote(arguments.persona, arguments.version, arguments.force, settings))
+    make_console().print(f"{promoted.ref.name} answers from the next reply on.")
+    return 0
+
+
+def rollback(arguments: argparse.Namespace, settings: Settings) -> int:
+    restored = asyncio.run(_rollback(arguments.persona, settings))
+    make_console().print(f"{restored.ref.name} answers again from the next reply on.")
+    return 0
+
+
+async def _versions(persona: str, settings: Settings) -> tuple[str, list[RegisteredAdapter]]:
+    async with open_storage(settings) as storage, storage.store.session() as session:
+        slug = find_persona(storage.personas, persona).slug
+        return slug, await storage.registry.versions(session, slug, settings.base_slug)
+
+
+async def _promote(persona: str, version: int, is_forced: bool, settings: Settings) -> RegisteredAdapter:
+    async with open_storage(settings) as storage, storage.store.session() as session:
+        slug = find_persona(storage.personas, persona).slug
+        return await storage.registry.promote(
+            session, slug, settings.base_slug, version, force=is_forced, by=user_name()
+        )
+
+
+async def _rollback(persona: str, settings: Settings) -> RegisteredAdapter:
+    async with open_storage(settings) as storage, storage.store.session() as session:
+        slug = find_persona(storage.personas, persona).slug
+        return await storage.registry.rollback(session, slug, settings.base_slug, by=user_name())
+
+
+def _as_json(version: RegisteredAdapter) -> dict[str, object]:
+    return {
+        "name": version.ref.name,
+        "version": version.version,
+        "base_model": version.base_model,
+        "aliases": version.aliases,
+        "gate_passed": version.gate_passed,
+        "origin": version.origin,
+        "created_at": version.created_at,
+        "content_hash": version.ref.content_hash,
+        "lineage": version.lineage,
+    }
