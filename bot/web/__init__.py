@@ -1,0 +1,1 @@
+"""The OpenAI-compatible API and the playground, on one ASGI app."""

@@ -1,0 +1,69 @@
+"""The one ASGI app on one port: health, metrics, the OpenAI-compatible API and the playground.
+
+It may be built and served before the model is loaded; /readyz says when it is.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import select
+from starlette.responses import JSONResponse, Response
+
+from bot.web.api_errors import install_error_handlers
+from bot.web.guards import BodyLimit, BrowserGuard, KeyGuard, SafeHeaders
+from bot.web.login import Login, login_router
+from bot.web.metrics import Metrics
+from bot.web.openai_api import build_api
+from bot.web.playground import mount_playground
+from bot.web.service_view import Service
+from core.errors import PersonasError
+
+
+def build_app(service: Service) -> FastAPI:
+    """Everything that is served over HTTP. Reads `service`, and neither starts nor stops it."""
+    app = FastAPI(title="Plug-and-Play Personas", openapi_url=None, docs_url=None, redoc_url=None)
+    install_error_handlers(app)
+    metrics = Metrics(service.store, service.queue, service.engine)
+
+    @app.get("/healthz")
+    async def is_alive() -> Response:
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/readyz")
+    async def is_ready() -> Response:
+        reason = await not_ready_reason(service)
+        if reason is not None:
+            return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
+        return JSONResponse({"status": "ready", "base_model": service.settings.base_model})
+
+    @app.get("/metrics")
+    async def scrape() -> Response:
+        return Response(await metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    app.mount("/v1", build_api(service, metrics))
+    # The last middleware added sees a request first.
+    app.add_middleware(BodyLimit)
+    key = service.settings.api_key
+    if key is not None:
+        login = Login(key.get_secret_value())
+        app.include_router(login_router(login))
+        app.add_middleware(KeyGuard, login=login)
+    app.add_middleware(BrowserGuard, is_loopback_only=key is None)
+    app.add_middleware(SafeHeaders)
+    mount_playground(app, service, metrics)  # at "/", so it comes after every other route
+    return app
+
+
+async def not_ready_reason(service: Service) -> str | None:
+    """Why a reply cannot be written now; None when it can."""
+    if service.model_problem is not None:
+        return service.model_problem
+    if not service.worker.is_healthy:
+        return "The worker has stopped; restart the server, and see its log for the cause."
+    try:
+        async with service.store.session() as session:
+            await session.execute(select(1))
+    except PersonasError as error:
+        return str(error)
+    return None

@@ -1,0 +1,154 @@
+"""Refuses requests before any route sees them: foreign hosts and origins, missing keys, enormous bodies.
+
+Plain ASGI, because Starlette's BaseHTTPMiddleware would hide a client's disconnect from streaming replies.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from bot.web.api_errors import error_response
+from bot.web.login import LOGIN_PATH, Login
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_API_BODY_BYTES = 1024 * 1024
+MAX_PAGE_BODY_BYTES = 4 * 1024 * 1024
+# Gradio's page has inline scripts and styles, and shows pictures from data and blob URLs.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none';"
+    " base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+OPEN_PATHS = frozenset({"/healthz", "/readyz", LOGIN_PATH})
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a Host header names this machine: localhost, *.localhost, 127.0.0.0/8 or [::1], with any port."""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        return name == "localhost" or name.endswith(".localhost") or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+class BrowserGuard:
+    """Keeps other websites out of a person's own server.
+
+    Without a key the only protection is that the port is on loopback, which DNS rebinding defeats: so then the Host
+    header must name this machine. A browser tells a request's origin on everything but plain reads, and that must
+    be this server.
+    """
+
+    def __init__(self, app: ASGIApp, *, is_loopback_only: bool) -> None:
+        self._app = app
+        self._is_loopback_only = is_loopback_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # nothing here speaks it, and a browser sends one across origins
+            await WebSocketClose()(scope, receive, send)
+            return
+        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
+            await error_response(403, refusal)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> str | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._is_loopback_only and not is_loopback_name(host):
+            return (
+                f'This server answers to localhost only, not to "{host[:100]}"; open http://localhost instead,'
+                " or set PERSONAS_API_KEY to serve others."
+            )
+        origin = headers.get("origin")
+        if scope["method"] in SAFE_METHODS or origin is None:
+            return None
+        if origin.partition("://")[2].lower() != host.lower():
+            return (
+                f'A page of "{origin[:100]}" may not use this server; a proxy in between must pass the Host header on.'
+            )
+        return None
+
+
+class KeyGuard:
+    """Lets nobody past without PERSONAS_API_KEY: a bearer token, or for the pages the cookie that a login sets."""
+
+    def __init__(self, app: ASGIApp, *, login: Login) -> None:
+        self._app = app
+        self._login = login
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        path = scope["path"]
+        if path in OPEN_PATHS or self._login.is_bearer(scope):
+            return None
+        is_page = not path.startswith("/v1/") and path != "/metrics"
+        if is_page and self._login.is_logged_in(scope):
+            return None
+        if is_page and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
+            return RedirectResponse(LOGIN_PATH, status_code=303)
+        return error_response(
+            401,
+            "The API key is missing or wrong; send the server's PERSONAS_API_KEY as a bearer token.",
+            code="invalid_api_key",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+class SafeHeaders:
+    """Tells browsers to load nothing from elsewhere, whatever a model writes, and to show this page in no frame."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "same-origin"
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+
+class BodyLimit:
+    """Ends a request whose body grows past the limit with a 413, before it fills the memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = MAX_API_BODY_BYTES if scope["path"].startswith("/v1/") else MAX_PAGE_BODY_BYTES
+        sentence = f"The request's body is larger than {limit // 1024} KiB; send a shorter conversation."
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > limit:
+            await error_response(413, sentence)(scope, receive, send)
+            return
+        received = 0
+
+        async def counting() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > limit:
+                raise HTTPException(413, sentence)
+            return message
+
+        await self._app(scope, counting, send)

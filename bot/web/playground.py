@@ -1,0 +1,217 @@
+"""The playground page at "/": pick a persona, chat, judge replies. Built with Gradio; the chat itself is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from html import escape
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+
+from bot.web.look import CSS, HEAD, THEME
+from bot.web.metrics import Metrics
+from bot.web.playground_chat import MAX_MESSAGE_CHARS, Chat, PlaygroundChats, Turn
+from bot.web.service_view import Service
+from core.blends import BASE, Blend, parse_blend
+from core.errors import PersonasError
+from core.settings import DEMO_MODEL
+
+BLEND = "a blend"  # the picker's last choice; no slug holds a blank
+DEMO_NOTE = (
+    "This is the small bundled demo model; set `PERSONAS_BASE_MODEL=Qwen/Qwen3-4B-Instruct-2507` (say) for a real one."
+)
+EXAMPLES = ("What is a mutex?", "Explain recursion to me", "How does git rebase work?", "Cheer me up, my code broke")
+
+
+def mount_playground(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    """Serve the page at "/" of `app`, below every route that is there already."""
+    gr.mount_gradio_app(
+        app,
+        Playground(service, metrics).page(),
+        path="/",
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        ssr_mode=False,
+        max_file_size=1,  # byte: the page takes no files
+        theme=THEME,
+        css=CSS,
+        head=HEAD,
+    )
+
+
+class Playground:
+    """Gradio's components and what happens when they are used."""
+
+    def __init__(self, service: Service, metrics: Metrics) -> None:
+        self._service = service
+        self._chats = PlaygroundChats(service, metrics)
+
+    def page(self) -> gr.Blocks:
+        """The page; every browser session has its own `chat` state, and its conversation is named by its hash."""
+        first = parse_blend(self._chats.default_spec)
+        page = gr.Blocks(title="Plug-and-Play Personas", analytics_enabled=False, fill_height=True)
+        with page:
+            chat = gr.State(())
+            with gr.Column(elem_id="page"):
+                gr.Markdown("# 🎭 Plug-and-Play Personas", elem_id="title")
+                if self._service.settings.base_model == DEMO_MODEL:
+                    gr.Markdown(DEMO_NOTE, elem_id="demo-note")
+                picker = gr.Radio(
+                    self._choices(), value=str(first), label="Who answers?", show_label=False, elem_id="picker"
+                )
+                blend = gr.Textbox(
+                    value=self._example_blend(),
+                    label="Blend: personas and their weights",
+                    info="Press Enter to use it. A weight lies above 0 and up to 2.",
+                    max_length=200,
+                    visible=False,
+                    elem_id="blend",
+                )
+                about = gr.Markdown(self._about(first), elem_id="about")
+                chatbot = gr.Chatbot(
+                    label="Chat",
+                    show_label=False,
+                    elem_id="chat",
+                    height=None,
+                    placeholder=self._greeting(first),
+                    examples=[{"text": text} for text in EXAMPLES],
+                    buttons=["copy"],
+                    allow_tags=False,
+                    group_consecutive_messages=False,
+                    layout="bubble",
+                )
+                message = gr.Textbox(
+                    placeholder="Write a message and press Enter",
+                    label="Message",
+                    show_label=False,
+                    max_length=MAX_MESSAGE_CHARS,
+                    max_lines=8,
+                    submit_btn="Send",
+                    autofocus=True,
+                    elem_id="message",
+                )
+                status = gr.Markdown(elem_id="status")
+            self._wire(page, chat, picker, blend, about, chatbot, message, status)
+        page.queue(default_concurrency_limit=None, api_open=False)
+        return page
+
+    def _wire(self, page: gr.Blocks, *parts: Any) -> None:
+        chat, picker, blend, about, chatbot, message, status = parts
+        chosen = [blend, about, chatbot, status]
+        spoken = [chat, chatbot, message, status]
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        page.load(self._refresh, [picker, blend], status, **quiet)
+        picker.change(self._choose, [picker, blend], chosen, **quiet)
+        blend.submit(self._choose, [picker, blend], chosen, **quiet)
+        sending = [
+            message.submit(self._send, [message, chat, picker, blend], spoken, **quiet),
+            chatbot.example_select(self._send_example, [chat, picker, blend], spoken, **quiet),
+        ]
+        message.stop(self._stop, None, None, **quiet)
+        chatbot.clear(self._clear, None, [chat, chatbot, message], cancels=sending, **quiet)
+        chatbot.like(self._judge, chat, None, **quiet)
+        page.unload(self._leave)
+
+    async def _refresh(self, choice: str, blend: str) -> str:
+        if self._service.model_problem is not None:
+            return escape(self._service.model_problem)
+        try:
+            return await self._chats.describe(parse_blend(blend if choice == BLEND else choice))
+        except PersonasError as error:
+            return escape(str(error))
+
+    async def _choose(self, choice: str, blend: str, request: gr.Request) -> tuple[Any, ...]:
+        """The picker or the blend changed: the chat stays, the conversation is bound to the new choice."""
+        try:
+            chosen = await self._chats.choose(_session(request), blend if choice == BLEND else choice)
+        except PersonasError as error:
+            gr.Warning(escape(str(error)))
+            return gr.Textbox(visible=choice == BLEND), gr.skip(), gr.skip(), gr.skip()
+        return (
+            gr.Textbox(visible=choice == BLEND),
+            self._about(chosen),
+            gr.Chatbot(placeholder=self._greeting(chosen)),
+            await self._chats.describe(chosen),
+        )
+
+    async def _send_example(
+        self, chat: Chat, choice: str, blend: str, request: gr.Request, picked: gr.SelectData
+    ) -> AsyncGenerator[tuple[Any, ...]]:
+        async for update in self._send(picked.value["text"], chat, choice, blend, request):
+            yield update
+
+    async def _send(
+        self, text: str, chat: Chat, choice: str, blend: str, request: gr.Request
+    ) -> AsyncGenerator[tuple[Any, ...]]:
+        """Write one reply. What fails is said in a toast, and a question without an answer goes back to the box."""
+        yield chat, gr.skip(), gr.Textbox("", submit_btn=False, stop_btn="Stop"), gr.skip()
+        latest, draft = chat, ""
+        try:
+            async for latest in self._chats.send(_session(request), chat, text, blend if choice == BLEND else choice):
+                yield latest, _shown(latest), gr.skip(), gr.skip()
+        except PersonasError as error:
+            gr.Warning(escape(str(error)))
+        if latest == chat or not latest[-1].text:
+            latest, draft = chat, text
+        box = gr.Textbox(draft, submit_btn="Send", stop_btn=False)
+        yield latest, _shown(latest), box, await self._refresh(choice, blend)
+
+    async def _stop(self, request: gr.Request) -> None:
+        await self._chats.stop(_session(request))
+
+    async def _clear(self, request: gr.Request) -> tuple[Any, ...]:
+        await self._chats.stop(_session(request))
+        return (), [], gr.Textbox("", submit_btn="Send", stop_btn=False)
+
+    async def _judge(self, chat: Chat, request: gr.Request, thumb: gr.LikeData) -> None:
+        """A thumb was pressed; pressing it again sends "", which takes it back."""
+        label = thumb.liked if isinstance(thumb.liked, bool) else None
+        index = thumb.index if isinstance(thumb.index, int) else thumb.index[0]
+        try:
+            await self._chats.judge(_session(request), chat, index, label)
+        except PersonasError as error:
+            gr.Warning(escape(str(error)))
+            return
+        said = {True: "Your 👍 is kept.", False: "Your 👎 is kept.", None: "Your thumb is taken back."}
+        gr.Info(said[label], duration=3)
+
+    async def _leave(self, request: gr.Request) -> None:
+        """The page was closed: nobody reads its reply any more."""
+        await self._chats.stop(_session(request))
+
+    def _choices(self) -> list[tuple[str, str]]:
+        personas = [(f"{persona.file.emoji} {persona.name}", slug) for slug, persona in self._service.personas.items()]
+        return [*personas, (self._chats.author(Blend()), BASE), ("🎛️ Blend", BLEND)]
+
+    def _example_blend(self) -> str:
+        slugs = list(self._service.personas)[:2]
+        return "+".join(f"{slug}:{weight}" for slug, weight in zip(slugs, (0.7, 0.3), strict=False))
+
+    def _about(self, blend: Blend) -> str:
+        if blend.is_base:
+            return "The model as it is, without any persona."
+        return " ".join(
+            f"**{self._service.personas[part.slug].name}.** {self._service.personas[part.slug].file.description}"
+            for part in blend.parts
+        )
+
+    def _greeting(self, blend: Blend) -> str:
+        greetings = [self._service.personas[part.slug].file.greeting for part in blend.parts[:1]]
+        return f"### {self._chats.author(blend)}\n\n{(greetings or ['Ask away.'])[0]}"
+
+
+def _session(request: gr.Request) -> str:
+    return str(request.session_hash)
+
+
+def _shown(chat: Chat) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": _content(turn)} for turn in chat]
+
+
+def _content(turn: Turn) -> str:
+    if turn.role == "user":
+        return turn.text
+    return f"<small>{escape(turn.author)}</small>\n\n{turn.text or '…'}"

@@ -1,0 +1,149 @@
+"""The playground's conversations: what a browser session said, which reply is being written, which thumb it got.
+
+Knows the service and no Gradio components, so that the page can change without it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from bot.chat_platform import IncomingMessage
+from bot.feedback_intake import record_feedback
+from bot.responder import PendingReply
+from bot.web.metrics import Metrics
+from bot.web.service_view import Service, champions
+from core.blends import BASE, Blend, parse_blend
+from core.errors import EngineFailed, InvalidInput, PersonasError
+from core.messages import ChatMessage, Role
+from core.personas import check_blend
+from core.store import conversations
+
+SOURCE = "playground"
+UPDATE_INTERVAL_S = 0.06  # each update sends the whole chat, so tokens that come faster share one
+MAX_MESSAGE_CHARS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of the chat; a reply knows its exchange and who wrote it ("🏴‍☠️ Captain Codebeard")."""
+
+    role: Role
+    text: str
+    author: str = ""
+    exchange_id: str = ""
+
+
+Chat = tuple[Turn, ...]
+
+
+class PlaygroundChats:
+    """Every browser session's conversation. A session is named by the random id that Gradio gives its page."""
+
+    def __init__(self, service: Service, metrics: Metrics) -> None:
+        self._service = service
+        self._metrics = metrics
+        self._running: dict[str, PendingReply] = {}
+
+    async def choose(self, session_id: str, spec: str) -> Blend:
+        """Let a persona, blend or the base model answer this session from now on. Raises InvalidInput, NotFound."""
+        blend = check_blend(self._service.personas, parse_blend(spec))
+        async with self._service.store.session() as session:
+            await conversations.set_model(session, _conversation(session_id), source=SOURCE, model=str(blend))
+        return blend
+
+    async def send(self, session_id: str, chat: Chat, text: str, spec: str) -> AsyncGenerator[Chat]:
+        """The chat as the reply to `text` grows. Raises PersonasError; what was said until then stays.
+
+        `spec` is what the page shows, so that a message sent right after a switch is answered by the new choice.
+        """
+        if not text.strip():
+            raise InvalidInput("The message is empty; write something to get a reply.")
+        blend = check_blend(self._service.personas, parse_blend(spec))
+        asked = (*chat, Turn("user", text))
+        incoming = IncomingMessage(
+            source=SOURCE,
+            event_id=uuid.uuid4().hex,
+            conversation_id=_conversation(session_id),
+            user_id=session_id,
+            messages=tuple(ChatMessage(turn.role, turn.text) for turn in asked),
+            model=str(blend),
+        )
+        try:
+            reply = await self._service.responder.open(incoming)
+        except PersonasError:
+            self._metrics.count_refused(str(blend), SOURCE)
+            raise
+        self._running[session_id] = reply
+        try:
+            answer = Turn("assistant", "", self.author(blend), reply.exchange_id)
+            async with aclosing(self._grow(reply, answer)) as turns:
+                async for turn in turns:
+                    yield (*asked, turn)
+        finally:
+            if self._running.get(session_id) is reply:
+                del self._running[session_id]
+
+    async def stop(self, session_id: str) -> None:
+        """End the reply that is being written; what it said so far stays in the chat."""
+        reply = self._running.get(session_id)
+        if reply is not None:
+            await reply.cancel()
+
+    async def judge(self, session_id: str, chat: Chat, index: int, label: bool | None) -> None:
+        """Record a thumb for the chat's message at `index`; None takes it back. Raises PersonasError."""
+        if not 0 <= index < len(chat) or not chat[index].exchange_id:
+            raise InvalidInput("Only a reply can be judged; use the thumbs below one.")
+        await record_feedback(
+            self._service.store, exchange_id=chat[index].exchange_id, user_id=session_id, label=label, source=SOURCE
+        )
+
+    def author(self, blend: Blend) -> str:
+        """Who a reply of this blend is shown to be from."""
+        files = [(self._service.personas[part.slug].file, part.weight) for part in blend.parts]
+        if not files:
+            return "🧊 Base model"
+        if len(files) == 1 and files[0][1] == 1:
+            return f"{files[0][0].emoji} {files[0][0].name}"
+        return " + ".join(f"{file.emoji} {file.name} {weight:.0%}" for file, weight in files)
+
+    async def describe(self, blend: Blend) -> str:
+        """One line in Markdown: which adapter versions on which base model answer."""
+        base = f"base model `{self._service.settings.base_model}`"
+        if blend.is_base:
+            return f"Answers: the {base} alone, without a persona."
+        adapters = {adapter.persona: adapter for adapter in await champions(self._service, blend)}
+        names = [
+            f"adapter `{adapters[part.slug].ref.name}`"
+            if part.slug in adapters
+            else f"the system prompt of `{part.slug}` only (`personas train {part.slug}` makes an adapter)"
+            for part in blend.parts
+        ]
+        return f"Answers: {' + '.join(names)} on the {base}."
+
+    @property
+    def default_spec(self) -> str:
+        """What answers a new session."""
+        default = self._service.settings.default_persona
+        return default if default in self._service.personas else next(iter(self._service.personas), BASE)
+
+    async def _grow(self, reply: PendingReply, answer: Turn) -> AsyncGenerator[Turn]:
+        """The reply as it grows, with pauses between. Raises EngineFailed with the sentence of a failed reply."""
+        yield answer
+        shown_at = 0.0
+        async with aclosing(self._metrics.measured(reply, SOURCE)) as chunks:
+            async for chunk in chunks:
+                answer = replace(answer, text=answer.text + chunk.text)
+                now = time.monotonic()
+                if chunk.finish_reason is not None or now - shown_at >= UPDATE_INTERVAL_S:
+                    shown_at = now
+                    yield answer
+                if chunk.finish_reason == "error":
+                    raise EngineFailed(chunk.error or "The reply could not be written; ask again.")
+
+
+def _conversation(session_id: str) -> str:
+    return f"{SOURCE}:{session_id}"

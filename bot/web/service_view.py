@@ -1,0 +1,50 @@
+"""What the web side needs of the running service, and what it asks about models. Knows no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from bot.responder import Responder
+from core.blends import Blend
+from core.engine.base import Engine
+from core.job_queue import JobQueue
+from core.personas import Persona
+from core.registry import RegisteredAdapter, Registry
+from core.settings import Settings
+from core.store.db import Store
+from core.worker import Worker
+
+
+class Service(Protocol):
+    """The parts that `bot.service.Service` builds. They are only read, and may be here before the model is."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def personas(self) -> Mapping[str, Persona]: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def queue(self) -> JobQueue: ...
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def worker(self) -> Worker: ...
+    @property
+    def responder(self) -> Responder: ...
+
+    @property
+    def model_problem(self) -> str | None:
+        """Why the model cannot answer yet (it still loads, or could not be loaded), as a sentence; None when it can."""
+
+
+async def champions(service: Service, blend: Blend) -> list[RegisteredAdapter]:
+    """The adapter versions that answer for a blend now, the heaviest first; personas without one are left out."""
+    async with service.store.session() as session:
+        found = [
+            await service.registry.champion(session, part.slug, service.settings.base_slug) for part in blend.parts
+        ]
+    return [adapter for adapter in found if adapter is not None]
