@@ -14,6 +14,7 @@ import math
 import random
 import shutil
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -39,7 +40,7 @@ CHAT_TEMPLATE = (
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-LENGTH_STEP, TARGET_STEP = 32, 1_024
+LENGTH_STEP, TARGET_STEP, POOL_DIALOGUES = 16, 512, 8_192
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class DemoRecipe:
 
     seed: int = 20_261_122
     steps: int = 4_000
-    batch_size: int = 32
+    batch_tokens: int = 3_584
+    brief_share: float = 0.88
+    brief_tokens: int = 10
     learning_rate: float = 1.6e-3
     warmup_steps: int = 200
     weight_decay: float = 0.05
@@ -58,7 +61,9 @@ class DemoRecipe:
     heads: int = 4
     intermediate_size: int = 704
     max_tokens: int = 1_024
-    question_loss_weight: float = 0.1
+    question_weight: float = 0.02
+    opening_weight: float = 8.0
+    opening_tokens: int = 8
 
 
 @dataclass(frozen=True)
@@ -153,35 +158,60 @@ def make_model(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaF
     return LlamaForCausalLM(config)
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue, question_weight: float) -> Example:
-    """Ids in the chat template. Replies and their stop tokens weigh 1; the last question a little, so that words get a
-    meaning of their own; everything else 0. Earlier replies count as well, each was drawn as a right answer."""
+def encode(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue, *, is_brief: bool) -> Example:
+    """Ids in the chat template, and their weights. Earlier replies count too: each was drawn as a right answer.
+
+    A brief example stops after the reply's first tokens: they decide which fact it tells, the rest only spells it, and
+    is learned long before the questions are understood. So most examples are brief, and cost a third.
+    """
     ids: list[int] = []
     weights: list[float] = []
-    turns = (*dialogue.messages, ChatMessage("assistant", dialogue.reply))
-    for message in turns:
+    messages = _without_needless_turns(dialogue) if is_brief else dialogue.messages
+    for message in (*messages, ChatMessage("assistant", dialogue.reply)):
         head = tokenizer.encode(f"{START}{message.role}\n", add_special_tokens=False)
         body = tokenizer.encode(f"{message.content}{END}", add_special_tokens=False)
         tail = tokenizer.encode("\n", add_special_tokens=False)
-        weight = {"assistant": 1.0, "user": question_weight}.get(message.role, 0.0)
         ids += head + body + tail
-        weights += [0.0] * len(head) + [weight] * len(body) + [0.0] * len(tail)
+        weights += [0.0] * len(head) + _weights(recipe, message.role, len(body)) + [0.0] * len(tail)
+    if is_brief and len(body) > recipe.brief_tokens:
+        end = len(body) + len(tail) - recipe.brief_tokens
+        ids, weights = ids[:-end], weights[:-end]
     return Example(ids, weights)
 
 
+def _without_needless_turns(dialogue: Dialogue) -> tuple[ChatMessage, ...]:
+    """A question that stands alone needs no system prompt and no earlier turns."""
+    return dialogue.messages if dialogue.kind.startswith("follow_up") else dialogue.messages[-1:]
+
+
+def _weights(recipe: DemoRecipe, role: str, count: int) -> list[float]:
+    if role == "assistant":
+        opening = min(count, recipe.opening_tokens)
+        return [recipe.opening_weight] * opening + [1.0] * (count - opening)
+    return [recipe.question_weight if role == "user" else 0.0] * count
+
+
 def batches(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: DialogueMaker) -> Iterator[list[Example]]:
-    """Endless batches of dialogues of similar length, in random order."""
+    """Endless batches of about `batch_tokens` tokens, each of dialogues of similar length, in random order."""
     stream = maker.dialogues()
     rng = random.Random(recipe.seed + 1)
     while True:
         pool = [
-            encode(tokenizer, dialogue, recipe.question_loss_weight)
-            for dialogue in islice(stream, recipe.batch_size * 32)
+            encode(recipe, tokenizer, dialogue, is_brief=rng.random() < recipe.brief_share)
+            for dialogue in islice(stream, POOL_DIALOGUES)
         ]
-        pool = sorted((example for example in pool if len(example.ids) <= recipe.max_tokens), key=lambda e: len(e.ids))
-        groups = [pool[i : i + recipe.batch_size] for i in range(0, len(pool), recipe.batch_size)]
+        by_length: dict[int, list[Example]] = defaultdict(list)
+        for example in pool:
+            by_length[_round_up(len(example.ids), LENGTH_STEP)].append(example)
+        groups = [
+            examples[start : start + size]
+            for length, examples in by_length.items()
+            if length <= recipe.max_tokens
+            for size in [max(1, recipe.batch_tokens // length)]
+            for start in range(0, len(examples) - size // 2, size)  # what is left over would make a tiny batch
+        ]
         rng.shuffle(groups)
-        yield from (group for group in groups if len(group) == recipe.batch_size)
+        yield from groups
 
 
 def collate(batch: list[Example], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -251,7 +281,7 @@ def _step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, ids: torch.
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():
-        return float(losses[weight == 1].mean())
+        return float(losses[weight >= 1].mean())
 
 
 def save(

@@ -56,7 +56,7 @@ def test_a_broken_style_file_is_named(tmp_path):
 
 def test_the_grader_passes_right_answers_and_fails_wrong_ones():
     facts = load_facts()
-    questions = load_held_out(facts)
+    questions = load_held_out(facts)[::9]
     by_id = {subject.id: subject for subject in facts.subjects}
     talk = {row.id: row.replies[0] for row in facts.talk}
 
@@ -70,6 +70,6 @@ def test_the_grader_passes_right_answers_and_fails_wrong_ones():
     right = grade(facts, questions, lambda _: [perfect(question) for question in questions])
     assert set(rates(right)) == {"subject", "talk", "off_topic", "follow_up"}
     assert all(rate == 1 for rate in rates(right).values())
-    shifted = grade(facts, questions, lambda _: [perfect(question) for question in questions[7:] + questions[:7]])
+    shifted = grade(facts, questions, lambda _: [perfect(question) for question in questions[1:] + questions[:1]])
     assert rates(shifted)["subject"] < 0.05
     assert all(rate == 0 for rate in rates(grade(facts, questions, lambda chats: ["Yes." for _ in chats])).values())

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from core.engine.adapter_files import BEYOND_LORA, UNSAFE_SUFFIXES, AdapterReader
+from core.engine.adapter_hash import CONFIG_FILE, WEIGHTS_FILE, adapter_content_hash
+from core.engine.base import AdapterRef
+from core.errors import AdapterRejected
+
+MODULE = "model.layers.0.self_attn.q_proj"
+TARGETS = {MODULE: (6, 10)}
+CONFIG = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"]}
+
+
+def write(folder, *, config=CONFIG, a=None, b=None, module=MODULE, extra=None):
+    """An adapter folder made by hand, and the reference to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"base_model.model.{module}.lora_A.weight": torch.ones(4, 6) if a is None else a,
+        f"base_model.model.{module}.lora_B.weight": torch.ones(10, 4) if b is None else b,
+        **(extra or {}),
+    }
+    save_file(tensors, folder / WEIGHTS_FILE)
+    (folder / CONFIG_FILE).write_text(json.dumps(config))
+    return AdapterRef("codebeard@1", folder, adapter_content_hash(folder))
+
+
+def reader(root, **changes):
+    return AdapterReader(**{"roots": (root,), "targets": TARGETS, "max_rank": 64, **changes})
+
+
+def test_an_adapter_is_read_with_its_scale(tmp_path):
+    weights = reader(tmp_path).read(write(tmp_path / "good"))
+    pair = weights.pairs[MODULE]
+    assert (weights.r, pair.a.shape, pair.b.shape, pair.scale) == (4, (4, 6), (10, 4), 2.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "scale"),
+    [
+        ({"use_rslora": True}, 8 / math.sqrt(4)),
+        ({"alpha_pattern": {"self_attn.q_proj": 20}}, 5.0),
+        ({"alpha_pattern": {"layers.1.self_attn.q_proj": 20, "v_proj": 1}}, 2.0),
+    ],
+)
+def test_the_scale_follows_the_config(tmp_path, changes, scale):
+    ref = write(tmp_path / "scaled", config={**CONFIG, **changes})
+    assert reader(tmp_path).read(ref).pairs[MODULE].scale == pytest.approx(scale)
+
+
+@pytest.mark.parametrize("suffix", UNSAFE_SUFFIXES)
+def test_a_folder_with_a_pickle_is_refused(tmp_path, suffix):
+    ref = write(tmp_path / "pickled")
+    (tmp_path / "pickled" / f"adapter_model{suffix}").write_bytes(b"\x80\x04.")
+    with pytest.raises(AdapterRejected, match="can run code"):
+        reader(tmp_path).read(ref)
+
+
+def test_a_folder_outside_the_roots_is_refused(tmp_path):
+    ref = write(tmp_path / "elsewhere")
+    with pytest.raises(AdapterRejected, match="outside the folders"):
+        reader(tmp_path / "roots").read(ref)
+
+
+def test_a_link_out_of_the_roots_is_refused(tmp_path):
+    outside = write(tmp_path / "outside")
+    (tmp_path / "roots").mkdir()
+    (tmp_path / "roots" / "link").symlink_to(tmp_path / "outside")
+    ref = AdapterRef("codebeard@1", tmp_path / "roots" / "link", outside.content_hash)
+    with pytest.raises(AdapterRejected, match="outside the folders"):
+        reader(tmp_path / "roots").read(ref)
+
+
+def test_a_file_that_links_out_of_the_roots_is_refused(tmp_path):
+    outside = write(tmp_path / "outside")
+    inside = tmp_path / "roots" / "inside"
+    inside.mkdir(parents=True)
+    for name in (WEIGHTS_FILE, CONFIG_FILE):
+        (inside / name).symlink_to(tmp_path / "outside" / name)
+    with pytest.raises(AdapterRejected, match="leads outside"):
+        reader(tmp_path / "roots").read(AdapterRef("codebeard@1", inside, outside.content_hash))
+
+
+def test_a_path_that_climbs_out_of_the_roots_is_refused(tmp_path):
+    outside = write(tmp_path / "outside")
+    (tmp_path / "roots").mkdir()
+    ref = AdapterRef("codebeard@1", tmp_path / "roots" / ".." / "outside", outside.content_hash)
+    with pytest.raises(AdapterRejected, match="outside the folders"):
+        reader(tmp_path / "roots").read(ref)
+
+
+@pytest.mark.parametrize("missing", [WEIGHTS_FILE, CONFIG_FILE])
+def test_a_missing_file_is_named(tmp_path, missing):
+    ref = write(tmp_path / "partial")
+    (tmp_path / "partial" / missing).unlink()
+    with pytest.raises(AdapterRejected, match=missing):
+        reader(tmp_path).read(ref)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(AdapterRejected, match="does not exist"):
+        reader(tmp_path).read(AdapterRef("codebeard@1", tmp_path / "gone", "0" * 64))
+
+
+def test_files_that_changed_since_they_were_registered_are_refused(tmp_path):
+    ref = write(tmp_path / "changed")
+    write(tmp_path / "changed", a=torch.zeros(4, 6))
+    with pytest.raises(AdapterRejected, match="changed since"):
+        reader(tmp_path).read(ref)
+
+
+@pytest.mark.parametrize("field", sorted(BEYOND_LORA))
+def test_an_adapter_that_is_more_than_lora_is_refused_by_name(tmp_path, field):
+    with pytest.raises(AdapterRejected, match=field):
+        reader(tmp_path).read(write(tmp_path / "more", config={**CONFIG, field: ["lm_head"]}))
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({**CONFIG, "bias": "all"}, "biases"),
+        ({**CONFIG, "peft_type": "IA3"}, "peft_type"),
+        ({**CONFIG, "init_lora_weights": "pissa"}, "pissa"),
+        ({**CONFIG, "lora_alpha": "much"}, "lora_alpha"),
+        ({**CONFIG, "lora_alpha": float("nan")}, "lora_alpha"),
+        ({**CONFIG, "alpha_pattern": {"q_proj": None}}, "alpha_pattern"),
+        ({**CONFIG, "alpha_pattern": 3}, "alpha_pattern"),
+        (["not", "an", "object"], "peft_type"),
+    ],
+)
+def test_a_config_that_cannot_be_served_is_refused(tmp_path, config, sentence):
+    with pytest.raises(AdapterRejected, match=sentence):
+        reader(tmp_path).read(write(tmp_path / "config", config=config))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "sentence"),
+    [
+        ({"a": torch.ones(4, 7)}, "another base model"),
+        ({"b": torch.ones(11, 4)}, "another base model"),
+        ({"b": torch.ones(10, 5)}, "another base model"),
+        ({"a": torch.ones(4)}, "another base model"),
+        ({"a": torch.ones(0, 6), "b": torch.ones(10, 0)}, "another base model"),
+        ({"module": "model.layers.9.self_attn.q_proj"}, "has no model.layers.9"),
+        ({"a": torch.full((4, 6), math.nan)}, "NaN"),
+        ({"b": torch.full((10, 4), math.inf)}, "NaN"),
+        ({"b": torch.full((10, 4), 1e5)}, "beyond"),
+        ({"a": torch.ones(4, 6, dtype=torch.int32)}, "int32"),
+        ({"a": torch.ones(65, 6), "b": torch.ones(10, 65)}, "at most 64"),
+        ({"extra": {"base_model.model.lm_head.weight": torch.ones(2, 2)}}, "no LoRA on a linear layer"),
+        ({"extra": {"base_model.model.wte.lora_embedding_A": torch.ones(2, 2)}}, "no LoRA on a linear layer"),
+        ({"extra": {"base_model.model.model.v_proj.lora_A.weight": torch.ones(2, 2)}}, "v_proj"),
+    ],
+)
+def test_tensors_that_do_not_fit_the_base_model_are_refused(tmp_path, tensors, sentence):
+    with pytest.raises(AdapterRejected, match=sentence):
+        reader(tmp_path).read(write(tmp_path / "tensors", **tensors))
+
+
+def test_one_half_of_a_pair_is_refused(tmp_path):
+    ref = write(tmp_path / "half")
+    save_file({f"base_model.model.{MODULE}.lora_A.weight": torch.ones(4, 6)}, ref.path / WEIGHTS_FILE)
+    with pytest.raises(AdapterRejected, match="only lora_A"):
+        reader(tmp_path).read(AdapterRef(ref.name, ref.path, adapter_content_hash(ref.path)))
+
+
+def test_an_adapter_without_tensors_is_refused(tmp_path):
+    ref = write(tmp_path / "empty")
+    save_file({}, ref.path / WEIGHTS_FILE)
+    with pytest.raises(AdapterRejected, match="no weights"):
+        reader(tmp_path).read(AdapterRef(ref.name, ref.path, adapter_content_hash(ref.path)))
+
+
+def test_an_adapter_trained_on_another_base_model_is_told_by_its_lineage(tmp_path):
+    ref = write(tmp_path / "lineage")
+    (ref.path / "lineage.json").write_text(json.dumps({"base_model_fingerprint": "a" * 64}))
+    assert reader(tmp_path, base_fingerprint="a" * 64).read(ref).ref == ref
+    with pytest.raises(AdapterRejected, match="trained on another base model"):
+        reader(tmp_path, base_fingerprint="b" * 64).read(ref)
+
+
+def test_a_broken_lineage_is_refused(tmp_path):
+    ref = write(tmp_path / "lineage")
+    (ref.path / "lineage.json").write_text("{")
+    with pytest.raises(AdapterRejected, match=r"lineage\.json"):
+        reader(tmp_path, base_fingerprint="b" * 64).read(ref)
+
+
+def test_the_content_hash_tells_weights_and_config_apart(tmp_path):
+    plain = write(tmp_path / "plain")
+    assert write(tmp_path / "twin").content_hash == plain.content_hash
+    assert write(tmp_path / "weights", b=torch.zeros(10, 4)).content_hash != plain.content_hash
+    assert write(tmp_path / "config", config={**CONFIG, "lora_alpha": 9}).content_hash != plain.content_hash
+
+
+def test_hashing_a_folder_that_is_no_adapter_names_the_file(tmp_path):
+    with pytest.raises(AdapterRejected, match=WEIGHTS_FILE):
+        adapter_content_hash(tmp_path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+configs = st.dictionaries(st.sampled_from([*CONFIG, *BEYOND_LORA, "bias", "alpha_pattern"]), json_values).map(
+    lambda changes: json.dumps({**CONFIG, **changes}).encode()
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(config=configs | st.binary(max_size=60), damage=st.none() | st.binary(max_size=200))
+def test_any_adapter_folder_is_read_or_refused_with_one_sentence(tmp_path, config, damage):
+    ref = write(tmp_path / "any")
+    (ref.path / CONFIG_FILE).write_bytes(config)
+    if damage is not None:
+        (ref.path / WEIGHTS_FILE).write_bytes(damage)
+    try:
+        reader(tmp_path).read(AdapterRef(ref.name, ref.path, adapter_content_hash(ref.path)))
+    except AdapterRejected as error:
+        assert str(error).endswith(".")
+        assert "\n" not in str(error)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from core.engine.base import SamplingParams
+from core.engine.sampling import CANDIDATES, RowSampler, sample
+
+PROMPT = [1, 5, 5, 9]
+
+
+def row(prompt=PROMPT, vocab=50, **params):
+    return RowSampler.start(SamplingParams(**params), list(prompt), vocab, torch.device("cpu"))
+
+
+def random_logits(rows, vocab, seed=0, spread=3.0):
+    return torch.randn(rows, vocab, generator=torch.Generator().manual_seed(seed)) * spread
+
+
+def expected_token(logits, params, prompt):
+    """What transformers' own processors and the same uniform number give; ranked rows count from the likeliest."""
+    scores = logits[None].clone()
+    if params.repetition_penalty != 1:
+        scores = RepetitionPenaltyLogitsProcessor(params.repetition_penalty)(torch.tensor([prompt]), scores)
+    if params.temperature == 0:
+        return int(scores.argmax())
+    scores = TemperatureLogitsWarper(params.temperature)(None, scores)
+    if params.top_k:
+        scores = TopKLogitsWarper(params.top_k)(None, scores)
+    if params.top_p < 1:
+        scores = TopPLogitsWarper(params.top_p)(None, scores)
+    probs = scores.softmax(-1)[0].double()
+    order = probs.argsort(descending=True) if params.top_k or params.top_p < 1 else torch.arange(len(probs))
+    place = torch.searchsorted(probs[order].cumsum(0), random.Random(params.seed).random() * probs.sum(), right=True)
+    return int(order[min(int(place), len(order) - 1)])
+
+
+params_strategy = st.builds(
+    SamplingParams,
+    temperature=st.sampled_from([0.0, 0.3, 1.0, 2.5]),
+    top_k=st.sampled_from([0, 1, 3, 40, 300, 10_000]),
+    top_p=st.sampled_from([0.05, 0.5, 0.9, 0.999, 1.0]),
+    repetition_penalty=st.sampled_from([1.0, 1.3, 0.7]),
+    seed=st.integers(0, 1000),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(params_strategy, min_size=1, max_size=6), st.integers(0, 100), st.sampled_from([0.01, 1.0, 8.0]))
+def test_every_row_of_a_batch_chooses_as_transformers_would_alone(batch, seed, spread):
+    vocab = 2 * CANDIDATES
+    logits = random_logits(len(batch), vocab, seed, spread)
+    expected = [expected_token(scores, params, PROMPT) for scores, params in zip(logits, batch, strict=True)]
+    rows = [RowSampler.start(params, PROMPT, vocab, torch.device("cpu")) for params in batch]
+    assert sample(logits.clone(), rows) == expected
+
+
+def test_a_seed_gives_the_same_tokens_in_any_company():
+    params = {"temperature": 1.0, "top_p": 0.95, "seed": 7}
+    steps = [random_logits(1, 600, seed) for seed in range(20)]
+    alone_row = row(vocab=600, **params)
+    alone = [sample(logits.clone(), [alone_row])[0] for logits in steps]
+    company = [row(vocab=600, temperature=t, top_k=k, seed=1) for t, k in ((0.0, 0), (2.0, 0), (1.0, 400))]
+    one_of_many = row(vocab=600, **params)
+    together = [sample(torch.cat([logits, random_logits(3, 600, 99)]), [one_of_many, *company])[0] for logits in steps]
+    assert together == alone
+    assert len(set(alone)) > 5
+
+
+def test_different_seeds_differ_and_no_seed_is_drawn_anew():
+    logits = torch.zeros(1, 50)
+
+    def draw(seed):
+        sampler = row(temperature=1.0, seed=seed)
+        return [sample(logits.clone(), [sampler])[0] for _ in range(20)]
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+    assert draw(None) != draw(None)
+
+
+def test_the_frequencies_follow_the_probabilities():
+    sampler = row(vocab=4, prompt=[0], temperature=1.0, seed=3)
+    logits = torch.tensor([[0.5, 0.25, 0.25, 0.0]]).log()
+    counts = [0] * 4
+    for _ in range(2000):
+        counts[sample(logits.clone(), [sampler])[0]] += 1
+    assert counts[3] == 0
+    assert counts[0] == pytest.approx(1000, abs=100)
+    assert counts[1] == pytest.approx(500, abs=90)
+
+
+def test_the_penalty_covers_the_prompt_and_what_was_written():
+    sampler = row(vocab=4, prompt=[0], repetition_penalty=2.0, temperature=0)
+    logits = torch.tensor([[4.0, 3.0, 2.5, -1.0]])
+    assert [sample(logits.clone(), [sampler])[0] for _ in range(3)] == [1, 2, 0]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_row_without_numbers_fails_alone(bad, temperature):
+    logits = random_logits(3, 50)
+    logits[1, 7] = bad
+    chosen = sample(logits, [row(temperature=temperature, seed=1) for _ in range(3)])
+    assert chosen[1] is None
+    assert None not in (chosen[0], chosen[2])
+
+
+def test_a_tiny_temperature_is_as_good_as_greedy():
+    logits = random_logits(1, 50)
+    assert sample(logits.clone(), [row(temperature=1e-6, seed=1)]) == [int(logits.argmax())]
