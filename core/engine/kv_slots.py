@@ -1,0 +1,228 @@
+"""The KV cache as a fixed set of slots, and attention over them. Knows neither requests nor adapters.
+
+A step's tokens are packed into one row [1, tokens], whatever slots they belong to, so the linear layers see no
+padding and read their weights once. Only attention needs to know whose token is whose: it is plugged in through
+transformers' attention interface (https://huggingface.co/docs/transformers/attention_interface), so every decoder
+built on that interface keeps its own modelling code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+ATTENTION_NAME = "kv_slots"
+# Masked key lengths are rounded up, because CUDA's kernels want aligned masks.
+LENGTH_STEP = 16
+# Rows decode in one call when their lengths differ by less than this factor, or by few tokens.
+MAX_LENGTH_RATIO = 2
+SHORT_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTokens:
+    """Tokens of one slot in a step: `count` tokens from position `start` on."""
+
+    slot: int
+    start: int
+    count: int
+
+    @property
+    def length(self) -> int:
+        """Positions that are filled once these tokens are written."""
+        return self.start + self.count
+
+
+@dataclass(slots=True)
+class Span:
+    """Packed tokens [begin, end) that attend in one call.
+
+    Either one token each of neighbouring slots (decode), or several tokens of one slot (prefill).
+    """
+
+    begin: int
+    end: int
+    parts: list[SlotTokens]
+    masks: dict[tuple[int | None, int], tuple[int, torch.Tensor | None]] = field(default_factory=dict)
+
+    @property
+    def is_decode(self) -> bool:
+        return self.parts[0].count == 1
+
+    @property
+    def length(self) -> int:
+        return max(part.length for part in self.parts)
+
+    def can_take(self, part: SlotTokens) -> bool:
+        """Whether the next packed part may join this span's attention call."""
+        if not (self.is_decode and part.count == 1 and part.slot == self.parts[-1].slot + 1):
+            return False
+        shorter, longer = sorted((self.length, part.length))
+        return longer <= MAX_LENGTH_RATIO * shorter or longer - shorter <= SHORT_TOKENS
+
+
+def make_spans(parts: Sequence[SlotTokens]) -> list[Span]:
+    """Group the parts of a step, in packed order, into attention calls."""
+    spans: list[Span] = []
+    begin = 0
+    for part in parts:
+        end = begin + part.count
+        if spans and spans[-1].can_take(part):
+            spans[-1].parts.append(part)
+            spans[-1].end = end
+        else:
+            spans.append(Span(begin, end, [part]))
+        begin = end
+    return spans
+
+
+class KvSlots:
+    """Keys and values of all slots: per layer two buffers [slots, max_tokens, kv_heads, head_dim].
+
+    Buffers are made when a layer first writes, because only then its heads are known. Sliding-window layers keep
+    every position too, so that any prefix of a slot can be reused.
+    """
+
+    def __init__(self, slots: int, max_tokens: int) -> None:
+        self.slots = slots
+        self.max_tokens = -(-max_tokens // LENGTH_STEP) * LENGTH_STEP
+        self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._spans: list[Span] = []
+        self._index = torch.empty(0, dtype=torch.long)
+
+    def begin(self, spans: list[Span], index: torch.Tensor) -> None:
+        """Prepare a step. `index`: [tokens], slot · max_tokens + position of every packed token."""
+        self._spans, self._index = spans, index
+
+    def write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store a step's keys and values [1, kv_heads, tokens, head_dim]; returns the layer's two buffers."""
+        if layer not in self._layers:
+            self._layers[layer] = (self._make_buffer(key), self._make_buffer(value))
+        buffers = self._layers[layer]
+        for buffer, new in zip(buffers, (key, value), strict=True):
+            buffer.flatten(0, 1).index_copy_(0, self._index, new[0].transpose(0, 1))
+        return buffers
+
+    def clear(self, slot: int) -> None:
+        """Zero a slot: NaN in masked positions would spoil whoever comes next."""
+        for buffers in self._layers.values():
+            for buffer in buffers:
+                buffer[slot].zero_()
+
+    def reset(self) -> None:
+        """Give all buffers back."""
+        self._layers.clear()
+
+    def _make_buffer(self, new: torch.Tensor) -> torch.Tensor:
+        return new.new_zeros(self.slots, self.max_tokens, new.shape[1], new.shape[3])
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: AttentionRule
+    ) -> torch.Tensor:
+        """Attention of all packed tokens. query: [1, heads, tokens, dim]; returns [1, tokens, heads, value_dim]."""
+        keys, values = self.write(layer, key, value)
+        queries = query[0].transpose(0, 1)
+        outputs = [_attend_span(span, queries[span.begin : span.end], keys, values, rule) for span in self._spans]
+        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)).unsqueeze(0)
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionRule:
+    """What a layer asks of attention: the scale of scores, a sliding window, a soft cap (Gemma 2)."""
+
+    scale: float
+    window: int | None = None
+    softcap: float | None = None
+
+
+def slot_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    kv_slots: KvSlots,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **unused: Any,
+) -> tuple[torch.Tensor, None]:
+    """The attention function transformers calls in each layer. Raises ValueError for kinds it does not know."""
+    if attention_mask is not None or any(unused.get(kind) is not None for kind in ("s_aux", "position_bias", "cache")):
+        raise ValueError("this model's attention needs more than a causal or sliding mask")
+    scale = scaling if scaling is not None else 1 / math.sqrt(query.shape[-1])
+    layer: Any = module.layer_idx
+    return kv_slots.attend(layer, query, key, value, AttentionRule(scale, sliding_window, softcap)), None
+
+
+def _attend_span(
+    span: Span, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, rule: AttentionRule
+) -> torch.Tensor:
+    """query: [tokens, heads, dim] of this span; returns [tokens, heads, value_dim].
+
+    Query heads that share a key head are laid side by side as more queries, so keys are never repeated.
+    """
+    tokens, heads, dim = query.shape
+    kv_heads = keys.shape[2]
+    group = heads // kv_heads
+    first, last = span.parts[0].slot, span.parts[-1].slot
+    begin, mask = _mask(span, rule.window, 1 if span.is_decode else group, query)
+    length = span.length if mask is None else begin + mask.shape[-1]
+    key = keys[first : last + 1, begin:length].transpose(1, 2)
+    value = values[first : last + 1, begin:length].transpose(1, 2)
+    if span.is_decode:
+        packed = query.reshape(tokens, kv_heads, group, dim)
+    else:
+        packed = query.reshape(1, tokens, kv_heads, group, dim).permute(0, 2, 3, 1, 4).flatten(2, 3)
+    if rule.softcap is not None:
+        output = _capped_attention(packed, key, value, mask, rule.scale, rule.softcap)
+    else:
+        output = scaled_dot_product_attention(packed, key, value, attn_mask=mask, scale=rule.scale)
+    if span.is_decode:
+        return output.reshape(tokens, heads, -1)
+    return output.view(kv_heads, group, tokens, -1).permute(2, 0, 1, 3).reshape(tokens, heads, -1)
+
+
+def _capped_attention(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scale: float, cap: float
+) -> torch.Tensor:
+    """softmax(cap · tanh(scale · q kᵀ / cap) + mask) v, as Gemma 2 defines it (arXiv:2408.00118, section 2)."""
+    scores = torch.tanh(query @ key.transpose(-1, -2) * (scale / cap)) * cap
+    if mask is not None:
+        scores = scores + mask
+    return scores.softmax(-1, dtype=torch.float32).to(value.dtype) @ value
+
+
+def _mask(span: Span, window: int | None, group: int, like: torch.Tensor) -> tuple[int, torch.Tensor | None]:
+    """(first key position, additive mask or None where every key may be seen), made once per step and kind of layer.
+
+    A query at position p sees the keys at max(0, p - window + 1) to p.
+    """
+    if (window, group) not in span.masks:
+        span.masks[window, group] = _make_mask(span, window, group, like)
+    return span.masks[window, group]
+
+
+def _make_mask(span: Span, window: int | None, group: int, like: torch.Tensor) -> tuple[int, torch.Tensor | None]:
+    starts = [part.start for part in span.parts]
+    begin = 0 if window is None else max(0, min(starts) - window + 1)
+    if span.is_decode and min(starts) == max(starts):
+        return begin, None  # one length: the slice of keys is the mask
+    begin = begin // LENGTH_STEP * LENGTH_STEP
+    end = -(-span.length // LENGTH_STEP) * LENGTH_STEP
+    key_at = torch.arange(begin, end, device=like.device)
+    if span.is_decode:
+        query_at = torch.tensor(starts, device=like.device).view(-1, 1)
+    else:
+        query_at = torch.arange(starts[0], span.length, device=like.device).view(-1, 1)
+    is_hidden = key_at > query_at
+    if window is not None:
+        is_hidden |= key_at <= query_at - window
+    mask = torch.zeros(is_hidden.shape, dtype=like.dtype, device=like.device).masked_fill_(is_hidden, -math.inf)
+    return begin, mask.view(-1, 1, 1, len(key_at)) if span.is_decode else mask.repeat(group, 1)

@@ -1,0 +1,256 @@
+"""LoRA for a whole batch at once: the adapters of K rows are stacked, and every token carries a weight for each row.
+
+    y = W0 x + Bᵀ((A x) ⊙ repeat(w, r))        A: [K·r, d_in], B: [K·r, d_out], w: [K]
+
+One-hot w is a persona, zeros are the base model, anything between is a strength or a blend. Knows neither files nor
+requests.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.functional import linear
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from core.engine.adapter_files import AdapterWeights
+
+# Modules that read the same input share one product with A: their A rows lie side by side.
+SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+RANK_STEP = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Neighbouring tokens [begin, end) of a step and the stack rows [start, stop) they use.
+
+    `rows` is a bit mask of these rows. `weights` is [tokens, stop - start, 1], None where all are 1.
+    """
+
+    begin: int
+    end: int
+    start: int
+    stop: int
+    rows: int
+    weights: torch.Tensor | None
+
+
+@dataclass
+class LoraStep:
+    """What the current forward pass uses. Tokens outside the segments use no adapter."""
+
+    segments: tuple[Segment, ...] = ()
+    rows: int = 0
+
+
+class SharedA:
+    """The A matrices of modules that read one input: `stacked` is [K, members, r, in_features]."""
+
+    def __init__(self, step: LoraStep, members: int, in_features: int) -> None:
+        self._step = step
+        self._members = members
+        self._in_features = in_features
+        self._input: torch.Tensor | None = None
+        self._hidden: list[torch.Tensor] = []
+        self.stacked = torch.empty(0, members, 0, in_features)
+        self.rows = 0
+
+    def resize(self, rows: int, r: int, like: torch.Tensor) -> None:
+        """Make room for `r` per row, keeping what is there. `like` gives dtype and device."""
+        grown = like.new_zeros(rows, self._members, r, self._in_features)
+        grown[: self.stacked.shape[0], :, : self.stacked.shape[2]] = self.stacked
+        self.stacked = grown
+
+    def shrink(self, x: torch.Tensor, member: int) -> list[torch.Tensor]:
+        """(A x) ⊙ w for one member, per segment: [tokens, (stop - start)·r]. One product serves all members."""
+        if self._input is not x:
+            flat = x.reshape(-1, self._in_features).to(self.stacked.dtype)
+            self._hidden = [self._shrink_segment(flat, segment) for segment in self._step.segments]
+            # Holding on to the input makes `is` safe: its memory cannot become another tensor's meanwhile.
+            self._input = x
+        hidden = self._hidden
+        if member == self._members - 1:
+            self._input, self._hidden = None, []
+        r = self.stacked.shape[2]
+        return [each[:, :, member * r : (member + 1) * r].flatten(1) for each in hidden]
+
+    def _shrink_segment(self, x: torch.Tensor, segment: Segment) -> torch.Tensor:
+        rows = segment.stop - segment.start
+        hidden = linear(x[segment.begin : segment.end], self.stacked[segment.start : segment.stop].flatten(0, 2))
+        hidden = hidden.view(segment.end - segment.begin, rows, -1)
+        return hidden if segment.weights is None else hidden.mul_(segment.weights)
+
+
+class MultiLoraLinear(nn.Module):
+    """A linear layer (of any kind, quantised too) followed by the stacked adapters' updates.
+
+    `stacked` holds the B matrices, transposed and scaled: [K, r, out_features].
+    """
+
+    def __init__(self, base: nn.Module, shared: SharedA, member: int, step: LoraStep) -> None:
+        super().__init__()
+        self.base = base
+        self.shared = shared
+        self.member = member
+        self._step = step
+        self._out_features = linear_shape(base)[1]
+        self.stacked = torch.empty(0, 0, self._out_features)
+        self.rows = 0
+
+    @property
+    def weight(self) -> Any:
+        """The base weight, because some models look at a layer's dtype."""
+        return self.base.weight
+
+    def resize(self, rows: int, r: int, like: torch.Tensor) -> None:
+        """Make room for `r` per row, keeping what is there. `like` gives dtype and device."""
+        grown = like.new_zeros(rows, r, self._out_features)
+        grown[: self.stacked.shape[0], : self.stacked.shape[1]] = self.stacked
+        self.stacked = grown
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.base(x)
+        step = self._step
+        if not self.rows & step.rows:
+            return y
+        flat = y.view(-1, self._out_features)
+        for segment, hidden in zip(step.segments, self.shared.shrink(x, self.member), strict=True):
+            if self.rows & segment.rows:
+                b = self.stacked[segment.start : segment.stop].flatten(0, 1)
+                if b.dtype == y.dtype:
+                    flat[segment.begin : segment.end].addmm_(hidden, b)
+                else:
+                    flat[segment.begin : segment.end] += hidden @ b
+        return y
+
+
+class AdapterStack:
+    """K rows for resident adapters on every linear layer of a model, and the row weights of every slot.
+
+    A layer is wrapped when the first adapter that targets it is loaded, so an attention-only persona costs the rest
+    of the model nothing.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, rows: int, slots: int, dtype: torch.dtype) -> None:
+        self.rows = rows
+        self.targets = find_targets(model)
+        self._model = model
+        self._dtype = dtype
+        self._device = model.device
+        self._r = 0
+        self._step = LoraStep()
+        self._groups: dict[tuple[str, ...], SharedA] = {}
+        self._layers: dict[str, MultiLoraLinear] = {}
+        self._weights = torch.zeros(slots, rows, dtype=dtype, device=self._device)
+        self._slot_weights: list[dict[int, float]] = [{} for _ in range(slots)]
+
+    @torch.inference_mode()
+    def load(self, row: int, adapter: AdapterWeights) -> None:
+        """Write an adapter into a row that nobody uses, over whatever is there."""
+        self.clear(row)
+        if adapter.r > self._r:
+            self._grow(-(-adapter.r // RANK_STEP) * RANK_STEP)
+        for name, pair in adapter.pairs.items():
+            layer = self._layers.get(name) or self._wrap(name)
+            layer.shared.stacked[row, layer.member, : pair.r] = pair.a.to(layer.shared.stacked)
+            # The scale is folded in at full precision, before B is rounded to the model's dtype.
+            layer.stacked[row, : pair.r] = (pair.b.to(self._device, torch.float32) * pair.scale).T.to(self._dtype)
+            layer.rows |= 1 << row
+            layer.shared.rows |= 1 << row
+
+    @torch.inference_mode()
+    def clear(self, row: int) -> None:
+        """Take the adapter of a row out."""
+        for part in self._parts():
+            if part.rows & 1 << row:
+                part.stacked[row].zero_()
+                part.rows &= ~(1 << row)
+
+    @torch.inference_mode()
+    def assign(self, slot: int, weights: Mapping[int, float]) -> None:
+        """Set the row weights of a slot: {row: weight}, {} for the base model."""
+        self._slot_weights[slot] = dict(weights)
+        self._weights[slot] = torch.tensor([weights.get(row, 0.0) for row in range(self.rows)]).to(self._weights)
+
+    def activate(self, parts: Sequence[tuple[int, int]], token_slots: torch.Tensor) -> None:
+        """Prepare the next forward pass over packed parts (slot, tokens). `token_slots`: [tokens], on the device.
+
+        Decoding slots share one dense product, because what counts there is the number of products. The many tokens
+        of a prompt get one of their own over their own rows only, because there it is the arithmetic that counts.
+        """
+        segments: list[Segment] = []
+        begin = 0
+        decoding = 0
+        while decoding < len(parts) and parts[decoding][1] == 1:
+            decoding += 1
+        for group in (parts[:decoding], *((part,) for part in parts[decoding:])):
+            end = begin + sum(tokens for _, tokens in group)
+            if segment := self._make_segment([slot for slot, _ in group], begin, end, token_slots):
+                segments.append(segment)
+            begin = end
+        self._step.segments = tuple(segments)
+        self._step.rows = functools.reduce(operator.or_, (segment.rows for segment in segments), 0)
+
+    def _make_segment(self, slots: list[int], begin: int, end: int, token_slots: torch.Tensor) -> Segment | None:
+        used = {row for slot in slots for row in self._slot_weights[slot]}
+        if not used:
+            return None
+        start, stop = min(used), max(used) + 1
+        rows = sum(1 << row for row in used)
+        if stop - start == 1 and all(self._slot_weights[slot].get(start) == 1 for slot in slots):
+            return Segment(begin, end, start, stop, rows, None)
+        weights = self._weights[token_slots[begin:end], start:stop].unsqueeze(-1)
+        return Segment(begin, end, start, stop, rows, weights)
+
+    def _grow(self, r: int) -> None:
+        self._r = r
+        for part in self._parts():
+            part.resize(self.rows, r, self._weights)
+
+    def _parts(self) -> list[SharedA | MultiLoraLinear]:
+        return [*self._groups.values(), *self._layers.values()]
+
+    def _wrap(self, name: str) -> MultiLoraLinear:
+        parent_name, _, child = name.rpartition(".")
+        names = self._siblings(parent_name, child)
+        if names not in self._groups:
+            shared = SharedA(self._step, len(names), self.targets[name][0])
+            shared.resize(self.rows, self._r, self._weights)
+            self._groups[names] = shared
+        parent = self._model.get_submodule(parent_name)
+        layer = MultiLoraLinear(getattr(parent, child), self._groups[names], names.index(name), self._step)
+        layer.resize(self.rows, self._r, self._weights)
+        setattr(parent, child, layer)
+        self._layers[name] = layer
+        return layer
+
+    def _siblings(self, parent: str, child: str) -> tuple[str, ...]:
+        prefix = f"{parent}." if parent else ""
+        for family in SHARED_INPUTS:
+            names = tuple(prefix + member for member in family)
+            if child in family and all(name in self.targets for name in names):
+                return names
+        return (prefix + child,)
+
+
+def find_targets(model: PreTrainedModel) -> dict[str, tuple[int, int]]:
+    """Every linear layer below the output head: name -> (in_features, out_features)."""
+    head = model.get_output_embeddings()
+    shapes = {name: linear_shape(module) for name, module in model.named_modules() if module is not head}
+    return {name: shape for name, shape in shapes.items() if shape != (0, 0)}
+
+
+def linear_shape(module: nn.Module) -> tuple[int, int]:
+    """(in_features, out_features) of a linear layer, (0, 0) for any other module."""
+    if isinstance(module, Conv1D):
+        return module.nx, module.nf
+    if isinstance(module, nn.Linear):  # bitsandbytes' layers are subclasses
+        return module.in_features, module.out_features
+    return 0, 0

@@ -1,0 +1,133 @@
+"""Chooses the next token of every row of a batch. Each row follows its own parameters and its own random numbers."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import torch
+
+from core.engine.base import SamplingParams
+
+# Rows with top_k or top_p look at this many candidates first; a full sort of a large vocabulary is slow.
+CANDIDATES = 256
+
+
+@dataclass(slots=True)
+class RowSampler:
+    """Sampling state of one reply. `seen` marks the tokens of prompt and reply: [vocab], only where penalised."""
+
+    params: SamplingParams
+    random: random.Random
+    seen: torch.Tensor | None
+
+    @classmethod
+    def start(cls, params: SamplingParams, prompt: list[int], vocab: int, device: torch.device) -> RowSampler:
+        """State for a new reply. Without a seed the random numbers come from the operating system."""
+        seen = None
+        if params.repetition_penalty != 1:
+            seen = torch.zeros(vocab, dtype=torch.bool, device=device)
+            seen[torch.tensor(prompt, device=device)] = True
+        return cls(params, random.Random(params.seed), seen)
+
+    @property
+    def is_plain_greedy(self) -> bool:
+        return self.params.temperature == 0 and self.seen is None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether only the likeliest tokens may be chosen."""
+        return self.params.top_k > 0 or self.params.top_p < 1
+
+
+@torch.inference_mode()
+def sample(logits: torch.Tensor, rows: list[RowSampler]) -> list[int | None]:
+    """One token id per row of logits [rows, vocab]; None where a row holds NaN or infinity.
+
+    The order is transformers' own: repetition penalty, temperature, top_k, top_p. One uniform number per token picks
+    from the cumulative distribution, so tiny rounding differences between batches almost never change the choice.
+    """
+    if not all(row.is_plain_greedy for row in rows):
+        logits = _penalise(logits.float(), rows)
+    best, tokens = logits.max(dim=-1)
+    chosen: list[int | None] = tokens.tolist()
+    for bad in (~best.isfinite()).nonzero().flatten().tolist():
+        chosen[bad] = None
+    drawn = [i for i, row in enumerate(rows) if row.params.temperature > 0 and chosen[i] is not None]
+    if drawn:
+        for index, drawn_token in zip(drawn, _draw(logits[drawn], [rows[i] for i in drawn]), strict=True):
+            chosen[index] = drawn_token
+    for row, token in zip(rows, chosen, strict=True):
+        if row.seen is not None and token is not None:
+            row.seen[token] = True
+    return chosen
+
+
+def _penalise(logits: torch.Tensor, rows: list[RowSampler]) -> torch.Tensor:
+    """Divide positive and multiply negative logits of seen tokens by the penalty (CTRL, arXiv:1909.05858)."""
+    for index, row in enumerate(rows):
+        if row.seen is not None:
+            penalty = row.params.repetition_penalty
+            scores = logits[index]
+            logits[index] = torch.where(row.seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
+    return logits
+
+
+def _draw(logits: torch.Tensor, rows: list[RowSampler]) -> list[int]:
+    temperatures = torch.tensor([row.params.temperature for row in rows], device=logits.device)
+    # Subtracting the maximum first keeps tiny temperatures finite.
+    scores = (logits - logits.amax(-1, keepdim=True)) / temperatures.unsqueeze(-1)
+    probs = scores.softmax(-1)
+    draws = torch.tensor([row.random.random() for row in rows], dtype=torch.float64, device=logits.device)
+    tokens = torch.zeros(len(rows), dtype=torch.long, device=logits.device)
+    limited = [i for i, row in enumerate(rows) if row.is_limited]
+    if free := [i for i, row in enumerate(rows) if not row.is_limited]:
+        everything = torch.full((len(free),), probs.shape[-1], device=logits.device)
+        tokens[free] = _pick(probs[free].cumsum(-1, dtype=torch.float64), draws[free], everything)
+    if limited:
+        tokens[limited] = _pick_limited(probs[limited], [rows[i].params for i in limited], draws[limited])
+    chosen: list[int] = tokens.tolist()
+    return chosen
+
+
+def _pick_limited(probs: torch.Tensor, params: list[SamplingParams], draws: torch.Tensor) -> torch.Tensor:
+    """Rank CANDIDATES tokens per row; rank all of the vocabulary only for the rows that need more.
+
+    Which of the two a row gets depends on that row alone, so that its seed gives the same reply in any company.
+    """
+    vocab = probs.shape[-1]
+    top_k = torch.tensor([row.top_k or vocab for row in params], device=probs.device).clamp_max_(vocab)
+    top_p = torch.tensor([row.top_p for row in params], dtype=torch.float64, device=probs.device)
+    values, indices = probs.topk(min(CANDIDATES, vocab), dim=-1)
+    # Without top_k, enough are ranked once they hold top_p of all probability.
+    is_enough = (top_k <= CANDIDATES) | (top_k == vocab) & (top_p < 1) & (values.sum(-1, dtype=torch.float64) >= top_p)
+    tokens = _pick_ranked(values, indices, top_k, top_p, draws)
+    if not bool(is_enough.all()):
+        more = ~is_enough
+        values, indices = probs[more].sort(dim=-1, descending=True, stable=True)
+        tokens[more] = _pick_ranked(values, indices, top_k[more], top_p[more], draws[more])
+    return tokens
+
+
+def _pick_ranked(
+    values: torch.Tensor, indices: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor, draws: torch.Tensor
+) -> torch.Tensor:
+    """Token ids from probabilities in falling order [rows, ranked].
+
+    top_k keeps the k likeliest; top_p then keeps the fewest of them that hold that share of their probability
+    (nucleus sampling, arXiv:1904.09751).
+    """
+    ranked = values.shape[-1]
+    sums = values.cumsum(-1, dtype=torch.float64)
+    share = sums.gather(-1, (top_k.clamp_max(ranked) - 1).unsqueeze(-1)).squeeze(-1)
+    # Where more than the ranked tokens are allowed, their share is all of it.
+    needed = (sums - values < (top_p * torch.where(top_k <= ranked, share, 1.0)).unsqueeze(-1)).sum(-1)
+    places = _pick(sums, draws, torch.minimum(needed, top_k).clamp(1, ranked))
+    return indices.gather(-1, places.unsqueeze(-1)).squeeze(-1)
+
+
+def _pick(sums: torch.Tensor, draws: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """The place where each draw from [0, 1) falls among the first `kept` cumulative probabilities [rows, n]."""
+    last = (kept - 1).unsqueeze(-1)
+    targets = draws.unsqueeze(-1) * sums.gather(-1, last)
+    return torch.minimum(torch.searchsorted(sums, targets, right=True), last).squeeze(-1)
