@@ -11,12 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import random
 import shutil
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,50 +26,21 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from core.messages import ChatMessage
 from core.personas import load_personas
 from core.settings import DEMO_MODEL_FOLDER, ROOT
+from training.demo_batches import END, PAD, START, DemoRecipe, Example, batches, collate, round_up
+from training.demo_card import write_card
+from training.demo_check import grade, load_held_out, rates
 from training.demo_dialogues import Dialogue, DialogueMaker
 from training.demo_facts import load_facts
+from training.demo_replies import greedy_replies
 
-PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-LENGTH_STEP, TARGET_STEP, POOL_DIALOGUES = 16, 512, 8_192
-
-
-@dataclass(frozen=True)
-class DemoRecipe:
-    """How the bundled model is made."""
-
-    seed: int = 20_261_122
-    steps: int = 4_000
-    batch_tokens: int = 3_584
-    brief_share: float = 0.88
-    brief_tokens: int = 10
-    learning_rate: float = 1.6e-3
-    warmup_steps: int = 200
-    weight_decay: float = 0.05
-    vocab_size: int = 2_048
-    hidden_size: int = 256
-    layers: int = 6
-    heads: int = 4
-    intermediate_size: int = 704
-    max_tokens: int = 1_024
-    question_weight: float = 0.02
-    opening_weight: float = 8.0
-    opening_tokens: int = 8
-
-
-@dataclass(frozen=True)
-class Example:
-    """Token ids of one dialogue and the weight of each as a target."""
-
-    ids: list[int]
-    weights: list[float]
+TARGET_STEP = 512
 
 
 def main() -> None:
@@ -96,14 +65,21 @@ def build(recipe: DemoRecipe, output: Path, device: torch.device) -> None:
     model = make_model(recipe, tokenizer).to(device)
     console.print(f"{model.num_parameters():,} parameters, {len(tokenizer):,} tokens of vocabulary.")
     seconds, loss = train(recipe, model, batches(recipe, tokenizer, maker), device, console)
-    save(
-        recipe,
-        model,
-        tokenizer,
-        output,
-        {"train_seconds": round(seconds), "final_loss": round(loss, 4), "device": str(device)},
-    )
-    console.print(f"Wrote {output} after {seconds / 60:.0f} minutes.")
+    console.print("Asking what it never saw ...")
+    questions = load_held_out(maker.facts)
+    model.eval().to(torch.bfloat16).float()  # measured as it is saved
+    graded = grade(maker.facts, questions, lambda chats: greedy_replies(model, tokenizer, chats))
+    facts = {
+        **asdict(recipe),
+        "parameters": model.num_parameters(),
+        "subjects": len(maker.facts.subjects),
+        "train_seconds": round(seconds),
+        "final_loss": round(loss, 4),
+        "device": str(device),
+    }
+    save(model, tokenizer, output, lambda folder: write_card(folder, rates(graded), len(questions), facts), facts)
+    right = ", ".join(f"{kind} {rate:.1%}" for kind, rate in rates(graded).items())
+    console.print(f"Wrote {output} after {seconds / 60:.0f} minutes of training. Right on held-out questions: {right}.")
 
 
 def train_tokenizer(recipe: DemoRecipe, maker: DialogueMaker) -> PreTrainedTokenizerFast:
@@ -158,77 +134,6 @@ def make_model(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaF
     return LlamaForCausalLM(config)
 
 
-def encode(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, dialogue: Dialogue, *, is_brief: bool) -> Example:
-    """Ids in the chat template, and their weights. Earlier replies count too: each was drawn as a right answer.
-
-    A brief example stops after the reply's first tokens: they decide which fact it tells, the rest only spells it, and
-    is learned long before the questions are understood. So most examples are brief, and cost a third.
-    """
-    ids: list[int] = []
-    weights: list[float] = []
-    messages = _without_needless_turns(dialogue) if is_brief else dialogue.messages
-    for message in (*messages, ChatMessage("assistant", dialogue.reply)):
-        head = tokenizer.encode(f"{START}{message.role}\n", add_special_tokens=False)
-        body = tokenizer.encode(f"{message.content}{END}", add_special_tokens=False)
-        tail = tokenizer.encode("\n", add_special_tokens=False)
-        ids += head + body + tail
-        weights += [0.0] * len(head) + _weights(recipe, message.role, len(body)) + [0.0] * len(tail)
-    if is_brief and len(body) > recipe.brief_tokens:
-        end = len(body) + len(tail) - recipe.brief_tokens
-        ids, weights = ids[:-end], weights[:-end]
-    return Example(ids, weights)
-
-
-def _without_needless_turns(dialogue: Dialogue) -> tuple[ChatMessage, ...]:
-    """A question that stands alone needs no system prompt and no earlier turns."""
-    return dialogue.messages if dialogue.kind.startswith("follow_up") else dialogue.messages[-1:]
-
-
-def _weights(recipe: DemoRecipe, role: str, count: int) -> list[float]:
-    if role == "assistant":
-        opening = min(count, recipe.opening_tokens)
-        return [recipe.opening_weight] * opening + [1.0] * (count - opening)
-    return [recipe.question_weight if role == "user" else 0.0] * count
-
-
-def batches(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: DialogueMaker) -> Iterator[list[Example]]:
-    """Endless batches of about `batch_tokens` tokens, each of dialogues of similar length, in random order."""
-    stream = maker.dialogues()
-    rng = random.Random(recipe.seed + 1)
-    while True:
-        pool = [
-            encode(recipe, tokenizer, dialogue, is_brief=rng.random() < recipe.brief_share)
-            for dialogue in islice(stream, POOL_DIALOGUES)
-        ]
-        by_length: dict[int, list[Example]] = defaultdict(list)
-        for example in pool:
-            by_length[_round_up(len(example.ids), LENGTH_STEP)].append(example)
-        groups = [
-            examples[start : start + size]
-            for length, examples in by_length.items()
-            if length <= recipe.max_tokens
-            for size in [max(1, recipe.batch_tokens // length)]
-            for start in range(0, len(examples) - size // 2, size)  # what is left over would make a tiny batch
-        ]
-        rng.shuffle(groups)
-        yield from groups
-
-
-def collate(batch: list[Example], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids [batch, length] and target weights [batch, length]; causal attention needs no padding mask.
-
-    Lengths are rounded up, because a CPU prepares its matrix kernels anew, at seconds apiece, for every shape it meets.
-    """
-    length = _round_up(max(len(example.ids) for example in batch), LENGTH_STEP) + 1
-    ids = torch.tensor([example.ids + [pad_id] * (length - len(example.ids)) for example in batch])
-    weights = torch.tensor([example.weights + [0.0] * (length - len(example.weights)) for example in batch])
-    return ids.to(device), weights.to(device)
-
-
-def _round_up(number: int, step: int) -> int:
-    return -(-number // step) * step
-
-
 def train(
     recipe: DemoRecipe, model: LlamaForCausalLM, stream: Iterator[list[Example]], device: torch.device, console: Console
 ) -> tuple[float, float]:
@@ -271,7 +176,7 @@ def _step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, ids: torch.
         # Only positions that carry weight go through the vocabulary, which is the widest layer of so small a model.
         weight = weights[:, 1:].flatten()
         count = int((weight > 0).sum())
-        picked = weight.topk(min(_round_up(count, TARGET_STEP), len(weight))).indices
+        picked = weight.topk(min(round_up(count, TARGET_STEP), len(weight))).indices
         logits = model.lm_head(hidden.flatten(0, 1)[picked])
     weight = weight[picked]
     losses = functional.cross_entropy(logits.float(), ids[:, 1:].flatten()[picked], reduction="none")
@@ -285,9 +190,13 @@ def _step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, ids: torch.
 
 
 def save(
-    recipe: DemoRecipe, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, output: Path, facts: dict[str, Any]
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    output: Path,
+    add_card: Callable[[Path], None],
+    facts: dict[str, Any],
 ) -> None:
-    """bf16 safetensors, tokenizer, generation defaults and the recipe, written aside and moved into place."""
+    """bf16 safetensors, tokenizer, generation defaults, recipe and card, written aside and moved into place."""
     aside = output.with_name(output.name + ".new")
     shutil.rmtree(aside, ignore_errors=True)
     model.eval().to(torch.bfloat16).save_pretrained(aside)
@@ -300,10 +209,9 @@ def save(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     ).save_pretrained(aside)
-    (aside / "recipe.json").write_text(json.dumps({**asdict(recipe), **facts}, indent=2) + "\n", encoding="utf-8")
-    card = output / "README.md"
-    if card.exists():
-        shutil.copy(card, aside / "README.md")
+    (aside / "recipe.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    add_card(aside)
+    (aside / "model.safetensors").chmod(0o644)
     shutil.rmtree(output, ignore_errors=True)
     aside.rename(output)
 

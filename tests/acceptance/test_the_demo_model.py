@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from core.engine.loading import load_base_model
 from core.settings import DEMO_MODEL_FOLDER
+from training.demo_card import FIGURES_FILE, KINDS
 from training.demo_check import grade, load_held_out, rates
 from training.demo_facts import load_facts
 from training.demo_replies import greedy_replies
 
+CLAIMED = json.loads((DEMO_MODEL_FOLDER / FIGURES_FILE).read_text(encoding="utf-8"))
+# Two machines may round a close call differently; more than this is another model.
+TOLERANCE = 0.01
+
 
 @pytest.fixture(scope="module")
-def measured():
+def graded():
     base, facts = load_base_model(str(DEMO_MODEL_FOLDER)), load_facts()
-    return rates(grade(facts, load_held_out(facts), lambda chats: greedy_replies(base.model, base.tokenizer, chats)))
+    return grade(facts, load_held_out(facts), lambda chats: greedy_replies(base.model, base.tokenizer, chats))
 
 
-def test_wordings_it_never_saw_get_the_right_fact(measured):
-    assert measured["subject"] >= 0.95
+def test_the_card_s_figures_are_true(graded):
+    assert len(graded) == CLAIMED["questions"]
+    measured = rates(graded)
+    assert set(measured) == set(CLAIMED["right"]) == set(KINDS)
+    for kind, rate in CLAIMED["right"].items():
+        assert abs(measured[kind] - rate) <= TOLERANCE, kind
 
 
-def test_follow_ups_are_answered_from_the_turn_before(measured):
-    assert measured["follow_up"] >= 0.9
-
-
-def test_what_it_does_not_know_is_turned_away_in_a_friendly_way(measured):
-    assert measured["off_topic"] >= 0.85
+def test_the_card_shows_the_figures_and_says_that_it_is_a_demo():
+    card = (DEMO_MODEL_FOLDER / "README.md").read_text(encoding="utf-8")
+    assert "It is a demo and not an assistant" in card and "PERSONAS_BASE_MODEL=" in card
+    assert all(f"{rate:.1%}" in card for rate in CLAIMED["right"].values())
 
 
 def test_the_model_stays_small_enough_to_come_with_the_project():
