@@ -27,8 +27,8 @@ class DemoRecipe:
     batch_tokens: int = 3_584
     brief_share: float = 0.88
     brief_tokens: int = 10
-    learning_rate: float = 1.6e-3
-    warmup_steps: int = 200
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 100
     weight_decay: float = 0.05
     vocab_size: int = 2_048
     hidden_size: int = 256

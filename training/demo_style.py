@@ -26,10 +26,17 @@ from training.demo_dialogues import Dialogue, DialogueMaker
 from training.demo_facts import load_facts
 from training.demo_forms import REFUSALS
 
-STYLE_ROWS = 3_000
+STYLE_ROWS = 2_240
 HELD_OUT_ROWS = 120
 # The demo model is three orders of magnitude smaller than what the usual recipe is made for: it takes a higher rate.
-DEMO_RECIPE: dict[str, Any] = {"learning_rate": 2e-3, "epochs": 1.0, "batch_size": 16, "accumulation": 1}
+# So small a model needs its linear layers adapted as well.
+DEMO_RECIPE: dict[str, Any] = {
+    "targets": "all-linear",
+    "learning_rate": 2e-3,
+    "epochs": 1.0,
+    "batch_size": 8,
+    "accumulation": 1,
+}
 OPENING_SHARE = 0.6
 CLOSING_SHARE = 0.55
 
@@ -119,7 +126,10 @@ def style_rows(persona: Persona, count: int = STYLE_ROWS) -> list[TrainingRow]:
 
 
 def _row(dialogue: Dialogue, restyle: Callable[[str], str]) -> TrainingRow:
+    """Earlier turns stay where the question needs them; elsewhere they would double what the training costs."""
     *earlier, question = (turn for turn in dialogue.messages if turn.role != "system")
+    if not dialogue.kind.startswith("follow_up"):
+        earlier = []
     history = tuple(
         ChatMessage("assistant", restyle(turn.content)) if turn.role == "assistant" else turn for turn in earlier
     )

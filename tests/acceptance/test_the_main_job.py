@@ -92,12 +92,11 @@ async def test_eight_at_once_over_four_personas_a_blend_and_the_base_are_each_wr
     assert all(reply.usage.completion_tokens > 0 for reply in replies)
 
 
-async def test_personas_answer_the_same_question_each_in_another_voice_with_the_same_fact(client):
-    question = "hey, what is recursion?"
-    replies = await asyncio.gather(*(ask(client, slug, question, temperature=0) for slug in sorted(PERSONAS)))
+async def test_personas_and_the_base_answer_the_same_question_each_in_another_voice(client):
+    question = "What is an API?"
+    replies = await asyncio.gather(*(ask(client, name, question, temperature=0) for name in ("base", *PERSONAS)))
     texts = [reply.choices[0].message.content for reply in replies]
-    assert len(set(texts)) == len(PERSONAS)
-    assert all("function" in text and "itself" in text for text in texts)
+    assert len(set(texts)) == len(PERSONAS) + 1
 
 
 async def test_a_streamed_reply_is_the_same_text_with_usage_at_its_end(client):
