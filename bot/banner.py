@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bot.commands.output import adapter_text
 from bot.service import Service
 from core.settings import DEMO_MODEL, Settings
 
@@ -34,7 +35,7 @@ async def print_banner(console: Console, service: Service, address: tuple[Any, .
     for label, persona in zip(["personas"] + [""] * len(service.personas), service.personas.values(), strict=False):
         async with service.store.session() as session:
             champion = await service.registry.champion(session, persona.slug, settings.base_slug)
-        weights = f"system prompt only: personas train {persona.slug}" if champion is None else champion.ref.name
+        weights = adapter_text(persona.slug, champion)
         table.add_row(label, escape(f"{persona.file.emoji} {persona.name}: {weights}"))
     console.print()
     console.print("[bold]Plug-and-Play Personas is ready.[/bold]")

@@ -45,12 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("Stopped.", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except PersonasError as error:
         return _fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:
         return _fail(_missing(error), 1)
+    except OSError as error:  # a full disk, say
+        if _is_debug():
+            logger.exception("The command broke")
+        _drop_output()
+        what = error.filename or "The output or a file"
+        return _fail(f"{what} cannot be read or written ({error.strerror or error}); see to that and try again.", 1)
     except Exception as error:  # the last boundary: nobody is shown a traceback who did not ask for one
         if _is_debug():
             logger.exception("The command broke")
@@ -78,6 +84,11 @@ def _is_debug() -> bool:
 def _fail(sentence: str, status: int) -> int:
     print(f"personas: {sentence}", file=sys.stderr)  # noqa: T201  # the command's own output
     return status
+
+
+def _drop_output() -> None:
+    """What nobody could take would be written once more, and fail again, when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _missing(error: ModuleNotFoundError) -> str:

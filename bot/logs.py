@@ -23,7 +23,8 @@ LIBRARIES = (
     "trl",
     "uvicorn",
 )
-CHATTY = ("bitsandbytes",)  # warns about kernels on the hub, which this project never fetches
+# The one warns about kernels on the hub, which this project never fetches, the other of each retry without a network.
+CHATTY = ("bitsandbytes", "huggingface_hub")
 
 
 def configure_logging(level: str, *, is_quiet: bool = False) -> None:

@@ -119,7 +119,8 @@ class Responder:
             await asyncio.shield(queueing)
         except asyncio.CancelledError:  # the sender left, but nothing may be recorded and then forgotten
             await asyncio.wait({queueing})
-            await self._queue.cancel(exchange.id)
+            if queueing.exception() is None:
+                await self._queue.cancel(exchange.id)
             raise
         return PendingReply(exchange.id, exchange.model, now, self._queue)
 

@@ -48,7 +48,7 @@ def parse_blend(spec: str) -> Blend:
     if len(spec) > MAX_SPEC_CHARS:
         raise InvalidBlend(f"The model name is {len(spec)} characters long; at most {MAX_SPEC_CHARS} are allowed.")
     shown = spec.strip()
-    if shown == BASE:
+    if shown.lower() == BASE:
         return Blend()
     texts = shown.split("+")
     if len(texts) > MAX_PARTS:

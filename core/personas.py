@@ -94,6 +94,8 @@ def load_persona(folder: Path) -> Persona:
         raise InvalidData(
             f"{folder}: a file is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
         ) from error
+    except OSError as error:
+        raise InvalidData(f"{folder}: a file cannot be read ({error.strerror}); check its rights.") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidData(f"{path}: not valid TOML: {error}.") from error
     except ValidationError as error:

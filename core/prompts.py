@@ -50,11 +50,10 @@ def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: in
         raise InvalidInput("The conversation must end with a user message; send one to get a reply.")
     starts = [i for i, turn in enumerate(turns) if turn.role == "user"]
 
-    def is_fitting(start: int) -> bool:
-        return count_tokens((*head, *turns[start:])) <= budget_tokens
+    def size_from(start: int) -> int:
+        return count_tokens((*head, *turns[start:]))
 
-    if not is_fitting(starts[-1]):
-        size = count_tokens((*head, *turns[starts[-1] :]))
+    if (size := size_from(starts[-1])) > budget_tokens:
         raise InvalidInput(
             f"The message is too long: {size} tokens with the persona's system prompt, and this model has room for"
             f" {budget_tokens}; send a shorter one."
@@ -63,7 +62,7 @@ def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: in
     low, high = 0, len(starts) - 1
     while low < high:
         middle = (low + high) // 2
-        if is_fitting(starts[middle]):
+        if size_from(starts[middle]) <= budget_tokens:
             high = middle
         else:
             low = middle + 1

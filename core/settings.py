@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from core.errors import InvalidSetting
 
 ROOT = Path(__file__).resolve().parent.parent
+SETTINGS_FILE = "personas.toml"
 DEMO_MODEL = "demo"
 DEMO_MODEL_FOLDER = Path(__file__).resolve().parent / "demo_model"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -23,7 +26,7 @@ class Settings(BaseSettings):
     """Every setting. The environment name is PERSONAS_ and the field's name in capitals; the environment wins."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PERSONAS_", toml_file="personas.toml", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="PERSONAS_", toml_file=SETTINGS_FILE, env_ignore_empty=True, extra="forbid", frozen=True
     )
 
     base_model: str = Field(default=DEMO_MODEL, description='Hub id or folder; "demo" is the bundled model')
@@ -49,6 +52,16 @@ class Settings(BaseSettings):
     reply_timeout_s: float = Field(default=600.0, gt=0, description="A reply must be finished after this long")
     drain_timeout_s: float = Field(default=30.0, ge=0, description="On SIGTERM running replies get this long")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("data_dir", "dir")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        return value.expanduser()  # personas.toml is read by no shell
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _ignore_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("training_sources")
     @classmethod
@@ -124,7 +137,11 @@ class Settings(BaseSettings):
 
 def base_slug(base_model: str) -> str:
     """A base model's name as a folder name: "Qwen/Qwen3-4B" -> "Qwen--Qwen3-4B"; a path counts by its last part."""
-    name = Path(base_model).name if Path(base_model).is_absolute() or base_model.startswith(".") else base_model
+    name = base_model
+    if Path(base_model).is_absolute() or base_model.startswith((".", "~")):
+        name = Path(base_model).name
+        if name in ("", ".."):  # ".", "..": named for the folder that this is
+            name = Path(base_model).resolve().name
     return re.sub(r"[^A-Za-z0-9._-]", "-", name.replace("/", "--")) or "model"
 
 
@@ -133,14 +150,20 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = [
-            f"{_setting_name(e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors(include_input=False)
-        ]
+        problems = [_problem(e["loc"], e["type"], e["msg"], overrides) for e in error.errors(include_input=False)]
         raise InvalidSetting(f"Bad setting: {'; '.join(problems)}.") from error
-    except ValueError as error:  # TOML that does not parse
+    except (ValueError, OSError) as error:  # TOML that does not parse
         raise InvalidSetting(f"personas.toml cannot be read: {error}.") from error
 
 
-def _setting_name(loc: tuple[int | str, ...]) -> str:
-    return f"PERSONAS_{str(loc[0]).upper()}" if loc else "settings"
+def _problem(loc: tuple[int | str, ...], kind: str, message: str, overrides: Mapping[str, Any]) -> str:
+    """Where a bad setting stands, and what it must be."""
+    reason = message.removeprefix("Value error, ")
+    if not loc:
+        return reason  # it names the settings that do not go together
+    if kind == "extra_forbidden":
+        reason = f"there is no such setting; the settings are {', '.join(sorted(Settings.model_fields))}"
+    name = str(loc[0])
+    variable = f"PERSONAS_{name.upper()}"
+    where = variable if name in overrides or variable in os.environ else f"{name} in {SETTINGS_FILE}"
+    return f"{where}: {reason}"

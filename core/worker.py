@@ -188,7 +188,7 @@ class Worker:
         """Publish the engine's chunks as they come. The last one is given back: it waits for the ledger."""
         if not self._engine.is_healthy:
             raise EngineFailed("The engine has stopped and writes no replies; ask the operator to start it again.")
-        request = self._request(reply.job)
+        request = await asyncio.to_thread(self._request, reply.job)  # a long conversation takes seconds to count
         last: ReplyChunk | None = None
         try:
             async for chunk in self._engine.submit(request):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,6 +42,21 @@ async def collect(engine: TransformersEngine, wanted: GenerationRequest) -> tupl
     chunks = [chunk async for chunk in engine.submit(wanted)]
     assert [chunk.finish_reason is not None for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
     return "".join(chunk.text for chunk in chunks), chunks[-1]
+
+
+async def collect_all(engine: TransformersEngine, requests: list[GenerationRequest]) -> list[tuple[str, ReplyChunk]]:
+    """Several replies at once."""
+    return await asyncio.gather(*(collect(engine, each) for each in requests))
+
+
+def mixed_requests(refs: list[AdapterRef], prefix: str) -> list[GenerationRequest]:
+    """Eight requests: personas, blends, half strength and the base, with prompts and replies of unequal length."""
+    rows = [{refs[0]: 1.0}, {refs[1]: 1.0}, {refs[2]: 1.0}, {}, {refs[0]: 0.5}, {refs[0]: 0.7, refs[1]: 0.3}]
+    rows += [{refs[1]: 1.0}, {refs[2]: 0.4, refs[1]: 0.4}]
+    return [
+        request(f"{prefix}{i}", "hello there " * (1 + i % 3) + str(i), adapters=row, max_new_tokens=10 + 2 * i)
+        for i, row in enumerate(rows)
+    ]
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ from core.settings import Settings
 from core.store.models import Exchange, Feedback
 from tests.store_examples import write_adapter
 
+CLIENT_TIMEOUT_S = 60.0  # a busy machine may be slow, which is no failure
 PERSONAS = {"codebeard": ("Captain Codebeard", "🏴"), "zen": ("Master Zen", "🧘")}
 
 
@@ -48,7 +49,7 @@ class LiveServer:
         return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=api_key, max_retries=0)
 
     def http(self, **options: Any) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, **options)
+        return httpx.AsyncClient(base_url=self.url, timeout=CLIENT_TIMEOUT_S, **options)
 
     async def exchange(self, exchange_id: str) -> Exchange:
         async with self.service.store.session() as session:
@@ -105,7 +106,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
         try:
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=CLIENT_TIMEOUT_S) as client:
                 url = f"http://127.0.0.1:{listener.getsockname()[1]}"
                 assert (await client.get(f"{url}/healthz")).status_code == 200  # the listener queues it until then
             yield url

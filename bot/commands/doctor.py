@@ -14,7 +14,7 @@ from typing import Literal
 from rich.markup import escape
 
 from bot.commands.output import make_console
-from bot.commands.serve import listen
+from bot.listening import listen
 from bot.process_lock import ProcessLock
 from bot.storage import Storage, open_storage
 from core.engine.adapter_hash import adapter_content_hash

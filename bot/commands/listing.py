@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from bot.commands.output import adapter_text, evaluation_text, make_console, moment
+from bot.commands.output import adapter_text, evaluation_of, evaluation_text, make_console, moment
 from bot.storage import open_storage
 from core.personas import Persona, find_persona
 from core.registry import RegisteredAdapter
@@ -90,5 +90,5 @@ def _as_json(persona: Persona, champion: RegisteredAdapter | None, settings: Set
         "adapter": None if champion is None else champion.ref.name,
         "version": None if champion is None else champion.version,
         "content_hash": None if champion is None else champion.ref.content_hash,
-        "evaluation": None if champion is None else champion.lineage.get("metrics", {}).get("evaluation"),
+        "evaluation": evaluation_of(champion),
     }

@@ -27,14 +27,23 @@ def adapter_text(slug: str, champion: RegisteredAdapter | None) -> str:
 
 def evaluation_text(adapter: RegisteredAdapter | None) -> str:
     """The figures that the lineage holds, in a few words; empty when nothing was measured."""
-    evaluation: Any = adapter.lineage.get("metrics", {}).get("evaluation") if adapter is not None else None
-    if not isinstance(evaluation, dict) or "perplexity_ratio" not in evaluation:
-        return ""
-    parts = [f"perplexity ×{evaluation['perplexity_ratio']:.2f}"]
-    adherence = evaluation.get("adherence")
-    if isinstance(adherence, dict):
-        parts.append(f"adherence {adherence['adapter_rate']:.0%}")
-    return ", ".join(parts)
+    ratio = _number_in(adapter, "perplexity_ratio")
+    rate = _number_in(adapter, "adherence", "adapter_rate")
+    parts = ["" if ratio is None else f"perplexity ×{ratio:.2f}", "" if rate is None else f"adherence {rate:.0%}"]
+    return ", ".join(filter(None, parts))
+
+
+def evaluation_of(adapter: RegisteredAdapter | None, *keys: str) -> Any:
+    """What the lineage says of the evaluation, or what stands there below `keys`; None where it says nothing."""
+    found: Any = None if adapter is None else adapter.lineage
+    for key in ("metrics", "evaluation", *keys):
+        found = found.get(key) if isinstance(found, dict) else None  # a shipped lineage may hold anything
+    return found
+
+
+def _number_in(adapter: RegisteredAdapter | None, *keys: str) -> float | None:
+    number = evaluation_of(adapter, *keys)
+    return float(number) if isinstance(number, int | float) else None
 
 
 def moment(unix_s: float) -> str:

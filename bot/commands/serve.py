@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import errno
 import logging
 import signal
 import socket
@@ -17,8 +16,8 @@ from rich.console import Console
 from bot.banner import print_banner
 from bot.commands.output import make_console
 from bot.commands.running import INTERRUPTED, run_service
+from bot.listening import listen
 from bot.service import Service
-from core.errors import InvalidSetting
 from core.settings import Settings
 
 LINGER_S = 1  # what a page that stays open gets once every reply has ended
@@ -27,22 +26,6 @@ LINGER_S = 1  # what a page that stays open gets once every reply has ended
 def serve(arguments: argparse.Namespace, settings: Settings) -> int:
     with listen(settings.host, settings.port) as listener:
         return run_service(Server(settings, listener, make_console(is_error=True)).run())
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, bound before anything is loaded. Raises InvalidSetting in one sentence."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=512)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise InvalidSetting(
-                f"Port {port} on {host} is taken by another program; stop that, or choose another with --port"
-                " or PERSONAS_PORT."
-            ) from error
-        raise InvalidSetting(
-            f"Nothing can listen on {host} port {port} ({error.strerror}); check PERSONAS_HOST and PERSONAS_PORT."
-        ) from error
 
 
 class _HttpServer(uvicorn.Server):

@@ -17,6 +17,7 @@ from core.blends import BASE, Blend, parse_blend
 from core.errors import PersonasError
 from core.settings import DEMO_MODEL
 
+LOADING_POLL_S = 2.0
 BLEND = "a blend"  # the picker's last choice; no slug holds a blank
 DEMO_NOTE = (
     "This is the small bundled demo model; set `PERSONAS_BASE_MODEL=Qwen/Qwen3-4B-Instruct-2507` (say) for a real one."
@@ -94,24 +95,27 @@ class Playground:
                     elem_id="message",
                 )
                 status = gr.Markdown(elem_id="status")
-            self._wire(page, chat, picker, blend, about, chatbot, message, status)
+                clock = gr.Timer(LOADING_POLL_S)
+            self._wire(page, chat, picker, blend, about, chatbot, message, status, clock)
         page.queue(default_concurrency_limit=None, api_open=False)
         return page
 
     def _wire(self, page: gr.Blocks, *parts: Any) -> None:
-        chat, picker, blend, about, chatbot, message, status = parts
+        chat, picker, blend, about, chatbot, message, status, clock = parts
         chosen = [blend, about, chatbot, status]
         spoken = [chat, chatbot, message, status]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        ordered = quiet | {"concurrency_id": "chat"}  # a message sent after clearing starts after it
         page.load(self._refresh, [picker, blend], status, **quiet)
+        clock.tick(self._await_model, [picker, blend], [status, clock], **quiet)
         picker.change(self._choose, [picker, blend], chosen, **quiet)
         blend.submit(self._choose, [picker, blend], chosen, **quiet)
         sending = [
-            message.submit(self._send, [message, chat, picker, blend], spoken, **quiet),
-            chatbot.example_select(self._send_example, [chat, picker, blend], spoken, **quiet),
+            message.submit(self._send, [message, chat, picker, blend], spoken, **ordered),
+            chatbot.example_select(self._send_example, [chat, picker, blend], spoken, **ordered),
         ]
         message.stop(self._stop, None, None, **quiet)
-        chatbot.clear(self._clear, None, [chat, chatbot, message], cancels=sending, **quiet)
+        chatbot.clear(self._clear, None, [chat, message], cancels=sending, **ordered)
         chatbot.like(self._judge, chat, None, **quiet)
         page.unload(self._leave)
 
@@ -122,6 +126,12 @@ class Playground:
             return await self._chats.describe(parse_blend(blend if choice == BLEND else choice))
         except PersonasError as error:
             return escape(str(error))
+
+    async def _await_model(self, choice: str, blend: str) -> tuple[Any, ...]:
+        """Look again until the model is loaded, then stop the clock."""
+        if self._service.model_problem is not None:
+            return gr.skip(), gr.skip()
+        return await self._refresh(choice, blend), gr.Timer(active=False)
 
     async def _choose(self, choice: str, blend: str, request: gr.Request) -> tuple[Any, ...]:
         """The picker or the blend changed: the chat stays, the conversation is bound to the new choice."""
@@ -163,8 +173,9 @@ class Playground:
         await self._chats.stop(_session(request))
 
     async def _clear(self, request: gr.Request) -> tuple[Any, ...]:
+        """The page has emptied itself; what stands in the box may be the next message already."""
         await self._chats.stop(_session(request))
-        return (), [], gr.Textbox("", submit_btn="Send", stop_btn=False)
+        return (), gr.Textbox(submit_btn="Send", stop_btn=False)
 
     async def _judge(self, chat: Chat, request: gr.Request, thumb: gr.LikeData) -> None:
         """A thumb was pressed; pressing it again sends "", which takes it back."""

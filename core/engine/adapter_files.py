@@ -33,7 +33,6 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 BEYOND_LORA = {
     "alora_invocation_tokens": "aLoRA",
     "arrow_config": "Arrow routing",
-    "fan_in_fan_out": "transposed weights",
     "kasa_config": "KaSA",
     "layer_replication": "layer replication",
     "lora_bias": "biases in B",

@@ -50,9 +50,9 @@ def sample(logits: torch.Tensor, rows: list[RowSampler]) -> list[int | None]:
     if not all(row.is_plain_greedy for row in rows):
         logits = _penalise(logits.float(), rows)
     best, tokens = logits.max(dim=-1)
-    chosen: list[int | None] = tokens.tolist()
-    for bad in (~best.isfinite()).nonzero().flatten().tolist():
-        chosen[bad] = None
+    # One transfer tells the likeliest tokens and, by -1, the rows that hold no numbers.
+    likeliest: list[int] = torch.where(best.isfinite(), tokens, -1).tolist()
+    chosen = [token if token >= 0 else None for token in likeliest]
     drawn = [i for i, row in enumerate(rows) if row.params.temperature > 0 and chosen[i] is not None]
     if drawn:
         for index, drawn_token in zip(drawn, _draw(logits[drawn], [rows[i] for i in drawn]), strict=True):

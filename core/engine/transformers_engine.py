@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from core.engine.adapter_files import AdapterReader
 from core.engine.adapter_shelf import AdapterShelf
 from core.engine.base import AdapterRef, AdapterStatus, EngineStats, GenerationRequest, SamplingParams
@@ -133,6 +135,7 @@ class TransformersEngine:
             await asyncio.to_thread(self._thread.join)
             self._thread = None
         gc.collect()  # the model's modules refer to each other
+        torch.cuda.empty_cache()  # nothing happens without CUDA
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Tokens of these messages in the model's own chat template, generation prompt included."""

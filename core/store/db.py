@@ -36,7 +36,7 @@ SQLITE_ADVICE = {
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the rights of the file and its folder",
     sqlite3.SQLITE_NOTADB: "is not an SQLite database; set PERSONAS_DATABASE_URL to another file",
     sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup, or set PERSONAS_DATABASE_URL to another file",
-    sqlite3.SQLITE_IOERR: "cannot be read or written because its disk failed; check the disk and try again",
+    sqlite3.SQLITE_IOERR: "cannot be read or written, as its disk is full or fails; free some space or check the disk",
 }
 
 
@@ -100,8 +100,10 @@ def create_engine(url: str) -> AsyncEngine:
         ) from error
     except (ArgumentError, ValueError) as error:  # its text may hold the URL and with it a password
         raise InvalidSetting(f"PERSONAS_DATABASE_URL is not a database URL; {URL_ADVICE}.") from error
+    if parsed.get_backend_name() == "sqlite":
+        raise InvalidSetting(f"PERSONAS_DATABASE_URL names no file; {URL_ADVICE}.")
     raise InvalidSetting(
-        f'PERSONAS_DATABASE_URL starts with "{parsed.drivername}" but names no file or server; {URL_ADVICE}.'
+        f'PERSONAS_DATABASE_URL starts with "{parsed.drivername}", which is no database known here; {URL_ADVICE}.'
     )
 
 

@@ -27,6 +27,11 @@ async def say(page: Page, text: str) -> None:
     await box(page).press("Enter")
 
 
+async def choose(page: Page, name: str) -> None:
+    await page.locator("#picker label", has_text=name).click()
+    await expect(page.get_by_role("radio", name=name)).to_be_checked()
+
+
 async def asked(server: LiveServer, text: str):
     """The exchange whose question this is."""
     return next(e for e in await server.exchanges(source="playground") if e.prompt[-1]["content"] == text)
@@ -61,7 +66,7 @@ async def test_a_reply_is_shown_while_it_is_written(page, server):
 async def test_switching_the_persona_keeps_the_chat_and_binds_the_conversation(page, server):
     await say(page, "first question")
     await expect(replies(page).last).to_contain_text("[codebeard@1] first question")
-    await page.get_by_role("radio", name="Master Zen").check(force=True)
+    await choose(page, "Master Zen")
     await expect(page.get_by_text("adapter zen@1")).to_be_visible()
     await say(page, "second question")
     await expect(replies(page).last).to_contain_text("[zen@1] second question")
@@ -136,7 +141,7 @@ async def test_an_example_question_is_asked_with_one_click(page, server):
 
 
 async def test_a_blend_answers_and_a_bad_one_is_explained(page, server):
-    await page.get_by_role("radio", name="Blend").check(force=True)
+    await choose(page, "Blend")
     blend = page.get_by_role("textbox", name="Blend")
     await blend.fill("zen:lots")
     await blend.press("Enter")
@@ -161,6 +166,7 @@ async def test_a_page_that_is_closed_cancels_its_reply(browser, server):
     context = await browser.new_context()
     page = await context.new_page()
     await page.goto(server.url)
+    await expect(page.get_by_text("adapter codebeard@1")).to_be_visible()
     server.echo.gate.close()
     await say(page, "nobody reads this")
     await server.echo.gate.wait_until_held()
@@ -173,7 +179,8 @@ async def test_people_chat_with_different_personas_at_the_same_time(page, browse
     context = await browser.new_context()
     other = await context.new_page()
     await other.goto(server.url)
-    await other.get_by_role("radio", name="Master Zen").check(force=True)
+    await expect(other.get_by_text("adapter codebeard@1")).to_be_visible()
+    await choose(other, "Master Zen")
     server.echo.gate.close()
     await asyncio.gather(say(page, "from the first"), say(other, "from the second"))
     await server.echo.gate.wait_until_held(2)
@@ -213,6 +220,21 @@ async def test_a_phone_shows_the_whole_width(browser, server, scheme):
     await context.close()
 
 
+async def test_the_page_says_that_the_model_loads_and_then_what_answers(browser, tmp_path):
+    context = await browser.new_context()
+    page = await context.new_page()
+    async with echo_server(tmp_path, is_started=False) as server:
+        await page.goto(server.url)
+        await expect(page.locator("#status")).to_contain_text("loading")
+        await say(page, "too early")
+        await expect(box(page)).to_have_value("too early")
+        await server.service.start()
+        await expect(page.get_by_text("adapter codebeard@1")).to_be_visible()
+        await box(page).press("Enter")
+        await expect(replies(page).last).to_contain_text("[codebeard@1] too early")
+        await context.close()
+
+
 async def test_with_a_key_set_the_page_asks_for_it(browser, tmp_path):
     context = await browser.new_context()
     page = await context.new_page()
@@ -227,3 +249,17 @@ async def test_with_a_key_set_the_page_asks_for_it(browser, tmp_path):
         await say(page, "let me in")
         await expect(replies(page).last).to_contain_text("[codebeard@1] let me in")
         await context.close()
+
+
+async def test_clear_ends_the_reply_that_is_written(page, server):
+    server.echo.gate.close()
+    await say(page, "never mind this")
+    await server.echo.gate.wait_until_held()
+    await page.get_by_role("button", name="Clear").click()
+    exchange = await asked(server, "never mind this")
+    assert (await server.ended(id=exchange.id)).status == "cancelled"
+    await expect(page.get_by_role("button", name="Send")).to_be_visible()
+    await expect(replies(page)).to_have_count(0)
+    server.echo.gate.open()
+    await say(page, "something else")
+    await expect(replies(page).last).to_contain_text("something else")

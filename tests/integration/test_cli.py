@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,30 @@ def test_bad_input_is_one_sentence_and_status_2(line, part, data_dir, folder):
 def test_a_bad_setting_is_named(name, value, data_dir, folder):
     done = personas("chat", data_dir=data_dir, **{"PERSONAS_DIR": folder, name: value})
     assert_one_sentence(done, name, status=2)
+
+
+def test_output_that_cannot_be_written_is_one_sentence(data_dir, folder):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bot.cli", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(data_dir, PERSONAS_DIR=folder),
+            cwd="/",
+            text=True,
+            check=False,
+        )
+    assert_one_sentence(done, "No space left on device", status=1)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_shipped_lineage_may_hold_anything(data_dir, folder, tmp_path):
+    lineages = {"zen": {"metrics": 3}, "codebeard": {"metrics": {"evaluation": {"perplexity_ratio": "low"}}}}
+    for slug, lineage in lineages.items():
+        (tmp_path / "personas" / slug / "adapters" / "demo" / "lineage.json").write_text(json.dumps(lineage))
+    for line in ("list", "list --json", "show zen", "versions codebeard"):
+        done = personas(*line.split(), data_dir=data_dir, PERSONAS_DIR=folder)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_data_folder_that_cannot_be_made_is_one_sentence(tmp_path):

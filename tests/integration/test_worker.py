@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 
 import pytest
@@ -76,6 +77,21 @@ async def test_old_turns_are_dropped_so_that_half_of_the_context_is_left_for_a_l
             usages[max_new_tokens] = (await shop.read(asked))[-1].usage.prompt_tokens
     system, turn, now = 3, 4, 3
     assert usages == {10: system + 6 * turn + now, 1_000: system + 2 * turn + now}
+
+
+async def test_counting_a_long_conversation_stops_no_other_reply(tmp_path):
+    class SlowCounter(EchoEngine):
+        """Counts only once the event loop has run on."""
+
+        def count_tokens(self, messages):
+            if not has_run_on.is_set():
+                loop.call_soon_threadsafe(has_run_on.set)
+                assert has_run_on.wait(timeout=20)
+            return super().count_tokens(messages)
+
+    loop, has_run_on = asyncio.get_running_loop(), threading.Event()
+    async with open_workshop(tmp_path, engine=SlowCounter()) as shop:
+        assert text_of(await shop.read(await shop.ask("good morning"))) == "good morning"
 
 
 async def test_a_message_that_fits_nowhere_fails_with_a_sentence(shop):

@@ -7,42 +7,12 @@ import contextlib
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
-from core.engine.base import AdapterRef
-from core.errors import AdapterRejected, EngineFailed, InvalidInput, NotFound
+from core.errors import EngineFailed, InvalidInput
 from core.messages import ChatMessage, Usage
-from tests.engine_cases import collect, request, running_engine
+from tests.engine_cases import collect, collect_all, mixed_requests, request, running_engine
 from tests.tiny_models import ARCHITECTURES, make_adapter, make_tiny_model
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("engine")
-
-
-@pytest.fixture(scope="module")
-def folder(root):
-    return make_tiny_model("llama", root / "base")
-
-
-@pytest.fixture(scope="module")
-def refs(root, folder):
-    return [make_adapter(folder, root / f"persona{i}", seed=i + 1) for i in range(5)]
-
-
-async def collect_all(engine, requests):
-    return await asyncio.gather(*(collect(engine, each) for each in requests))
-
-
-def mixed_requests(refs, prefix):
-    """Eight requests: personas, a blend, half strength and the base, with prompts of unequal length."""
-    rows = [{refs[0]: 1.0}, {refs[1]: 1.0}, {refs[2]: 1.0}, {}, {refs[0]: 0.5}, {refs[0]: 0.7, refs[1]: 0.3}]
-    rows += [{refs[1]: 1.0}, {refs[2]: 0.4, refs[1]: 0.4}]
-    return [
-        request(f"{prefix}{i}", "hello there " * (1 + i % 3) + str(i), adapters=row, max_new_tokens=10 + 2 * i)
-        for i, row in enumerate(rows)
-    ]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -195,140 +165,6 @@ async def test_closing_the_engine_cancels_what_runs(folder):
             await collect(engine, request("late"))
 
 
-async def test_a_bad_adapter_fails_only_its_own_request(folder, refs, tmp_path):
-    bad = AdapterRef("bad@1", tmp_path, "0" * 64)
-    async with running_engine(folder) as engine:
-        results = await asyncio.gather(
-            collect(engine, request("good", adapters={refs[0]: 1.0})),
-            collect(engine, request("bad", adapters={bad: 1.0})),
-            return_exceptions=True,
-        )
-    assert results[0][1].finish_reason in ("length", "stop")
-    assert isinstance(results[1], AdapterRejected)
-
-
-async def test_more_adapters_than_rows_take_turns(folder, refs):
-    async with running_engine(folder, adapter_slots=2, host_adapters=3) as engine:
-        requests = [request(f"{i}", adapters={refs[i % 5]: 1.0}) for i in range(10)]
-        requests.append(request("blend", adapters={refs[0]: 0.5, refs[4]: 0.5}))
-        replies = await collect_all(engine, requests)
-        for i in range(5):
-            alone, _ = await collect(engine, request(f"alone {i}", adapters={refs[i]: 1.0}))
-            assert alone == replies[i][0] == replies[i + 5][0]
-        places = [status.place for status in engine.adapters()]
-        assert places.count("device") == 2
-        assert places.count("disk") >= 1
-        with pytest.raises(InvalidInput, match="3 adapters"):
-            await collect(engine, request("too many", adapters=dict.fromkeys(refs[:3], 0.3)))
-
-
-async def test_a_new_version_serves_new_replies_while_running_ones_keep_theirs(folder, root, refs):
-    old = refs[0]
-    new = make_adapter(folder, root / "persona0 next", seed=77, name="persona0@2")
-    async with running_engine(folder, adapter_slots=2) as engine:
-        expected, _ = await collect(engine, request("expected", adapters={old: 1.0}, max_new_tokens=60))
-        running = engine.submit(request("running", adapters={old: 1.0}, max_new_tokens=60))
-        text = (await anext(running)).text
-        await engine.load_adapter(new, pin=True)
-        await engine.unload_adapter(old.name)
-        newer, _ = await collect(engine, request("newer", adapters={new: 1.0}, max_new_tokens=60))
-        text += "".join([chunk.text async for chunk in running])
-        assert text == expected
-        assert newer != expected
-        assert [(status.ref, status.place, status.is_pinned) for status in engine.adapters()] == [(new, "device", True)]
-
-
-async def test_loading_ahead_refuses_what_a_request_would(folder, tmp_path):
-    async with running_engine(folder) as engine:
-        with pytest.raises(AdapterRejected, match="outside the folders"):
-            await engine.load_adapter(AdapterRef("bad@1", tmp_path, "0" * 64))
-        await engine.unload_adapter("unknown@1")
-        assert engine.adapters() == ()
-
-
-async def test_a_weight_that_is_no_number_is_refused(folder, refs):
-    async with running_engine(folder) as engine:
-        with pytest.raises(InvalidInput, match="finite"):
-            await collect(engine, request("nan", adapters={refs[0]: float("nan")}))
-
-
-def fail_in_forward(engine, error):
-    """Make the model's forward pass raise until the returned handle is removed."""
-
-    def raise_error(module, inputs):
-        raise error
-
-    return engine._parts.base.model.model.layers[1].register_forward_pre_hook(raise_error)
-
-
-async def test_a_failing_step_fails_what_ran_and_the_engine_goes_on(folder, refs, caplog):
-    async with running_engine(folder, slots=2) as engine:
-        before, _ = await collect(engine, request("before", adapters={refs[0]: 1.0}, conversation_id="channel"))
-        running = [engine.submit(request(f"running {i}", max_new_tokens=200)) for i in range(2)]
-        for stream in running:
-            await anext(stream)
-        hook = fail_in_forward(engine, RuntimeError("out of memory"))
-        for stream in running:
-            last = [chunk async for chunk in stream][-1]
-            assert last.finish_reason == "error"
-            assert "send the message again" in last.error
-        hook.remove()
-        after, last = await collect(engine, request("after", adapters={refs[0]: 1.0}, conversation_id="channel"))
-        assert after == before
-        assert last.usage.cached_tokens == 0
-        assert engine.is_healthy
-        assert 1 <= engine.stats().restarts <= 2
-    assert "out of memory" in caplog.text
-
-
-async def test_repeated_failures_stop_the_engine_for_good(folder, caplog):
-    now = 0.0
-    async with running_engine(folder, slots=1, clock=lambda: now) as engine:
-        hook = fail_in_forward(engine, RuntimeError("broken"))
-        for crash in range(5):
-            assert engine.is_healthy
-            now += 70 if crash < 2 else 10
-            waiting = asyncio.create_task(collect(engine, request(f"waiting {crash}")))
-            _, last = await waiting
-            assert last.finish_reason == "error"
-        assert engine.is_healthy  # two of the five were long ago
-        for crash in range(2):
-            await collect(engine, request(f"last {crash}"))
-        assert not engine.is_healthy
-        hook.remove()
-        _, last = await collect(engine, request("too late"))
-        assert "restart" in last.error
-    assert "stops" in caplog.text
-
-
-async def test_weights_that_give_no_number_fail_only_their_own_reply(folder, refs):
-    async with running_engine(folder, slots=2) as engine:
-        model = engine._parts.base.model
-        expected, _ = await collect(engine, request("expected", "fine", conversation_id="fine"))
-
-        def spoil(module, inputs, output):
-            if output.shape[1] > 2:  # a step that prefills; the prompt comes after the decoding reply
-                output[0, -1] = float("nan")
-
-        good = engine.submit(request("good", "fine", conversation_id="fine"))
-        first = await anext(good)
-        hook = model.model.layers[0].mlp.register_forward_hook(spoil)
-        _, bad = await collect(engine, request("bad", "spoilt"))
-        hook.remove()
-        rest = [chunk async for chunk in good]
-        assert bad.finish_reason == "error"
-        assert "no valid number" in bad.error
-        assert first.text + "".join(chunk.text for chunk in rest) == expected
-        again, _ = await collect(engine, request("again", "fine", conversation_id="fine"))
-        assert again == expected
-
-
-async def test_a_missing_model_is_reported_by_start(tmp_path):
-    with pytest.raises(NotFound, match="nowhere"):
-        async with running_engine(tmp_path / "nowhere"):
-            pass
-
-
 async def test_a_model_that_cannot_run_in_slots_is_served_one_at_a_time(folder, refs, caplog):
     with unsupported_attention():
         async with running_engine(folder, slots=8) as engine:
@@ -343,8 +179,6 @@ async def test_a_model_that_cannot_run_in_slots_is_served_one_at_a_time(folder, 
 @contextlib.contextmanager
 def unsupported_attention():
     """Llama as a model class from before transformers' attention interface."""
-    from transformers import LlamaForCausalLM
-
     LlamaForCausalLM._supports_attention_backend = False
     try:
         yield

@@ -14,7 +14,7 @@ weights = st.integers(1, 200).map(lambda hundredths: hundredths / 100)
 def test_a_persona_a_strength_a_blend_and_the_base_are_all_read():
     assert parse_blend("codebeard") == Blend((BlendPart("codebeard", 1.0),))
     assert parse_blend("codebeard:0.5") == Blend((BlendPart("codebeard", 0.5),))
-    assert parse_blend("base").is_base
+    assert parse_blend("base").is_base and parse_blend(" Base ").is_base
     assert parse_blend(" Zen : 0.3 + CODEBEARD:0.7 ").parts == (BlendPart("codebeard", 0.7), BlendPart("zen", 0.3))
 
 

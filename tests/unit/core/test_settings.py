@@ -44,6 +44,34 @@ def test_a_bad_setting_is_named_with_what_it_must_be(monkeypatch, name, value, c
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("slotz = 4", r"slotz in personas\.toml: there is no such setting; .* slots,"),
+        ("[web]\nport = 1", r"web in personas\.toml: there is no such setting"),
+        ("slots = 'many'", r"slots in personas\.toml: .*integer"),
+        ("host = '0.0.0.0'", "needs PERSONAS_API_KEY"),
+    ],
+)
+def test_a_bad_line_of_the_file_is_named_as_it_stands_there(tmp_path, line, complaint):
+    (tmp_path / "personas.toml").write_text(line)
+    with pytest.raises(InvalidSetting, match=complaint):
+        load_settings()
+
+
+def test_other_variables_with_our_prefix_are_left_alone(monkeypatch):
+    monkeypatch.setenv("PERSONAS_OF_SOMEBODY_ELSE", "1")
+    load_settings()
+
+
+def test_a_home_folder_and_a_log_level_are_understood_as_people_write_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PERSONAS_DATA_DIR", "~/personas")
+    monkeypatch.setenv("PERSONAS_LOG_LEVEL", "debug")
+    settings = load_settings()
+    assert (settings.data_dir, settings.log_level) == (tmp_path / "personas", "DEBUG")
+
+
 def test_a_settings_file_that_is_no_toml_is_named(tmp_path):
     (tmp_path / "personas.toml").write_text("port = ")
     with pytest.raises(InvalidSetting, match=r"personas\.toml cannot be read"):
@@ -67,3 +95,9 @@ def test_with_an_api_key_another_host_is_allowed_and_the_key_stays_out_of_sight(
 )
 def test_a_base_model_s_name_makes_a_safe_folder_name(name, slug):
     assert base_slug(name) == slug
+
+
+def test_the_folder_one_stands_in_is_called_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "tiny" / "inside").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "tiny" / "inside")
+    assert (base_slug("."), base_slug("..")) == ("inside", "tiny")

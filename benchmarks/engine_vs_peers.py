@@ -1,0 +1,174 @@
+"""Compares this project's engine with its peers side by side: `python -m benchmarks.engine_vs_peers`.
+
+The composition root of the benchmarks: which systems, which workloads, which goals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from transformers import AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from benchmarks.measure import DifferentTokens, Sample, measure, warm_up
+from benchmarks.own_engine import engine_with_lora, engine_without_lora
+from benchmarks.peers_continuous import continuous_with_lora, continuous_without_lora
+from benchmarks.peers_generate import peft_lone, peft_mixed_batch, peft_one_by_one, plain_batch
+from benchmarks.plot import plot_figures
+from benchmarks.random_base import ADAPTERS, QUICK_SHAPE, BaseShape, RandomBase, make_random_base
+from benchmarks.report import Setting, print_report, write_json
+from benchmarks.summary import Goal, judge, summarise
+from benchmarks.system_process import SystemFailed, SystemProcess
+from benchmarks.systems import SystemKind
+from benchmarks.workloads import Request, Workload, all_workloads
+from core.engine.chat_template import ChatTemplate
+
+ONE_BY_ONE = SystemKind("PEFT set_adapter + generate", peft_one_by_one)
+LONE = SystemKind("PEFT generate", peft_lone, is_lone=True)
+MIXED_BATCH = SystemKind("PEFT mixed batch", peft_mixed_batch)
+PLAIN_BATCH = SystemKind("generate, no LoRA", plain_batch, has_lora=False)
+CONTINUOUS = SystemKind("continuous batching + LoRA", continuous_with_lora)
+CONTINUOUS_PLAIN = SystemKind("continuous batching, no LoRA", continuous_without_lora, has_lora=False)
+ENGINE = SystemKind("this engine", engine_with_lora)
+ENGINE_PLAIN = SystemKind("this engine, no LoRA", engine_without_lora, has_lora=False)
+SYSTEMS = (ONE_BY_ONE, LONE, MIXED_BATCH, PLAIN_BATCH, CONTINUOUS, CONTINUOUS_PLAIN, ENGINE, ENGINE_PLAIN)
+# Whose tokens are right, with and without LoRA: PEFT's and transformers' own.
+REFERENCES = {True: ONE_BY_ONE.name, False: PLAIN_BATCH.name}
+
+ROUNDS = 7
+COUNTS = (1, 4, 8, 16)
+QUICK_WORKLOADS = [Workload(1, "at once", "equal"), Workload(3, "at once", "ragged"), Workload(3, "spread", "equal")]
+REPORT_WIDTH = 140
+RESULTS = Path(__file__).parent / "results"
+
+
+def _is_eight_at_once(workload: Workload) -> bool:
+    return workload.requests == 8 and workload.arrivals == "at once"
+
+
+def _speed_goal(text: str, other: SystemKind, at_least: float) -> Goal:
+    """The engine writes 8 replies over 4 adapters at least so many times as fast as another system."""
+    return Goal(text, ENGINE.name, other.name, lambda sample: sample.tokens_per_s, _is_eight_at_once, at_least=at_least)
+
+
+GOALS = (
+    _speed_goal("speed over PEFT set_adapter + generate", ONE_BY_ONE, 4),
+    _speed_goal("speed over PEFT mixed batch", MIXED_BATCH, 1.5),
+    _speed_goal("speed over continuous batching + LoRA", CONTINUOUS, 2.2),
+    _speed_goal("speed over itself without LoRA", ENGINE_PLAIN, 0.92),
+    Goal(
+        "time of a lone request over PEFT generate",
+        ENGINE.name,
+        LONE.name,
+        lambda sample: sample.mean_latency_s,
+        lambda workload: workload.requests == 1,
+        at_most=1.15,
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the tables and write the files. Returns the exit code."""
+    options = _parse(arguments)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    transformers_logging.disable_progress_bar()
+    console = Console()
+    if not console.is_terminal:
+        console.width = REPORT_WIDTH
+    try:
+        _compare(options, console)
+    except (SystemFailed, DifferentTokens) as error:
+        console.print(f"[red]{error}[/]", soft_wrap=True)
+        return 1
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_vs_peers", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often everything is measured (%(default)s)")
+    parser.add_argument("--requests", type=int, nargs="+", default=COUNTS, help="sizes of the workloads")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="(%(default)s)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON file and the plot")
+    parser.add_argument("--quick", action="store_true", help="one round on a toy model, to see that everything runs")
+    options = parser.parse_args(arguments)
+    if options.rounds < 1 or min(options.requests) < 1:
+        parser.error("--rounds and --requests must be at least 1.")
+    if options.quick:
+        options.rounds = 1
+    return options
+
+
+def _compare(options: argparse.Namespace, console: Console) -> None:
+    shape = QUICK_SHAPE if options.quick else BaseShape()
+    load_before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        console.print("Building the base model, the adapters and every system ...")
+        base = make_random_base(Path(folder), shape, dtype=options.dtype)
+        with _running(SYSTEMS, base) as systems:
+            samples = _measure(systems, base, shape.vocab_size, options, console)
+    setting = Setting(
+        base_model=asdict(shape) | {"parameters": base.parameters},
+        dtype=options.dtype,
+        rounds=options.rounds,
+        is_quick=options.quick,
+        loads=(load_before, os.getloadavg()[0]),
+    )
+    figures, verdicts = summarise(samples, ENGINE.name), judge(GOALS, samples)
+    print_report(console, setting, figures, verdicts)
+    options.results.mkdir(parents=True, exist_ok=True)
+    stem = options.results / f"engine_vs_peers-{options.dtype}{'-quick' if options.quick else ''}"
+    write_json(stem.with_suffix(".json"), setting, samples, figures, verdicts)
+    plot_figures(stem.with_suffix(".png"), setting.title, figures)
+    console.print(f"Written: {stem}.json and .png")
+
+
+@contextmanager
+def _running(kinds: Sequence[SystemKind], base: RandomBase) -> Iterator[list[SystemProcess]]:
+    systems = [SystemProcess(kind, base) for kind in kinds]
+    try:
+        for system in systems:
+            system.wait_until_built()
+        yield systems
+    finally:
+        for system in systems:
+            system.close()
+
+
+def _measure(
+    systems: Sequence[SystemProcess],
+    base: RandomBase,
+    vocab: int,
+    options: argparse.Namespace,
+    console: Console,
+) -> list[Sample]:
+    encode = ChatTemplate(AutoTokenizer.from_pretrained(base.model_folder)).encode
+
+    def draw(workload: Workload, seed: str) -> list[Request]:
+        return workload.draw(encode, vocab, seed)
+
+    warm_up(systems, draw, ADAPTERS)
+    workloads = QUICK_WORKLOADS if options.quick else all_workloads(options.requests)
+    samples = measure(
+        systems,
+        workloads,
+        draw,
+        rounds=options.rounds,
+        references=REFERENCES,
+        # Rounding to bf16 may change a close choice between two tokens.
+        must_agree=options.dtype == "float32",
+    )
+    lone = sum(kind.is_lone for kind in SYSTEMS)
+    total = options.rounds * sum(len(SYSTEMS) - (0 if w.requests == 1 else lone) for w in workloads)
+    return list(track(samples, "Measuring", total=total, console=console))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,107 @@
+"""Runs every system on every workload in interleaved rounds, and checks that all wrote the same tokens.
+
+Knows neither how systems work nor what becomes of the figures.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.system_process import SystemProcess
+from benchmarks.systems import Reply, Served
+from benchmarks.workloads import Request, Workload
+
+DrawRequests = Callable[[Workload, str], list[Request]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One system on one workload in one round. Times in seconds; one entry of the tuples per request.
+
+    `tokens_per_s` is all new tokens over the time from the first arrival to the last token. `cpu_s` is the processor
+    time of all threads: a busy machine distorts it less than it does the others. `same_tokens` is the share of requests
+    whose tokens are the reference's.
+    """
+
+    system: str
+    workload: Workload
+    round: int
+    tokens_per_s: float
+    cpu_s: float
+    first_token_s: tuple[float, ...]
+    latency_s: tuple[float, ...]
+    same_tokens: float
+
+    @property
+    def mean_latency_s(self) -> float:
+        """Mean time of a request, arrival to last token."""
+        return statistics.fmean(self.latency_s)
+
+
+class DifferentTokens(Exception):
+    """A system did not write what the reference wrote."""
+
+
+def measure(
+    systems: Sequence[SystemProcess],
+    workloads: Sequence[Workload],
+    draw: DrawRequests,
+    *,
+    rounds: int,
+    references: Mapping[bool, str],
+    must_agree: bool,
+) -> Iterator[Sample]:
+    """Yield a sample for each system, workload and round.
+
+    All systems of a round get the same requests, in an order of systems that changes with every workload. `references`
+    names, with and without LoRA, the system whose tokens count as right; with `must_agree` any other raises
+    DifferentTokens.
+    """
+    order = random.Random(0)
+    for round_ in range(rounds):
+        for workload in workloads:
+            requests = draw(workload, f"round {round_}")
+            present = [system for system in systems if workload.requests == 1 or not system.kind.is_lone]
+            order.shuffle(present)
+            served = {system.kind.name: system.serve(requests) for system in present}
+            for system in systems:
+                if system not in present:
+                    continue
+                name, reference = system.kind.name, references[system.kind.has_lora]
+                same = _same_tokens(served[name].replies, served[reference].replies)
+                if must_agree and same < 1:
+                    raise DifferentTokens(f"{name} wrote other tokens than {reference} on {workload.name}.")
+                yield _sample(name, workload, round_, requests, served[name], same)
+
+
+def warm_up(systems: Sequence[SystemProcess], draw: DrawRequests, requests: int) -> None:
+    """Let every system serve once unmeasured: adapters are loaded and memory is allocated."""
+    for system in systems:
+        system.serve(draw(Workload(1 if system.kind.is_lone else requests, "at once", "ragged"), "warm-up"))
+
+
+def _sample(
+    name: str, workload: Workload, round_: int, requests: Sequence[Request], served: Served, same: float
+) -> Sample:
+    replies = served.replies
+    if [len(reply.tokens) for reply in replies] != [request.new_tokens for request in requests]:
+        raise DifferentTokens(f"{name} did not write as many tokens as it was asked for on {workload.name}.")
+    tokens = sum(request.new_tokens for request in requests)
+    pairs = list(zip(requests, replies, strict=True))
+    return Sample(
+        name,
+        workload,
+        round_,
+        tokens / max(reply.finished_s for reply in replies),
+        served.cpu_s,
+        tuple(reply.first_token_s - request.arrival_s for request, reply in pairs),
+        tuple(reply.finished_s - request.arrival_s for request, reply in pairs),
+        same,
+    )
+
+
+def _same_tokens(replies: Sequence[Reply], expected: Sequence[Reply]) -> float:
+    return statistics.fmean(mine.tokens == theirs.tokens for mine, theirs in zip(replies, expected, strict=True))

@@ -1,0 +1,68 @@
+"""This project's engine as a system under measurement, with the settings it is served with, through its public door.
+
+Tokenising and streaming text are inside what is measured, although the peers start and end at token ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from benchmarks.random_base import RandomBase, words_to_ids
+from benchmarks.systems import MAX_BATCH, Reply
+from benchmarks.workloads import Request
+from core.engine.base import GenerationRequest, SamplingParams, WeightedAdapter
+from core.engine.loading import load_base_model
+from core.engine.transformers_engine import TransformersEngine
+from core.errors import EngineFailed
+
+
+class OwnEngine:
+    """TransformersEngine behind one asyncio loop. Without `has_lora` requests ask for the base model."""
+
+    def __init__(self, base: RandomBase, *, has_lora: bool) -> None:
+        self._adapters = base.adapter_refs if has_lora else ()
+        self._runner = asyncio.Runner()
+        self._engine = TransformersEngine(
+            lambda: load_base_model(str(base.model_folder), device="cpu", dtype=base.dtype, quantization="none"),
+            adapter_roots=[base.folder],
+            slots=MAX_BATCH,
+        )
+        self._runner.run(self._engine.start())
+
+    def serve(self, requests: Sequence[Request]) -> list[Reply]:
+        return self._runner.run(self._serve(requests))
+
+    def close(self) -> None:
+        self._runner.run(self._engine.close())
+        self._runner.close()
+
+    async def _serve(self, requests: Sequence[Request]) -> list[Reply]:
+        started = time.perf_counter()
+        return await asyncio.gather(*(self._write(request, started) for request in requests))
+
+    async def _write(self, request: Request, started: float) -> Reply:
+        await asyncio.sleep(max(0.0, request.arrival_s - (time.perf_counter() - started)))
+        adapters = (WeightedAdapter(self._adapters[request.adapter], 1.0),) if self._adapters else ()
+        sampling = SamplingParams(max_new_tokens=request.new_tokens, temperature=0.0)
+        wanted = GenerationRequest(request.request_id, request.request_id, (request.message,), adapters, sampling)
+        texts: list[str] = []
+        first_token_s = 0.0
+        async for chunk in self._engine.submit(wanted):
+            if chunk.error is not None:
+                raise EngineFailed(chunk.error)
+            if chunk.text and not texts:
+                first_token_s = time.perf_counter() - started
+            texts.append(chunk.text)
+        finished_s = time.perf_counter() - started
+        return Reply(words_to_ids("".join(texts)), first_token_s, finished_s)
+
+
+def engine_with_lora(base: RandomBase) -> OwnEngine:
+    return OwnEngine(base, has_lora=True)
+
+
+def engine_without_lora(base: RandomBase) -> OwnEngine:
+    """The engine that has never seen an adapter, so that no layer of its model is wrapped."""
+    return OwnEngine(base, has_lora=False)

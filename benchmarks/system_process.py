@@ -1,0 +1,84 @@
+"""Runs a system in a process of its own, so that no system slows another by its threads, heap or caches.
+
+Idle systems sleep. Knows what a system is, and not which ones there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import multiprocessing
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+
+from transformers.utils import logging as transformers_logging
+
+from benchmarks.random_base import RandomBase
+from benchmarks.systems import Served, SystemKind
+from benchmarks.workloads import Request
+
+# The heavy imports happen once, in the server that the systems' processes are forked from.
+PRELOADED = ["benchmarks.own_engine", "benchmarks.peers_continuous", "benchmarks.peers_generate"]
+
+
+class SystemFailed(Exception):
+    """A system raised; the message is its traceback."""
+
+
+class SystemProcess:
+    """One running system. `serve` waits for its replies."""
+
+    def __init__(self, kind: SystemKind, base: RandomBase) -> None:
+        self.kind = kind
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_run, args=(kind, base, theirs), name=kind.name, daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def wait_until_built(self) -> None:
+        """Raises SystemFailed when the system could not be built."""
+        self._receive()
+
+    def serve(self, requests: Sequence[Request]) -> Served:
+        """Have the system write the replies to a workload. Raises SystemFailed."""
+        self._connection.send(list(requests))
+        return self._receive()
+
+    def close(self) -> None:
+        """End the process."""
+        with contextlib.suppress(BrokenPipeError):  # a system that failed has said so already
+            self._connection.send(None)
+        self._process.join()
+        self._connection.close()
+
+    def _receive(self) -> Served:
+        try:
+            answer: Served | str = self._connection.recv()
+        except EOFError:
+            raise SystemFailed(f"The process of {self.kind.name} ended without a word.") from None
+        if isinstance(answer, str):
+            raise SystemFailed(f"{self.kind.name} failed.\n{answer}")
+        return answer
+
+
+def _run(kind: SystemKind, base: RandomBase, connection: Connection) -> None:
+    """The system's process: build, then serve workloads until None comes."""
+    # What the libraries say to their users is no part of a measurement's output.
+    transformers_logging.disable_progress_bar()
+    warnings.simplefilter("ignore")
+    try:
+        system = kind.build(base)
+        connection.send(Served([], time.process_time()))
+        while (requests := connection.recv()) is not None:
+            gc.collect()
+            cpu_before_s = time.process_time()
+            replies = system.serve(requests)
+            connection.send(Served(replies, time.process_time() - cpu_before_s))
+        system.close()
+    except Exception:
+        connection.send(traceback.format_exc())

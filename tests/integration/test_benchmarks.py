@@ -1,0 +1,49 @@
+"""The benchmarks run from end to end on a toy model; what they measure there means nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.engine_vs_peers import SYSTEMS, main
+from benchmarks.measure import Sample
+from benchmarks.summary import Goal, Spread, judge, summarise
+from benchmarks.workloads import Workload
+
+EIGHT = Workload(8, "at once", "equal")
+
+
+def sample(system, round_, tokens_per_s):
+    return Sample(system, EIGHT, round_, tokens_per_s, 0.5, (0.1, 0.3), (1.0, 2.0), 1.0)
+
+
+def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_path, capsys):
+    assert main(["--quick", "--results", str(tmp_path)]) == 0, capsys.readouterr().out
+    report = json.loads((tmp_path / "engine_vs_peers-float32-quick.json").read_text(encoding="utf-8"))
+    assert {row["system"] for row in report["figures"]} == {kind.name for kind in SYSTEMS}
+    assert {row["same_tokens"] for row in report["figures"]} == {1.0}
+    assert (tmp_path / "engine_vs_peers-float32-quick.png").read_bytes().startswith(b"\x89PNG")
+    assert "figures mean nothing" in capsys.readouterr().out
+
+
+def test_ratios_are_taken_round_by_round():
+    samples = [sample("ours", 0, 100.0), sample("theirs", 0, 50.0), sample("ours", 1, 30.0), sample("theirs", 1, 10.0)]
+    goal = Goal("speed", "ours", "theirs", lambda each: each.tokens_per_s, lambda workload: True, at_least=2.6)
+    (verdict,) = judge([goal], samples)
+    assert verdict.ratio == Spread(2.25, 2.5, 2.75)
+    assert not verdict.is_met
+
+
+def test_figures_are_medians_over_rounds_and_requests():
+    ours, theirs = summarise([sample("ours", 0, 100.0), sample("theirs", 0, 50.0)], "ours")
+    assert theirs.engine_speed.median == 2.0
+    assert ours.engine_speed.median == 1.0
+    assert ours.first_token_s.median == pytest.approx(0.2)
+    assert ours.first_token_p95_s == pytest.approx(0.29)
+
+
+def test_impossible_options_are_refused_with_a_sentence(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--rounds", "0"])
+    assert "must be at least 1" in capsys.readouterr().err

@@ -1,0 +1,79 @@
+"""Invariant 1: what talks to people, to the queue and to the store runs without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from core.settings import ROOT
+from tests.command import TORCH_FREE, assert_one_sentence, environment, personas
+
+ENGINE = ("accelerate", "bitsandbytes", "datasets", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
+WEB = ("fastapi", "gradio", "prometheus_client", "uvicorn")
+# The commands that train import training, which needs everything.
+TRAINS = ("bot.commands.train", "bot.commands.evaluate")
+NEEDS_WEB = ("bot.web", "bot.commands.serve")
+TORCH_FREE_ENGINE = (
+    "base",
+    "adapter_cache",
+    "adapter_hash",
+    "deferred_engine",
+    "echo_engine",
+    "fingerprint",
+    "scheduler",
+)
+IMPORT_ALL = """
+import importlib, sys
+for name in {blocked}:
+    sys.modules[name] = None  # importing it is an ImportError from now on
+for name in {modules}:
+    importlib.import_module(name)
+"""
+
+
+def modules_of(package: str) -> list[str]:
+    files = sorted((ROOT / package).rglob("*.py"))
+    names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def import_all(modules: list[str], tmp_path, *, blocked: tuple[str, ...]) -> None:
+    assert modules
+    code = IMPORT_ALL.format(blocked=blocked, modules=modules)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(tmp_path), cwd="/", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_module_of_the_bot_is_imported_without_torch_and_only_the_web_needs_web_packages(tmp_path):
+    modules = [name for name in modules_of("bot") if name not in TRAINS]
+    chat = [name for name in modules if not name.startswith(NEEDS_WEB)]
+    import_all(chat, tmp_path, blocked=(*ENGINE, *WEB, "training"))
+    import_all(modules, tmp_path, blocked=(*ENGINE, "training"))
+
+
+def test_what_both_sides_share_is_imported_without_torch_the_bot_and_training(tmp_path):
+    shared = [name for name in modules_of("core") if not name.startswith("core.engine.")]
+    shared += [f"core.engine.{name}" for name in TORCH_FREE_ENGINE]
+    import_all(shared, tmp_path, blocked=(*ENGINE, *WEB, "bot", "training"))
+
+
+def test_the_engine_is_imported_without_the_bot_and_training(tmp_path):
+    import_all(modules_of("core"), tmp_path, blocked=("bot", "training"))
+
+
+@pytest.mark.parametrize("line", ["promote zen 9", "rollback zen"])
+def test_moving_aliases_needs_neither_torch_nor_training(tmp_path, line):
+    done = personas(*line.split(), data_dir=tmp_path, without=(*TORCH_FREE, "training"))
+    assert_one_sentence(done, "zen", status=2)
+
+
+def test_the_doctor_says_which_extras_are_missing(tmp_path):
+    done = personas("doctor", data_dir=tmp_path, without=(*ENGINE, *WEB), PERSONAS_PORT="0")
+    assert done.returncode == 1
+    assert not done.stderr
+    for extra in ("web", "engine"):
+        assert f"pip install 'plug-and-play-personas[{extra}]'" in done.stdout
