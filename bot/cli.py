@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from bot.arguments import build_parser
@@ -64,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    from core.settings import load_settings  # takes a moment, in which Ctrl-C is already ours
+    with _quiet_ctrl_c():
+        from core.settings import load_settings  # takes a moment
 
     arguments = build_parser().parse_args(argv)
     overrides = {name: getattr(arguments, name, None) for name in ("base_model", "host", "port")}
@@ -72,9 +76,25 @@ def _run(argv: Sequence[str] | None) -> int:
     configure_logging(settings.log_level)
     quiet_loading(settings)
     module, function = arguments.run.split(":")
-    status: int = getattr(import_module(f"bot.commands.{module}"), function)(arguments, settings)
+    with _quiet_ctrl_c():
+        command = getattr(import_module(f"bot.commands.{module}"), function)
+    status: int = command(arguments, settings)
     sys.stdout.flush()
     return status
+
+
+@contextmanager
+def _quiet_ctrl_c() -> Iterator[None]:
+    """While libraries are imported, Ctrl-C ends the process without a word: in the midst of an import they break."""
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_debug() -> bool:

@@ -121,7 +121,9 @@ async def test_connections_use_wal_full_sync_foreign_keys_and_wait_five_seconds(
 
 
 async def test_several_processes_worth_of_openings_at_once_migrate_once(path):
-    stores = await asyncio.gather(*(Store.open(sqlite_url(path), create_or_upgrade=True) for _ in range(4)))
+    stores = await asyncio.gather(
+        *(Store.open(sqlite_url(path, "?timeout=60"), create_or_upgrade=True) for _ in range(4))
+    )
     for store in stores:
         await store.close()
     with sqlite3.connect(path) as connection:
