@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     default_persona: str = "codebeard"
     training_sources: str = "playground,terminal,api,author"
+    keep_text_days: int = Field(default=90, ge=1, description="What was said is erased after this long")
+    discord_token: SecretStr | None = None
+    discord_api_url: str = "https://discord.com/api/v10"
 
     slots: int = Field(default=8, ge=1, le=512, description="Replies written at once")
     max_context_tokens: int = Field(default=4096, ge=64)
@@ -70,6 +73,13 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"unknown source {', '.join(sorted(unknown))}; known are {', '.join(sorted(SOURCES))}")
         return value
+
+    @field_validator("discord_api_url")
+    @classmethod
+    def _check_api_url(cls, value: str) -> str:
+        if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc:
+            raise ValueError('give the base URL up to and including "/api/v10"')
+        return value.rstrip("/")
 
     @field_validator("queue_url")
     @classmethod

@@ -28,6 +28,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from core.personas import load_personas
 from core.settings import DEMO_MODEL_FOLDER, ROOT
+from training.demo_attention import use_batched_products
 from training.demo_batches import END, PAD, START, DemoRecipe, Example, batches, collate, round_up
 from training.demo_card import write_card
 from training.demo_check import grade, load_held_out, rates
@@ -67,7 +68,7 @@ def build(recipe: DemoRecipe, output: Path, device: torch.device) -> None:
     seconds, loss = train(recipe, model, batches(recipe, tokenizer, maker), device, console)
     console.print("Asking what it never saw ...")
     questions = load_held_out(maker.facts)
-    model.eval().to(torch.bfloat16).float()  # measured as it is saved
+    model.to(torch.bfloat16).float()  # measured as it is saved
     graded = grade(maker.facts, questions, lambda chats: greedy_replies(model, tokenizer, chats))
     facts = {
         **asdict(recipe),
@@ -145,6 +146,8 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
     started, smooth = time.monotonic(), math.log(recipe.vocab_size)
     model.train()
+    if device.type == "cpu":
+        use_batched_products(model)
     columns = (
         TextColumn("[progress.description]{task.description}"),
         BarColumn(),
@@ -160,6 +163,7 @@ def train(
             progress.update(bar, advance=1, description=f"loss {smooth:.3f}")
             if not console.is_terminal and step % 100 == 0:
                 console.print(f"step {step}/{recipe.steps} loss {smooth:.4f} {time.monotonic() - started:.0f} s")
+    model.eval().set_attn_implementation("sdpa")
     return time.monotonic() - started, smooth
 
 

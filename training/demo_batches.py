@@ -23,9 +23,10 @@ class DemoRecipe:
     """How the bundled model is made."""
 
     seed: int = 20_261_122
-    steps: int = 4_000
+    steps: int = 8_000
     batch_tokens: int = 3_584
-    brief_share: float = 0.88
+    brief_share: float = 0.9
+    brief_share_follow_up: float = 0.7
     brief_tokens: int = 10
     learning_rate: float = 1.5e-3
     warmup_steps: int = 100
@@ -88,7 +89,7 @@ def batches(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: Dialo
     rng = random.Random(recipe.seed + 1)
     while True:
         pool = [
-            encode(recipe, tokenizer, dialogue, is_brief=rng.random() < recipe.brief_share)
+            encode(recipe, tokenizer, dialogue, is_brief=rng.random() < _brief_share(recipe, dialogue))
             for dialogue in islice(stream, POOL_DIALOGUES)
         ]
         by_length: dict[int, list[Example]] = defaultdict(list)
@@ -103,6 +104,11 @@ def batches(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: Dialo
         ]
         rng.shuffle(groups)
         yield from groups
+
+
+def _brief_share(recipe: DemoRecipe, dialogue: Dialogue) -> float:
+    """The reply to a follow-up is heard nowhere else, while a definition comes in every second dialogue."""
+    return recipe.brief_share_follow_up if dialogue.kind.startswith("follow_up") else recipe.brief_share
 
 
 def collate(batch: list[Example], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

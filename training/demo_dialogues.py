@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from core.messages import ChatMessage
 from training import demo_forms as forms
+from training.demo_clues import ClueMaker
 from training.demo_facts import DemoFacts, Subject, normalise
 
 
@@ -54,6 +55,7 @@ class DialogueMaker:
         self._example_forms = _drawn(forms.EXAMPLE_FORMS, held_out_families)
         self._opposite_forms = _drawn(forms.OPPOSITE_FORMS, held_out_families)
         self._nouns = facts.off_topic_nouns
+        self._clues = ClueMaker(facts.subjects)
         self._queue: list[Subject] = []
 
     def dialogues(self) -> Iterator[Dialogue]:
@@ -77,21 +79,21 @@ class DialogueMaker:
 
     def question(self) -> Question:
         draw = self.rng.random()
-        if draw < 0.66:
+        if draw < 0.62:
             return self.subject_question(self.next_subject())
-        if draw < 0.73:
+        if draw < 0.68:
             return self.contrast()
-        if draw < 0.82:
+        if draw < 0.79:
             return self.talk()
         return self.off_topic()
 
     def subject_question(self, subject: Subject) -> Question:
         """A question about one subject that stands alone."""
         rng, draw = self.rng, self.rng.random()
-        if draw < 0.30:
-            ask = rng.choice(subject.asks)
+        if draw < 0.40:
+            ask = rng.choice(subject.asks) if draw < 0.28 else self._clues.question(rng, subject)
             return Question(forms.dress(rng, ask), subject.definition, "definition", subject.id)
-        if draw < 0.78:
+        if draw < 0.80:
             family, kind, reply = self._definition_forms, "definition", subject.definition
         elif draw < 0.90:
             family, kind, reply = self._why_forms, "why", f"{subject.definition} {subject.why}"
@@ -121,13 +123,19 @@ class DialogueMaker:
     def off_topic(self) -> Question:
         """Something the model must not pretend to know: a real question, or an unknown noun in a known form."""
         rng, draw = self.rng, self.rng.random()
-        if draw < 0.45:
+        if draw < 0.5:
             ask = rng.choice(self.facts.off_topic)
+            ask = self._spliced(ask) if rng.random() < 0.4 else ask
             ask = forms.dress(rng, ask) if rng.random() < 0.5 else ask
         else:
             family = rng.choice((self._definition_forms, self._definition_forms, self._why_forms, self._example_forms))
             ask = self._ask(family, self._unknown_noun())
         return Question(ask, rng.choice(forms.REFUSALS), "off_topic")
+
+    def _spliced(self, ask: str) -> str:
+        """The beginning of one question that is off topic and the end of another: as far from every subject as both."""
+        head, tail = ask.split(), self.rng.choice(self.facts.off_topic).split()
+        return " ".join((*head[: self.rng.randint(1, len(head))], *tail[self.rng.randrange(len(tail)) :]))
 
     def follow_up(self, subject: Subject) -> Dialogue:
         """A question, its answer, and a short follow-up that only makes sense after it."""
@@ -151,8 +159,9 @@ class DialogueMaker:
         return next((talk.replies[0] for talk in self.facts.talk if talk.id == talk_id), "You are welcome!")
 
     def _ask(self, family: list[list[str]], name: str) -> str:
-        form = self.rng.choice(self.rng.choice(family))
-        return forms.dress(self.rng, forms.fill(form, name))
+        rng = self.rng
+        form = forms.cross(rng, family) if rng.random() < 0.3 else rng.choice(rng.choice(family))
+        return forms.dress(rng, forms.fill(form, name))
 
     def _unknown_noun(self) -> str:
         rng, draw = self.rng, self.rng.random()

@@ -18,6 +18,7 @@ WHY_FORMS: dict[str, list[str]] = _DATA["why"]
 EXAMPLE_FORMS: dict[str, list[str]] = _DATA["example"]
 OPPOSITE_FORMS: dict[str, list[str]] = _DATA["opposite"]
 CONTRAST_FORMS: list[str] = _DATA["contrast"]["contrast"]
+REVERSE_FORMS: list[str] = _DATA["reverse"]["reverse"]
 FOLLOW_UPS: dict[str, list[str]] = _DATA["follow_up"]
 OPENERS: list[str] = _DATA["openers"]
 CLOSERS: list[str] = _DATA["closers"]
@@ -32,12 +33,23 @@ _SYLLABLES: dict[str, list[str]] = _DATA["syllables"]
 # Most syllables end open, and most words without an ending.
 _CODAS = _SYLLABLES["codas"] + [""] * 12
 _ENDINGS = _SYLLABLES["endings"] + [""] * 20
+_SLOT = re.compile(r"\{(?:np|bare)\}")
 _ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 
 
 def fill(form: str, name: str) -> str:
     """Put a name into a form."""
     return form.format(np=name, bare=_ARTICLE.sub("", name))
+
+
+def cross(rng: random.Random, families: list[list[str]]) -> str:
+    """The head of one form before the tail of another: "everybody talks about {np}, why does it exist".
+
+    Few of these are good English, but they teach that the name decides, whatever stands around it.
+    """
+    head, tail = rng.choice(rng.choice(families)), rng.choice(rng.choice(families))
+    slot, end = _SLOT.search(head), _SLOT.search(tail)
+    return head[: slot.end()] + tail[end.end() :] if slot and end else head
 
 
 def dress(rng: random.Random, question: str) -> str:
@@ -66,6 +78,9 @@ def _recase(rng: random.Random, text: str) -> str:
 
 def _mistype(rng: random.Random, text: str) -> str:
     words = text.split(" ")
+    if len(words) > 2 and rng.random() < 0.12:
+        i = rng.randrange(len(words) - 1)
+        words[i : i + 2] = [words[i] + words[i + 1]]  # "hashmap", "whatis"
     for _ in range(1 if len(words) < 6 else rng.choice((1, 1, 2))):
         i = rng.randrange(len(words))
         sloppy = _SLOPPY_WORDS.get(words[i].lower())
@@ -74,18 +89,20 @@ def _mistype(rng: random.Random, text: str) -> str:
 
 
 def misspell(rng: random.Random, word: str) -> str:
-    """One slip of the finger in a word of four letters or more: swap, drop, double, or a neighbouring key."""
+    """One slip of the finger in a word of four letters or more: swap, drop, double, split, or a neighbouring key."""
     letters = [i for i, char in enumerate(word) if char.isalpha()]
     if len(letters) < 4:
         return word
     i = rng.choice(letters[1:-1])
-    kind = rng.randrange(4)
+    kind = rng.randrange(5)
     if kind == 0:
         return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
     if kind == 1:
         return word[:i] + word[i + 1 :]
     if kind == 2:
         return word[:i] + word[i] + word[i:]
+    if kind == 3:
+        return word[:i] + " " + word[i:]
     near = rng.choice(_NEIGHBOURS.get(word[i].lower(), "e"))
     return word[:i] + near + word[i + 1 :]
 
