@@ -1,7 +1,7 @@
 """Causal attention for training on a CPU, as plain batched products. Knows torch and the name transformers finds it by.
 
-PyTorch's own CPU kernel takes a third of a training step at the lengths trained on here (48 to 160 tokens), nearly all of
-it in the backward pass; bf16 products, for which recent CPUs have instructions, halve the time of the whole step.
+PyTorch's own CPU kernel takes a third of a training step at the lengths trained on here (48 to 160 tokens), nearly all
+of it in the backward pass; bf16 products, for which recent CPUs have instructions, halve the time of the whole step.
 """
 
 from __future__ import annotations

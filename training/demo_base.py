@@ -31,7 +31,7 @@ from core.settings import DEMO_MODEL_FOLDER, ROOT
 from training.demo_attention import use_batched_products
 from training.demo_batches import END, PAD, START, DemoRecipe, Example, batches, collate, round_up
 from training.demo_card import write_card
-from training.demo_check import grade, load_held_out, rates
+from training.demo_check import measure
 from training.demo_dialogues import Dialogue, DialogueMaker
 from training.demo_facts import load_facts
 from training.demo_replies import greedy_replies
@@ -67,9 +67,8 @@ def build(recipe: DemoRecipe, output: Path, device: torch.device) -> None:
     console.print(f"{model.num_parameters():,} parameters, {len(tokenizer):,} tokens of vocabulary.")
     seconds, loss = train(recipe, model, batches(recipe, tokenizer, maker), device, console)
     console.print("Asking what it never saw ...")
-    questions = load_held_out(maker.facts)
     model.to(torch.bfloat16).float()  # measured as it is saved
-    graded = grade(maker.facts, questions, lambda chats: greedy_replies(model, tokenizer, chats))
+    figures = measure(maker.facts, lambda chats: greedy_replies(model, tokenizer, chats))
     facts = {
         **asdict(recipe),
         "parameters": model.num_parameters(),
@@ -78,8 +77,8 @@ def build(recipe: DemoRecipe, output: Path, device: torch.device) -> None:
         "final_loss": round(loss, 4),
         "device": str(device),
     }
-    save(model, tokenizer, output, lambda folder: write_card(folder, rates(graded), len(questions), facts), facts)
-    right = ", ".join(f"{kind} {rate:.1%}" for kind, rate in rates(graded).items())
+    save(model, tokenizer, output, lambda folder: write_card(folder, figures, facts), facts)
+    right = ", ".join(f"{kind} {rate:.1%}" for kind, rate in figures["fresh"]["right"].items())
     console.print(f"Wrote {output} after {seconds / 60:.0f} minutes of training. Right on held-out questions: {right}.")
 
 

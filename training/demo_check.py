@@ -13,11 +13,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 
 from core.messages import ChatMessage
-from training.demo_facts import CORPUS, DemoFacts, load_facts, read_jsonl
+from training.demo_facts import CORPUS, HELD_OUT_FILES, DemoFacts, load_facts, read_jsonl
 from training.demo_forms import REFUSALS
 
 MIN_OVERLAP = 0.7
@@ -43,11 +44,14 @@ class Graded:
     is_right: bool
 
 
-def load_held_out(facts: DemoFacts) -> list[HeldOut]:
-    """The held-out questions; a follow-up's first answer is the right one, so that only the follow-up is judged."""
+def load_held_out(facts: DemoFacts, name: str = "tuning") -> list[HeldOut]:
+    """One set of held-out questions (`HELD_OUT_FILES`).
+
+    A follow-up's first answer is the right one, so that only the follow-up is judged.
+    """
     definitions = {subject.id: subject.definition for subject in facts.subjects}
     rows = []
-    for row in read_jsonl(CORPUS / "held_out.jsonl"):
+    for row in read_jsonl(CORPUS / HELD_OUT_FILES[name]):
         ask = ChatMessage("user", row["ask"])
         if row["kind"] == "follow_up":
             first = (ChatMessage("user", row["first"]), ChatMessage("assistant", definitions[row["id"]]))
@@ -64,12 +68,18 @@ def grade(facts: DemoFacts, questions: Sequence[HeldOut], reply: Reply) -> list[
     return [Graded(q, text, _is_right(q, text, known)) for q, text in zip(questions, replies, strict=True)]
 
 
+def measure(facts: DemoFacts, reply: Reply) -> dict[str, dict[str, Any]]:
+    """By set of held-out questions: {"questions": how many, "right": share by kind}."""
+    graded = {name: grade(facts, load_held_out(facts, name), reply) for name in HELD_OUT_FILES}
+    return {name: {"questions": len(rows), "right": rates(rows)} for name, rows in graded.items()}
+
+
 def rates(graded: Sequence[Graded]) -> dict[str, float]:
     """Share of right replies by kind."""
     by_kind: dict[str, list[bool]] = defaultdict(list)
     for row in graded:
         by_kind[row.question.kind].append(row.is_right)
-    return {kind: sum(rows) / len(rows) for kind, rows in by_kind.items()}
+    return {kind: round(sum(rows) / len(rows), 4) for kind, rows in sorted(by_kind.items())}
 
 
 def _known_texts(facts: DemoFacts) -> list[tuple[str, str, Counter[str]]]:
@@ -112,11 +122,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(DEMO_MODEL_FOLDER))
     parser.add_argument("--misses", type=int, default=40, help="how many misses to print")
+    parser.add_argument("--set", choices=HELD_OUT_FILES, default="tuning", dest="name", help="which questions")
     arguments = parser.parse_args()
     console = Console(highlight=False, markup=False, soft_wrap=True)
     base = load_base_model(arguments.model)
     facts = load_facts()
-    graded = grade(facts, load_held_out(facts), lambda chats: greedy_replies(base.model, base.tokenizer, chats))
+    questions = load_held_out(facts, arguments.name)
+    graded = grade(facts, questions, lambda chats: greedy_replies(base.model, base.tokenizer, chats))
     for kind, rate in rates(graded).items():
         console.print(f"{kind:10} {rate:6.1%}")
     for row in [row for row in graded if not row.is_right][: arguments.misses]:

@@ -23,7 +23,7 @@ class ClueMaker:
         self._common = {word for word, count in users.items() if count > COMMON}
 
     def question(self, rng: random.Random, subject: Subject) -> str:
-        """A wording with a clue of four to eleven words; if no span tells enough, one of the subject's own questions."""
+        """A wording with a clue of up to eleven words; if no span tells enough, one of the subject's own questions."""
         names = {word for name in subject.names for word in _words(name)}
         for _ in range(8):
             sentence = rng.choice(self._sentences[subject.id])

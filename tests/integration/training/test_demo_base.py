@@ -37,7 +37,7 @@ def test_the_model_is_built_from_nothing_and_can_be_loaded_like_any_other(tmp_pa
     assert base.model.generation_config.eos_token_id == base.tokenizer.convert_tokens_to_ids(END)
     recipe = json.loads((output / "recipe.json").read_text())
     assert recipe["steps"] == 3 and recipe["seed"] == SMALL.seed
-    assert set(json.loads((output / "figures.json").read_text())["right"]) == {
+    assert set(json.loads((output / "figures.json").read_text())["fresh"]["right"]) == {
         "subject",
         "talk",
         "off_topic",
