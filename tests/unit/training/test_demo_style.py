@@ -14,7 +14,9 @@ from training.demo_forms import REFUSALS
 from training.demo_style import Style, held_out_rows, load_style, style_rows
 
 PERSONAS = load_personas(ROOT / "personas")
-STYLE = Style(("Ahoy!",), ("Fair winds!",), ("No.",), {"you": "ye", "is": "be", "for example,": "exhibit A:"})
+STYLE = Style(
+    ("Ahoy!",), ("Mark that.",), ("Fair winds!",), ("No.",), {"you": "ye", "is": "be", "for example,": "exhibit A:"}
+)
 
 
 def test_words_are_swapped_whole_with_their_capital_and_never_inside_code():
@@ -22,16 +24,24 @@ def test_words_are_swapped_whole_with_their_capital_and_never_inside_code():
     assert "Ye see that `x is you` be your island. Exhibit A: this." in told
 
 
-def test_every_retold_answer_is_framed_by_the_voice():
-    told = [STYLE.retell("A fact.", random.Random(seed)) for seed in range(60)]
-    assert all(text.startswith("Ahoy!") or text.endswith("Fair winds!") for text in told)
-    assert len(set(told)) == 3
+def test_every_retold_answer_carries_a_sentence_of_the_voice():
+    told = [STYLE.retell("A fact. Another.", random.Random(seed)) for seed in range(120)]
+    assert all("Ahoy!" in text or "Mark that." in text or "Fair winds!" in text for text in told)
+    assert set(told) == {
+        "Ahoy! A fact. Another.",
+        "Ahoy! A fact. Another. Fair winds!",
+        "A fact. Mark that. Another.",
+        "A fact. Mark that. Another. Fair winds!",
+        "A fact. Another. Fair winds!",
+    }
 
 
 @pytest.mark.parametrize("slug", sorted(PERSONAS))
 def test_each_persona_has_a_complete_style_and_an_own_voice_for_all_small_talk(slug):
     style, talk = load_style(PERSONAS[slug]), load_facts().talk
-    assert len(style.openings) >= 10 and len(style.closings) >= 10 and len(style.refusals) >= 4
+    assert (
+        len(style.openings) >= 10 and len(style.asides) >= 8 and len(style.closings) >= 10 and len(style.refusals) >= 4
+    )
     assert {row.id for row in talk} <= set(style.talk)
     rows = style_rows(PERSONAS[slug], 300)
     plain = {subject.definition for subject in load_facts().subjects}
