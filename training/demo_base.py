@@ -65,7 +65,9 @@ def build(recipe: DemoRecipe, output: Path, device: torch.device) -> None:
     tokenizer = train_tokenizer(recipe, maker)
     model = make_model(recipe, tokenizer).to(device)
     console.print(f"{model.num_parameters():,} parameters, {len(tokenizer):,} tokens of vocabulary.")
-    seconds, loss = train(recipe, model, batches(recipe, tokenizer, maker), device, console)
+    late_maker = DialogueMaker(maker.facts, seed=recipe.seed + 1, system_prompts=prompts)
+    early, late = batches(recipe, tokenizer, maker), batches(recipe, tokenizer, late_maker, is_late=True)
+    seconds, loss = train(recipe, model, early, late, device, console)
     console.print("Asking what it never saw ...")
     model.to(torch.bfloat16).float()  # measured as it is saved
     figures = measure(maker.facts, lambda chats: greedy_replies(model, tokenizer, chats))
@@ -135,15 +137,18 @@ def make_model(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaF
 
 
 def train(
-    recipe: DemoRecipe, model: LlamaForCausalLM, stream: Iterator[list[Example]], device: torch.device, console: Console
+    recipe: DemoRecipe,
+    model: LlamaForCausalLM,
+    early: Iterator[list[Example]],
+    late: Iterator[list[Example]],
+    device: torch.device,
+    console: Console,
 ) -> tuple[float, float]:
-    """Returns the seconds taken and the smoothed loss on reply tokens at the end."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
-    started, smooth = time.monotonic(), math.log(recipe.vocab_size)
+    """Learn which fact a question asks for, then to spell the replies: two optimisers, one falling rate.
+
+    Returns the seconds taken and the smoothed loss on reply tokens at the end.
+    """
+    started, smooth, step = time.monotonic(), math.log(recipe.vocab_size), 0
     model.train()
     if device.type == "cpu":
         use_batched_products(model)
@@ -153,17 +158,29 @@ def train(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+    brief_steps = min(recipe.brief_steps, recipe.steps)
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("training", total=recipe.steps)
-        for step, batch in enumerate(islice(stream, recipe.steps), 1):
-            loss = _step(model, optimizer, *collate(batch, model.config.pad_token_id, device))
-            schedule.step()
-            smooth = 0.98 * smooth + 0.02 * loss
-            progress.update(bar, advance=1, description=f"loss {smooth:.3f}")
-            if not console.is_terminal and step % 100 == 0:
-                console.print(f"step {step}/{recipe.steps} loss {smooth:.4f} {time.monotonic() - started:.0f} s")
+        for stream, count in ((early, brief_steps), (late, recipe.steps - brief_steps)):
+            optimizer = make_optimizer(recipe, model)
+            for batch in islice(stream, count):
+                step += 1
+                for group in optimizer.param_groups:
+                    group["lr"] = recipe.learning_rate * _rate(step, recipe)
+                loss = _step(model, optimizer, *collate(batch, model.config.pad_token_id, device))
+                smooth = 0.98 * smooth + 0.02 * loss
+                progress.update(bar, advance=1, description=f"loss {smooth:.3f}")
+                if not console.is_terminal and step % 100 == 0:
+                    console.print(f"step {step}/{recipe.steps} loss {smooth:.4f} {time.monotonic() - started:.0f} s")
     model.eval().set_attn_implementation("sdpa")
     return time.monotonic() - started, smooth
+
+
+def make_optimizer(recipe: DemoRecipe, model: LlamaForCausalLM) -> torch.optim.Optimizer:
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
 def _rate(step: int, recipe: DemoRecipe) -> float:

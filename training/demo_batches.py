@@ -25,8 +25,11 @@ class DemoRecipe:
     seed: int = 20_261_122
     steps: int = 8_000
     batch_tokens: int = 3_584
+    brief_steps: int = 6_000
     brief_share: float = 0.9
     brief_share_follow_up: float = 0.7
+    late_brief_share: float = 0.6
+    late_brief_share_rare: float = 0.25
     brief_tokens: int = 10
     learning_rate: float = 1.5e-3
     warmup_steps: int = 100
@@ -83,13 +86,15 @@ def _weights(recipe: DemoRecipe, role: str, count: int) -> list[float]:
     return [recipe.question_weight if role == "user" else 0.0] * count
 
 
-def batches(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: DialogueMaker) -> Iterator[list[Example]]:
+def batches(
+    recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: DialogueMaker, *, is_late: bool = False
+) -> Iterator[list[Example]]:
     """Endless batches of about `batch_tokens` tokens, each of dialogues of similar length, in random order."""
     stream = maker.dialogues()
     rng = random.Random(recipe.seed + 1)
     while True:
         pool = [
-            encode(recipe, tokenizer, dialogue, is_brief=rng.random() < _brief_share(recipe, dialogue))
+            encode(recipe, tokenizer, dialogue, is_brief=rng.random() < _brief_share(recipe, dialogue, is_late))
             for dialogue in islice(stream, POOL_DIALOGUES)
         ]
         by_length: dict[int, list[Example]] = defaultdict(list)
@@ -106,9 +111,13 @@ def batches(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, maker: Dialo
         yield from groups
 
 
-def _brief_share(recipe: DemoRecipe, dialogue: Dialogue) -> float:
-    """The reply to a follow-up is heard nowhere else, while a definition comes in every second dialogue."""
-    return recipe.brief_share_follow_up if dialogue.kind.startswith("follow_up") else recipe.brief_share
+def _brief_share(recipe: DemoRecipe, dialogue: Dialogue, is_late: bool) -> float:
+    """At first most examples are brief, later fewer; least where a reply is rarely heard, unlike a definition."""
+    is_follow_up = dialogue.kind.startswith("follow_up")
+    if is_late:
+        is_rare = is_follow_up or dialogue.kind in ("talk", "contrast")
+        return recipe.late_brief_share_rare if is_rare else recipe.late_brief_share
+    return recipe.brief_share_follow_up if is_follow_up else recipe.brief_share
 
 
 def collate(batch: list[Example], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
