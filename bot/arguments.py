@@ -112,7 +112,7 @@ def _add_versions(commands: Any) -> None:
         "personas promote zen 2 --force",
     )
     _add_persona(promote)
-    promote.add_argument("version", type=int, metavar="VERSION", help="number of the version")
+    promote.add_argument("version", type=_version, metavar="VERSION", help="number of the version")
     promote.add_argument("--force", action="store_true", help="even without a passed gate; this is recorded")
     _add_base(promote)
     rollback = _add(
@@ -151,7 +151,7 @@ def _add_training(commands: Any) -> None:
         "personas evaluate zen --version 2",
     )
     _add_persona(evaluate)
-    evaluate.add_argument("--version", type=int, metavar="N", help="which version (the one that answers now)")
+    evaluate.add_argument("--version", type=_version, metavar="N", help="which version (the one that answers now)")
     _add_base(evaluate)
 
 
@@ -160,6 +160,28 @@ def _add_upkeep(commands: Any) -> None:
     actions = db.add_subparsers(metavar="ACTION", required=True, title="actions")
     _add(actions, "upgrade", "database:upgrade", "create the database or bring it up to date", "personas db upgrade")
     _add(actions, "current", "database:current", "say which schema the database has", "personas db current")
+    data = _add(commands, "data", "", "look at what is kept about people, and erase it", "personas data purge")
+    actions = data.add_subparsers(metavar="ACTION", required=True, title="actions")
+    show = _add(
+        actions, "show", "data:show", "print everything about a person, as JSON", "personas data show discord:80351110"
+    )
+    _add_user(show)
+    forget = _add(
+        actions,
+        "forget",
+        "data:forget",
+        "erase a person, and name the adapter versions that learnt from them",
+        "personas data forget discord:80351110 --yes",
+    )
+    _add_user(forget)
+    forget.add_argument("--yes", action="store_true", dest="is_sure", help="erase, which nothing brings back")
+    _add(
+        actions,
+        "purge",
+        "data:purge",
+        "erase text older than PERSONAS_KEEP_TEXT_DAYS now, as `personas serve` does every day",
+        "personas data purge",
+    )
     doctor = _add(
         commands,
         "doctor",
@@ -181,12 +203,23 @@ def _add_persona(parser: Parser) -> None:
     parser.add_argument("persona", metavar="PERSONA", help="a persona's short name, see `personas list`")
 
 
+def _add_user(parser: Parser) -> None:
+    parser.add_argument("user", metavar="USER", help="who: the platform and its id of them, as in discord:80351110")
+
+
 def _add_base(parser: Parser) -> None:
     parser.add_argument("--base", dest="base_model", metavar="MODEL", help="hub id or folder (PERSONAS_BASE_MODEL)")
 
 
 def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", dest="is_json", help="print JSON, for programs")
+
+
+def _version(text: str) -> int:
+    """An adapter version's number. Raises argparse.ArgumentTypeError."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'"{text}" is no version; give its number, such as 2')
+    return int(text)
 
 
 def _examples(*commands: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from core.engine.base import SamplingParams
-from core.messages import ChatMessage
+from core.messages import ChatMessage, Quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,11 @@ class IncomingMessage:
     """A message that wants a reply, with the conversation it ends.
 
     `event_id` is unique within `source`, so that an event delivered twice is answered once; `conversation_id` is unique
-    over all sources. `model` is the blend spec the client named; None leaves it to the conversation.
-    `is_text_kept=False` keeps prompt and reply out of the ledger.
+    over all sources. `model` is the blend spec the client named; None leaves it to the conversation, then to `places`,
+    which are named from the narrowest to the widest: thread, channel, server.
+    `is_text_kept=False` keeps prompt and reply out of the ledger. `quotes` are the chat messages whose words stand in
+    `messages`, the question's own included; they let people take back what they said. `question_id` is the platform's
+    id of the message that asks, and `variant_of` an exchange that answers the same question.
     """
 
     source: str
@@ -44,6 +47,10 @@ class IncomingMessage:
     model: str | None = None
     sampling: SamplingOverrides = SamplingOverrides()
     is_text_kept: bool = True
+    places: tuple[str, ...] = ()
+    variant_of: str | None = None
+    question_id: str | None = None
+    quotes: tuple[Quoted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ EXTRA_OF = {
     "transformers": "engine",
     "peft": "engine",
     "safetensors": "engine",
+    "discord": "discord",
     "gradio": "web",
     "fastapi": "web",
     "uvicorn": "web",
@@ -73,7 +74,7 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(argv)
     overrides = {name: getattr(arguments, name, None) for name in ("base_model", "host", "port")}
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, secrets=settings.secrets)
     quiet_loading(settings)
     module, function = arguments.run.split(":")
     with _quiet_ctrl_c():

@@ -21,7 +21,7 @@ from core.jobs import JobStatus, QueuePosition, ReplyJob
 from core.messages import ChatMessage, ReplyChunk, Usage
 from core.personas import Persona, check_blend
 from core.registry import Registry
-from core.store import conversations, exchanges
+from core.store import exchanges, places
 from core.store.db import Store
 
 MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
@@ -125,8 +125,8 @@ class Responder:
         return PendingReply(exchange.id, exchange.model, now, self._queue)
 
     async def _choose_blend(self, session: AsyncSession, incoming: IncomingMessage) -> Blend:
-        """The persona or blend of the message, else of its conversation, else the default."""
-        spec = incoming.model or await conversations.model_of(session, incoming.conversation_id)
+        """The persona or blend of the message, else of its conversation, else of its places, else the default."""
+        spec = incoming.model or await places.model_of(session, incoming.conversation_id, *incoming.places)
         return check_blend(self._personas, parse_blend(spec or self._default_persona))
 
     async def _champions(self, session: AsyncSession, blend: Blend) -> tuple[WeightedAdapter, ...]:
@@ -151,6 +151,10 @@ class Responder:
             adapters=adapters,
             prompt=incoming.messages if incoming.is_text_kept else None,
             sampling=self._sampling(blend, incoming.sampling),
+            variant_of=incoming.variant_of,
+            question_id=incoming.question_id,
+            places=incoming.places,
+            quotes=incoming.quotes,
         )
 
     def _sampling(self, blend: Blend, overrides: SamplingOverrides) -> SamplingParams:

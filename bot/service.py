@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from bot.process_lock import ProcessLock
 from bot.responder import Responder
+from bot.retention import keep_erasing
 from bot.storage import Storage, open_storage
 from core.engine.base import Engine
 from core.engine.deferred_engine import DeferredEngine
@@ -67,7 +68,8 @@ class Service:
         self._responder: Responder | None = None
         self._problem: str | None = f"The base model {settings.base_model} is loading; try again in a moment."
         self._working: asyncio.Task[None] | None = None
-        self._is_stopped = False
+        self._erasing: asyncio.Task[None] | None = None
+        self._is_drained = self._is_stopped = False
 
     @classmethod
     async def open(cls, settings: Settings, *, engine: Engine | None = None) -> Self:
@@ -133,6 +135,7 @@ class Service:
             reply_timeout_s=self.settings.reply_timeout_s,
         )
         self._working = asyncio.create_task(self.worker.run())
+        self._erasing = asyncio.create_task(keep_erasing(self.store, keep_text_days=self.settings.keep_text_days))
         self._problem = None
 
     async def wait(self) -> None:
@@ -140,21 +143,31 @@ class Service:
         if self._working is not None:
             await asyncio.shield(self._working)
 
-    async def stop(self) -> None:
+    async def drain(self) -> None:
         """Take nothing new, let running replies finish within the drain time, and settle the others as failed.
 
-        A second call is harmless.
+        The store stays open, so that front ends can note what they still show. A second call is harmless.
         """
+        if self._is_drained:
+            return
+        self._is_drained = True
+        self._problem = "The service is stopping and takes no new messages; try again in a minute."
+        await self.worker.drain()
+        if self._erasing is not None:
+            self._erasing.cancel()
+            await asyncio.wait({self._erasing})
+        if self._working is not None:
+            await asyncio.wait({self._working})
+        await self.queue.close()
+        await self._fail_unfinished(STOPPED)
+
+    async def stop(self) -> None:
+        """Drain, and close everything. A second call is harmless."""
         if self._is_stopped:
             return
         self._is_stopped = True
-        self._problem = "The service is stopping and takes no new messages; try again in a minute."
         async with self._resources:
-            await self.worker.drain()
-            if self._working is not None:
-                await asyncio.wait({self._working})
-            await self.queue.close()
-            await self._fail_unfinished(STOPPED)
+            await self.drain()
             await self.engine.close()
 
     def hurry(self) -> None:

@@ -21,6 +21,14 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Quoted:
+    """A chat message whose words stand in a prompt. `message_id` is the platform's; `user_id` "" is the bot."""
+
+    message_id: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of one reply. `cached_tokens` is the part of the prompt that a kept slot had already prefilled."""
 
@@ -35,7 +43,8 @@ class ReplyChunk:
 
     `text` holds only whole characters: a token that ends inside a UTF-8 sequence is held back until it is complete.
     `error` is the sentence for the user when `finish_reason` is "error", and `error_status` what HTTP calls it
-    (see `core.errors`).
+    (see `core.errors`). `dropped` counts the older messages of the conversation that did not fit the model's context;
+    the last chunk says so.
     """
 
     text: str = ""
@@ -43,3 +52,4 @@ class ReplyChunk:
     usage: Usage | None = None
     error: str | None = None
     error_status: int = 500
+    dropped: int = 0

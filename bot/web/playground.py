@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
-from bot.web.playground_chat import MAX_MESSAGE_CHARS, Chat, PlaygroundChats, Turn
+from bot.web.playground_chat import MAX_MESSAGE_CHARS, Chat, Conversation, PlaygroundChats, Turn
 from bot.web.service_view import Service
 from core.blends import BASE, Blend, parse_blend
 from core.errors import PersonasError
@@ -51,11 +51,11 @@ class Playground:
         self._chats = PlaygroundChats(service, metrics)
 
     def page(self) -> gr.Blocks:
-        """The page; every browser session has its own `chat` state, and its conversation is named by its hash."""
+        """The page; Gradio gives every browser session its own copy of the conversation, and a hash to name it by."""
         first = parse_blend(self._chats.default_spec)
         page = gr.Blocks(title="Plug-and-Play Personas", analytics_enabled=False, fill_height=True)
         with page:
-            chat = gr.State(())
+            conversation = gr.State(Conversation())
             with gr.Column(elem_id="page"):
                 gr.Markdown("# 🎭 Plug-and-Play Personas", elem_id="title")
                 if self._service.settings.base_model == DEMO_MODEL:
@@ -96,27 +96,29 @@ class Playground:
                 )
                 status = gr.Markdown(elem_id="status")
                 clock = gr.Timer(LOADING_POLL_S)
-            self._wire(page, chat, picker, blend, about, chatbot, message, status, clock)
+            self._wire(page, conversation, picker, blend, about, chatbot, message, status, clock)
         page.queue(default_concurrency_limit=None, api_open=False)
         return page
 
     def _wire(self, page: gr.Blocks, *parts: Any) -> None:
-        chat, picker, blend, about, chatbot, message, status, clock = parts
+        conversation, picker, blend, about, chatbot, message, status, clock = parts
+        choice = [picker, blend]
         chosen = [blend, about, chatbot, status]
-        spoken = [chat, chatbot, message, status]
+        spoken = [chatbot, message]
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         ordered = quiet | {"concurrency_id": "chat"}  # a message sent after clearing starts after it
-        page.load(self._refresh, [picker, blend], status, **quiet)
-        clock.tick(self._await_model, [picker, blend], [status, clock], **quiet)
-        picker.change(self._choose, [picker, blend], chosen, **quiet)
-        blend.submit(self._choose, [picker, blend], chosen, **quiet)
-        sending = [
-            message.submit(self._send, [message, chat, picker, blend], spoken, **ordered),
-            chatbot.example_select(self._send_example, [chat, picker, blend], spoken, **ordered),
-        ]
+        page.load(self._refresh, choice, status, **quiet)
+        clock.tick(self._await_model, choice, [status, clock], **quiet)
+        picker.change(self._choose, choice, chosen, **quiet)
+        blend.submit(self._choose, choice, chosen, **quiet)
+        for sent in (
+            message.submit(self._send, [message, conversation, *choice], spoken, **ordered),
+            chatbot.example_select(self._send_example, [conversation, *choice], spoken, **ordered),
+        ):  # the page takes no message before the last one's event has ended, so only then it offers to send one
+            sent.then(self._await_message, [conversation, *choice], [message, status], **quiet)
         message.stop(self._stop, None, None, **quiet)
-        chatbot.clear(self._clear, None, [chat, message], cancels=sending, **ordered)
-        chatbot.like(self._judge, chat, None, **quiet)
+        chatbot.clear(self._clear, conversation, chatbot, **ordered)
+        chatbot.like(self._judge, conversation, None, **quiet)
         page.unload(self._leave)
 
     async def _refresh(self, choice: str, blend: str) -> str:
@@ -148,41 +150,44 @@ class Playground:
         )
 
     async def _send_example(
-        self, chat: Chat, choice: str, blend: str, request: gr.Request, picked: gr.SelectData
+        self, conversation: Conversation, choice: str, blend: str, request: gr.Request, picked: gr.SelectData
     ) -> AsyncGenerator[tuple[Any, ...]]:
-        async for update in self._send(picked.value["text"], chat, choice, blend, request):
+        async for update in self._send(picked.value["text"], conversation, choice, blend, request):
             yield update
 
     async def _send(
-        self, text: str, chat: Chat, choice: str, blend: str, request: gr.Request
+        self, text: str, conversation: Conversation, choice: str, blend: str, request: gr.Request
     ) -> AsyncGenerator[tuple[Any, ...]]:
-        """Write one reply. What fails is said in a toast, and a question without an answer goes back to the box."""
-        yield chat, gr.skip(), gr.Textbox("", submit_btn=False, stop_btn="Stop"), gr.skip()
-        latest, draft = chat, ""
+        """Write one reply. What fails is said in a toast."""
+        yield gr.skip(), gr.Textbox("", submit_btn=False, stop_btn="Stop")
+        spec = blend if choice == BLEND else choice
         try:
-            async for latest in self._chats.send(_session(request), chat, text, blend if choice == BLEND else choice):
-                yield latest, _shown(latest), gr.skip(), gr.skip()
+            async for turns in self._chats.send(_session(request), conversation, text, spec):
+                yield _shown(turns), gr.skip()
         except PersonasError as error:
             gr.Warning(escape(str(error)))
-        if latest == chat or not latest[-1].text:
-            latest, draft = chat, text
-        box = gr.Textbox(draft, submit_btn="Send", stop_btn=False)
-        yield latest, _shown(latest), box, await self._refresh(choice, blend)
+        yield gr.skip(), gr.skip()  # Gradio repeats the last update when it ends, which may be after Clear
+
+    async def _await_message(self, conversation: Conversation, choice: str, blend: str) -> tuple[Any, ...]:
+        """The reply has ended. A question without an answer goes back to the box; else what is typed there stays."""
+        draft = conversation.take_draft()
+        buttons: dict[str, Any] = {"submit_btn": "Send", "stop_btn": False}
+        return gr.Textbox(draft, **buttons) if draft else gr.Textbox(**buttons), await self._refresh(choice, blend)
 
     async def _stop(self, request: gr.Request) -> None:
         await self._chats.stop(_session(request))
 
-    async def _clear(self, request: gr.Request) -> tuple[Any, ...]:
-        """The page has emptied itself; what stands in the box may be the next message already."""
-        await self._chats.stop(_session(request))
-        return (), gr.Textbox(submit_btn="Send", stop_btn=False)
+    async def _clear(self, conversation: Conversation, request: gr.Request) -> list[dict[str, str]]:
+        """The page has emptied itself, but a reply may have come since. The box may hold the next message already."""
+        await self._chats.clear(_session(request), conversation)
+        return []
 
-    async def _judge(self, chat: Chat, request: gr.Request, thumb: gr.LikeData) -> None:
+    async def _judge(self, conversation: Conversation, request: gr.Request, thumb: gr.LikeData) -> None:
         """A thumb was pressed; pressing it again sends "", which takes it back."""
         label = thumb.liked if isinstance(thumb.liked, bool) else None
         index = thumb.index if isinstance(thumb.index, int) else thumb.index[0]
         try:
-            await self._chats.judge(_session(request), chat, index, label)
+            await self._chats.judge(_session(request), conversation.turns, index, label)
         except PersonasError as error:
             gr.Warning(escape(str(error)))
             return

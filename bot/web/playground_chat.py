@@ -5,11 +5,12 @@ Knows the service and no Gradio components, so that the page can change without 
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bot.chat_platform import IncomingMessage
 from bot.feedback_intake import record_feedback
@@ -20,7 +21,7 @@ from core.blends import BASE, Blend, parse_blend
 from core.errors import EngineFailed, InvalidInput, PersonasError
 from core.messages import ChatMessage, Role
 from core.personas import check_blend
-from core.store import conversations
+from core.store import places
 
 SOURCE = "playground"
 UPDATE_INTERVAL_S = 0.06  # each update sends the whole chat, so tokens that come faster share one
@@ -40,6 +41,21 @@ class Turn:
 Chat = tuple[Turn, ...]
 
 
+@dataclass(slots=True)
+class Conversation:
+    """A browser session's chat. Replies and clearing take turns in it, in the order in which they were asked for."""
+
+    turns: Chat = ()
+    draft: str = ""  # a question that got no answer
+    clearings: int = 0  # a reply that began before the latest clearing is not shown any more
+    order: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def take_draft(self) -> str:
+        """The question that got no answer, once; else nothing."""
+        draft, self.draft = self.draft, ""
+        return draft
+
+
 class PlaygroundChats:
     """Every browser session's conversation. A session is named by the random id that Gradio gives its page."""
 
@@ -52,40 +68,43 @@ class PlaygroundChats:
         """Let a persona, blend or the base model answer this session from now on. Raises InvalidInput, NotFound."""
         blend = check_blend(self._service.personas, parse_blend(spec))
         async with self._service.store.session() as session:
-            await conversations.set_model(session, _conversation(session_id), source=SOURCE, model=str(blend))
+            await places.set_model(session, _conversation(session_id), source=SOURCE, model=str(blend))
         return blend
 
-    async def send(self, session_id: str, chat: Chat, text: str, spec: str) -> AsyncGenerator[Chat]:
+    async def send(self, session_id: str, conversation: Conversation, text: str, spec: str) -> AsyncGenerator[Chat]:
         """The chat as the reply to `text` grows. Raises PersonasError; what was said until then stays.
 
         `spec` is what the page shows, so that a message sent right after a switch is answered by the new choice.
+        A question without an answer leaves the chat, and becomes the draft.
         """
-        if not text.strip():
-            raise InvalidInput("The message is empty; write something to get a reply.")
-        blend = check_blend(self._service.personas, parse_blend(spec))
-        asked = (*chat, Turn("user", text))
-        incoming = IncomingMessage(
-            source=SOURCE,
-            event_id=uuid.uuid4().hex,
-            conversation_id=_conversation(session_id),
-            user_id=session_id,
-            messages=tuple(ChatMessage(turn.role, turn.text) for turn in asked),
-            model=str(blend),
-        )
-        try:
-            reply = await self._service.responder.open(incoming)
-        except PersonasError:
-            self._metrics.count_refused(str(blend), SOURCE)
-            raise
-        self._running[session_id] = reply
-        try:
-            answer = Turn("assistant", "", self.author(blend), reply.exchange_id)
-            async with aclosing(self._grow(reply, answer)) as turns:
-                async for turn in turns:
-                    yield (*asked, turn)
-        finally:
-            if self._running.get(session_id) is reply:
-                del self._running[session_id]
+        clearings = conversation.clearings
+        async with conversation.order:
+            before = conversation.turns
+            problem: PersonasError | None = None
+            try:
+                async with aclosing(self._answer(session_id, before, text, spec)) as chats:
+                    async for chat in chats:
+                        if conversation.clearings != clearings:
+                            return
+                        conversation.turns = chat
+                        yield chat
+            except PersonasError as error:
+                problem = error
+            if conversation.clearings != clearings:
+                return
+            if conversation.turns == before or not conversation.turns[-1].text:
+                conversation.turns, conversation.draft = before, text
+                yield before
+            if problem is not None:
+                raise problem
+
+    async def clear(self, session_id: str, conversation: Conversation) -> None:
+        """Empty the chat and end the reply that is being written. Returns when no more of it will be shown."""
+        conversation.turns, conversation.draft = (), ""
+        conversation.clearings += 1
+        await self.stop(session_id)
+        async with conversation.order:
+            pass  # the reply has told the page its last; what was sent since waits behind
 
     async def stop(self, session_id: str) -> None:
         """End the reply that is being written; what it said so far stays in the chat."""
@@ -129,6 +148,35 @@ class PlaygroundChats:
         """What answers a new session."""
         default = self._service.settings.default_persona
         return default if default in self._service.personas else next(iter(self._service.personas), BASE)
+
+    async def _answer(self, session_id: str, chat: Chat, text: str, spec: str) -> AsyncGenerator[Chat]:
+        """The chat with the question and, as it grows, its reply. Raises PersonasError."""
+        if not text.strip():
+            raise InvalidInput("The message is empty; write something to get a reply.")
+        blend = check_blend(self._service.personas, parse_blend(spec))
+        asked = (*chat, Turn("user", text))
+        incoming = IncomingMessage(
+            source=SOURCE,
+            event_id=uuid.uuid4().hex,
+            conversation_id=_conversation(session_id),
+            user_id=session_id,
+            messages=tuple(ChatMessage(turn.role, turn.text) for turn in asked),
+            model=str(blend),
+        )
+        try:
+            reply = await self._service.responder.open(incoming)
+        except PersonasError:
+            self._metrics.count_refused(str(blend), SOURCE)
+            raise
+        self._running[session_id] = reply
+        try:
+            answer = Turn("assistant", "", self.author(blend), reply.exchange_id)
+            async with aclosing(self._grow(reply, answer)) as turns:
+                async for turn in turns:
+                    yield (*asked, turn)
+        finally:
+            if self._running.get(session_id) is reply:
+                del self._running[session_id]
 
     async def _grow(self, reply: PendingReply, answer: Turn) -> AsyncGenerator[Turn]:
         """The reply as it grows, with pauses between. Raises EngineFailed with the sentence of a failed reply."""

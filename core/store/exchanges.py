@@ -7,15 +7,15 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import case, null, select, update
+from sqlalchemy import case, delete, false, func, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.engine.base import SamplingParams, WeightedAdapter
 from core.errors import NotFound
 from core.jobs import JobStatus
-from core.messages import ChatMessage, FinishReason, Usage
+from core.messages import ChatMessage, FinishReason, Quoted, Usage
 from core.store.db import insert
-from core.store.models import Delivery, Exchange
+from core.store.models import Delivery, Exchange, ExchangePlace, Quote
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
@@ -26,7 +26,10 @@ class NewExchange:
 
     `event_id` is the platform's id of the event, unique within `source`. `model` is the canonical blend spec or "base",
     `base_model` a slug. `prompt=None` says that the text may not be kept; then the reply's is not kept either.
-    `sampling.seed` must be filled in.
+    `sampling.seed` must be filled in. `variant_of` is any reply to the same question, `question_id` the platform's id
+    of the message that asked it. `places` are the thread, channel and server it takes place in, `quotes` every message
+    in the prompt, the question's own included; where they are left out, the prompt is taken to hold whatever was said
+    in its conversation (see `core.store.erasure`).
     """
 
     id: str
@@ -39,6 +42,10 @@ class NewExchange:
     adapters: tuple[WeightedAdapter, ...]
     prompt: tuple[ChatMessage, ...] | None
     sampling: SamplingParams
+    variant_of: str | None = None
+    question_id: str | None = None
+    places: tuple[str, ...] = ()
+    quotes: tuple[Quoted, ...] = ()
 
 
 def new_exchange_id() -> str:
@@ -49,8 +56,12 @@ def new_exchange_id() -> str:
 async def record(session: AsyncSession, new: NewExchange) -> bool:
     """Write a queued exchange. False when this event is in the ledger already, which means: answer it once.
 
-    Raises sqlalchemy's IntegrityError when the seed is missing or the id is taken: mistakes of the caller.
+    Raises NotFound for an unknown `variant_of`, and sqlalchemy's IntegrityError when the seed is missing or the id is
+    taken: mistakes of the caller.
     """
+    sampling = asdict(new.sampling)
+    if new.prompt is None:
+        sampling["stop"] = ()  # text of a person, too
     statement = insert(session, Exchange).values(
         id=new.id,
         source=new.source,
@@ -64,12 +75,20 @@ async def record(session: AsyncSession, new: NewExchange) -> bool:
             for share in new.adapters
         ],
         seed=new.sampling.seed,
-        sampling=asdict(new.sampling),
+        sampling=sampling,
         prompt=None if new.prompt is None else [message.to_dict() for message in new.prompt],
         status=JobStatus.QUEUED,
+        variant_of=None if new.variant_of is None else await _first_variant(session, new.variant_of),
+        question_id=new.question_id,
     )
     once = statement.on_conflict_do_nothing(index_elements=[Exchange.source, Exchange.event_id])
-    return await session.scalar(once.returning(Exchange.id)) is not None
+    if await session.scalar(once.returning(Exchange.id)) is None:
+        return False
+    session.add_all(ExchangePlace(exchange_id=new.id, place_id=place_id) for place_id in dict.fromkeys(new.places))
+    if new.prompt is not None:
+        authors = {quoted.message_id: quoted.user_id for quoted in new.quotes}
+        session.add_all(Quote(exchange_id=new.id, message_id=key, user_id=who) for key, who in authors.items())
+    return True
 
 
 async def mark_running(session: AsyncSession, exchange_id: str) -> None:
@@ -109,20 +128,68 @@ async def settle(
     )
 
 
-async def add_delivery(session: AsyncSession, exchange_id: str, message_id: str) -> None:
-    """Note the message that shows the reply; noting it again is harmless. Raises NotFound.
+async def add_delivery(
+    session: AsyncSession,
+    exchange_id: str,
+    message_id: str,
+    *,
+    position: int = 0,
+    is_final: bool = True,
+    token: str | None = None,
+) -> None:
+    """Note the message that shows a page of the reply, in place of what it showed before. Raises NotFound.
 
-    `message_id` must be unique within the exchange's source: Slack's is channel and timestamp together.
+    `message_id` must be unique within the exchange's source: Slack's is channel and timestamp together. `position`
+    counts pages from 0. A message that still changes is not final, and `token` is what the platform wants to see for
+    that, which a final one does not keep.
     """
     source = await session.scalar(select(Exchange.source).where(Exchange.id == exchange_id))
     if source is None:
         raise NotFound(f'There is no exchange "{exchange_id[:60]}" that a message could show.')
-    statement = insert(session, Delivery).values(source=source, message_id=message_id, exchange_id=exchange_id)
-    await session.execute(statement.on_conflict_do_nothing(index_elements=[Delivery.source, Delivery.message_id]))
+    shown = {
+        "exchange_id": exchange_id,
+        "position": position,
+        "is_final": is_final,
+        "token": None if is_final else token,
+    }
+    statement = insert(session, Delivery).values(source=source, message_id=message_id, **shown)
+    key = [Delivery.source, Delivery.message_id]
+    await session.execute(statement.on_conflict_do_update(index_elements=key, set_=shown))
 
 
-async def find(session: AsyncSession, exchange_id: str) -> Exchange | None:
-    return await session.get(Exchange, exchange_id, populate_existing=True)
+async def finish_deliveries(session: AsyncSession, exchange_id: str) -> None:
+    """The messages that show this exchange change no more; their tokens are erased."""
+    finished = update(Delivery).where(Delivery.exchange_id == exchange_id).values(is_final=True, token=None)
+    await session.execute(finished, execution_options={"synchronize_session": False})
+
+
+async def remove_delivery(session: AsyncSession, source: str, message_id: str) -> None:
+    """Forget a message that is gone; forgetting it again is harmless."""
+    await session.execute(delete(Delivery).where(Delivery.source == source, Delivery.message_id == message_id))
+
+
+async def deliveries_of(session: AsyncSession, exchange_id: str) -> list[Delivery]:
+    """The messages that show this exchange, page by page."""
+    return await _deliveries(session, Delivery.exchange_id == exchange_id)
+
+
+async def undelivered(session: AsyncSession, source: str) -> list[tuple[Exchange, list[Delivery]]]:
+    """Exchanges that have ended while messages still wait for their end: what a crash left on the screen.
+
+    The oldest first, each with the messages that are not final, page by page.
+    """
+    waiting: dict[str, list[Delivery]] = {}
+    for delivery in await _deliveries(session, Delivery.source == source, Delivery.is_final == false()):
+        waiting.setdefault(delivery.exchange_id, []).append(delivery)
+    ended = await _all(session, Exchange.id.in_(waiting), Exchange.finished_at.is_not(None))
+    return [(exchange, waiting[exchange.id]) for exchange in ended]
+
+
+async def unshown(session: AsyncSession, source: str, *, since: float) -> list[Exchange]:
+    """Ended answers to chat messages that no message is known to show, opened after `since` (unix seconds)."""
+    shown = select(Delivery.exchange_id).where(Delivery.exchange_id == Exchange.id).exists()
+    asked = (Exchange.source == source, Exchange.question_id.is_not(None), Exchange.created_at > since)
+    return await _all(session, *asked, Exchange.finished_at.is_not(None), ~shown)
 
 
 async def find_by_delivery(session: AsyncSession, source: str, message_id: str) -> Exchange | None:
@@ -133,21 +200,50 @@ async def find_by_delivery(session: AsyncSession, source: str, message_id: str) 
     return None if exchange_id is None else await find(session, exchange_id)
 
 
+async def find(session: AsyncSession, exchange_id: str) -> Exchange | None:
+    return await session.get(Exchange, exchange_id, populate_existing=True)
+
+
+async def find_by_question(session: AsyncSession, source: str, question_id: str) -> list[Exchange]:
+    """Every exchange that answers this message, the oldest first."""
+    return await _all(session, Exchange.source == source, Exchange.question_id == question_id)
+
+
+async def variants(session: AsyncSession, exchange_id: str) -> list[Exchange]:
+    """Every reply to the question that this exchange answers, the oldest first; none for an unknown exchange."""
+    first = select(func.coalesce(Exchange.variant_of, Exchange.id)).where(Exchange.id == exchange_id)
+    key = first.scalar_subquery()
+    return await _all(session, or_(Exchange.id == key, Exchange.variant_of == key))
+
+
 async def unfinished(session: AsyncSession) -> list[Exchange]:
     """What a crash left queued or running, the oldest first."""
-    found = await session.scalars(
-        select(Exchange)
-        .where(Exchange.status.in_(UNFINISHED))
-        .order_by(Exchange.created_at, Exchange.id)
-        .execution_options(populate_existing=True)
-    )
-    return list(found)
+    return await _all(session, Exchange.status.in_(UNFINISHED))
 
 
 async def fail_unfinished(session: AsyncSession, error: str) -> int:
     """Settle everything unfinished as failed with this sentence, and say how many there were."""
     failed = {"status": JobStatus.FAILED, "finish_reason": "error", "error": error, "finished_at": time.time()}
     return await _update(session, Exchange.status.in_(UNFINISHED), **failed)
+
+
+async def _first_variant(session: AsyncSession, exchange_id: str) -> str:
+    """The first of the replies that this one is among. Raises NotFound."""
+    first = select(func.coalesce(Exchange.variant_of, Exchange.id)).where(Exchange.id == exchange_id)
+    found = await session.scalar(first)
+    if found is None:
+        raise NotFound(f'There is no reply "{exchange_id[:60]}" that another one could be a variant of.')
+    return found
+
+
+async def _all(session: AsyncSession, *conditions: Any) -> list[Exchange]:
+    oldest_first = select(Exchange).where(*conditions).order_by(Exchange.created_at, Exchange.id)
+    return list(await session.scalars(oldest_first.execution_options(populate_existing=True)))
+
+
+async def _deliveries(session: AsyncSession, *conditions: Any) -> list[Delivery]:
+    page_by_page = select(Delivery).where(*conditions).order_by(Delivery.position, Delivery.created_at)
+    return list(await session.scalars(page_by_page.execution_options(populate_existing=True)))
 
 
 async def _change(session: AsyncSession, exchange_id: str, *former: JobStatus, **values: Any) -> bool:

@@ -30,6 +30,7 @@ from core.jobs import JobStatus
 JSON_VALUE = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 ALIASES = ("champion", "challenger", "previous")
+IDENTITIES = ("message", "webhook", "profile")
 EVENT_KINDS = ("registered", "gated", "shipped", "promoted", "rolled_back")
 
 
@@ -54,15 +55,19 @@ class Base(DeclarativeBase):
     }
 
 
-class Conversation(Base):
-    """A channel, thread or reply chain that chose what answers it. One without a row has the default."""
+class Place(Base):
+    """A server, channel, thread or browser session that chose something. What it left open, a wider one decides."""
 
-    __tablename__ = "conversations"
+    __tablename__ = "places"
+    __table_args__ = (CheckConstraint(_is_one_of("identity", IDENTITIES), name="identity_known"),)
 
     id: Mapped[str] = mapped_column(primary_key=True, comment="The chat platform's id, unique over all platforms")
     source: Mapped[str] = mapped_column(comment="Chat platform it belongs to")
-    model: Mapped[str] = mapped_column(comment='Canonical blend spec that answers here, or "base"')
-    updated_at: Mapped[float] = mapped_column(comment="When the model was last chosen, UTC unix seconds")
+    model: Mapped[str | None] = mapped_column(comment='Canonical blend spec that answers here, or "base"')
+    identity: Mapped[str | None] = mapped_column(comment="How a persona shows itself: message, webhook or profile")
+    is_free_talk: Mapped[bool | None] = mapped_column(comment="Whether every message here is answered")
+    is_text_kept: Mapped[bool | None] = mapped_column(comment="Whether its administrators let text be kept")
+    updated_at: Mapped[float] = mapped_column(comment="When something was last chosen, UTC unix seconds")
 
 
 class Exchange(Base):
@@ -77,6 +82,8 @@ class Exchange(Base):
         CheckConstraint("prompt IS NOT NULL OR reply IS NULL", name="text_kept_whole"),
         Index(None, "status"),
         Index(None, "conversation_id"),
+        Index(None, "user_id"),
+        Index(None, "source", "question_id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, comment='"chatcmpl-" and 32 hex digits; also names the job')
@@ -104,16 +111,44 @@ class Exchange(Base):
     created_at: Mapped[float] = mapped_column(default=time.time, comment="When it was queued, UTC unix seconds")
     started_at: Mapped[float | None] = mapped_column(comment="When a worker took it, UTC unix seconds")
     finished_at: Mapped[float | None] = mapped_column(comment="When it was settled, UTC unix seconds")
+    variant_of: Mapped[str | None] = mapped_column(
+        ForeignKey("exchanges.id"), index=True, comment="First reply to the same question; NULL for the first itself"
+    )
+    question_id: Mapped[str | None] = mapped_column(comment="The platform's id of the message that asked")
+
+
+class ExchangePlace(Base):
+    """Where an exchange took place, so that a place can be forgotten: thread, channel and server are a row each."""
+
+    __tablename__ = "exchange_places"
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), primary_key=True, comment="What took place")
+    place_id: Mapped[str] = mapped_column(primary_key=True, index=True, comment="The chat platform's id of the place")
+
+
+class Quote(Base):
+    """A chat message whose words stand in an exchange's kept text: they go when its author or its deletion says so."""
+
+    __tablename__ = "quotes"
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), primary_key=True, comment="Where it stands")
+    message_id: Mapped[str] = mapped_column(primary_key=True, index=True, comment="The platform's id of the message")
+    user_id: Mapped[str] = mapped_column(index=True, comment="Who wrote it")
 
 
 class Delivery(Base):
     """A chat message that shows an exchange's reply; a reaction to it is feedback on the exchange."""
 
     __tablename__ = "deliveries"
+    __table_args__ = (CheckConstraint("NOT is_final OR token IS NULL", name="token_erased_when_final"),)
 
     source: Mapped[str] = mapped_column(primary_key=True, comment="Chat platform of the message")
     message_id: Mapped[str] = mapped_column(primary_key=True, comment="The message's id, unique within the platform")
     exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), index=True, comment="The exchange it shows")
+    position: Mapped[int] = mapped_column(comment="Page of the reply, from 0")
+    is_final: Mapped[bool] = mapped_column(comment="Whether it shows the end of the reply, or why there is none")
+    token: Mapped[str | None] = mapped_column(comment="What the platform wants to see before it lets it be edited")
+    created_at: Mapped[float] = mapped_column(default=time.time, comment="When it was first posted, UTC unix seconds")
 
 
 class Feedback(Base):
@@ -126,6 +161,49 @@ class Feedback(Base):
     label: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="label"), comment="Thumbs up or down")
     source: Mapped[str] = mapped_column(comment="Where the judgement was given")
     given_at: Mapped[float] = mapped_column(comment="When it was given or last changed, UTC unix seconds")
+
+
+class Preference(Base):
+    """One person's choice between two replies to the same question. The key allows no second choice against one."""
+
+    __tablename__ = "preferences"
+    __table_args__ = (CheckConstraint("chosen_id <> rejected_id", name="between_two"),)
+
+    user_id: Mapped[str] = mapped_column(primary_key=True, comment="Who chose")
+    rejected_id: Mapped[str] = mapped_column(
+        ForeignKey("exchanges.id", name="fk_preferences_rejected"), primary_key=True, comment="Exchange not chosen"
+    )
+    chosen_id: Mapped[str] = mapped_column(
+        ForeignKey("exchanges.id", name="fk_preferences_chosen"), index=True, comment="Exchange chosen instead"
+    )
+    source: Mapped[str] = mapped_column(comment="Where the choice was made")
+    given_at: Mapped[float] = mapped_column(comment="When it was made, UTC unix seconds")
+
+
+class Correction(Base):
+    """The reply that a person would rather have read. Latest per person and exchange."""
+
+    __tablename__ = "corrections"
+    __table_args__ = (CheckConstraint("text <> ''", name="text_written"),)
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), primary_key=True, comment="What is corrected")
+    user_id: Mapped[str] = mapped_column(primary_key=True, comment="Who wrote it")
+    text: Mapped[str] = mapped_column(comment="The better reply")
+    source: Mapped[str] = mapped_column(comment="Where it was written")
+    given_at: Mapped[float] = mapped_column(comment="When it was written or last changed, UTC unix seconds")
+
+
+class Consent(Base):
+    """One yes or no to keeping a person's text. The latest counts, and only for the version of the words it names."""
+
+    __tablename__ = "consents"
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="Rises with time")
+    user_id: Mapped[str] = mapped_column(index=True, comment="Who said it")
+    version: Mapped[int] = mapped_column(comment="Version of the words that were agreed to")
+    is_given: Mapped[bool] = mapped_column(comment="Given or withdrawn")
+    source: Mapped[str] = mapped_column(comment="Where it was said")
+    happened_at: Mapped[float] = mapped_column(default=time.time, comment="When, UTC unix seconds")
 
 
 class AdapterVersion(Base):
@@ -193,3 +271,17 @@ class RegistryEvent(Base):
     is_forced: Mapped[bool] = mapped_column(default=False, comment="Promoted without a passing gate")
     actor: Mapped[str] = mapped_column(comment="Who did it")
     happened_at: Mapped[float] = mapped_column(default=time.time, comment="When, UTC unix seconds")
+
+
+class TrainingExample(Base):
+    """An exchange that an adapter version was trained on, so that forgetting can name the versions it touches."""
+
+    __tablename__ = "training_examples"
+    __table_args__ = (ForeignKeyConstraint(["persona", "base_model", "version"], VERSION_KEY),)
+
+    persona: Mapped[str] = mapped_column(primary_key=True, comment="Slug of the persona")
+    base_model: Mapped[str] = mapped_column(primary_key=True, comment="Slug of the base model")
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="Version that learnt from it")
+    exchange_id: Mapped[str] = mapped_column(
+        ForeignKey("exchanges.id"), primary_key=True, index=True, comment="What it learnt from"
+    )

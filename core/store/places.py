@@ -1,23 +1,76 @@
-"""Which persona or blend answers a conversation. Knows no defaults: a conversation that chose nothing has no row."""
+"""What servers, channels, threads and browser sessions chose. Knows no defaults of the bot and no chat platform."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict, Unpack
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.store.db import insert
-from core.store.models import Conversation
+from core.store.models import Place
+
+Identity = Literal["message", "webhook", "profile"]
 
 
-async def model_of(session: AsyncSession, conversation_id: str) -> str | None:
-    """The canonical blend spec this conversation chose; None when it chose none."""
-    return await session.scalar(select(Conversation.model).where(Conversation.id == conversation_id))
+@dataclass(frozen=True, slots=True)
+class PlaceSettings:
+    """How the bot behaves somewhere. `identity` is how a persona shows itself; the rest is off until chosen."""
+
+    identity: Identity = "message"
+    is_free_talk: bool = False
+    is_text_kept: bool = False
 
 
-async def set_model(session: AsyncSession, conversation_id: str, *, source: str, model: str) -> None:
-    """Let `model` (a canonical blend spec or "base") answer this conversation from now on."""
-    chosen = {"model": model, "updated_at": time.time()}
-    statement = insert(session, Conversation).values(id=conversation_id, source=source, **chosen)
-    await session.execute(statement.on_conflict_do_update(index_elements=[Conversation.id], set_=chosen))
+class Changes(TypedDict, total=False):
+    """What `change` may change; None leaves the decision to a wider place again."""
+
+    identity: Identity | None
+    is_free_talk: bool | None
+    is_text_kept: bool | None
+
+
+async def model_of(session: AsyncSession, *place_ids: str) -> str | None:
+    """The canonical blend spec that the first of these places to choose one chose; None when none did.
+
+    Name the narrowest place first: conversation, thread, channel, server.
+    """
+    model: str | None = _first(await _rows(session, place_ids), "model")
+    return model
+
+
+async def set_model(session: AsyncSession, place_id: str, *, source: str, model: str | None) -> None:
+    """Let `model` (a canonical blend spec or "base") answer here from now on; None leaves it to a wider place."""
+    await _write(session, place_id, source=source, model=model)
+
+
+async def settings_of(session: AsyncSession, *place_ids: str) -> PlaceSettings:
+    """Each setting as the first of these places that says something about it has it; name the narrowest first."""
+    rows = await _rows(session, place_ids)
+    chosen = {name: _first(rows, name) for name in PlaceSettings.__dataclass_fields__}
+    return PlaceSettings(**{name: value for name, value in chosen.items() if value is not None})
+
+
+async def change(session: AsyncSession, place_id: str, *, source: str, **changes: Unpack[Changes]) -> None:
+    """Change what is named and leave the rest as it is."""
+    await _write(session, place_id, source=source, **changes)
+
+
+async def _rows(session: AsyncSession, place_ids: tuple[str, ...]) -> list[Place]:
+    """The rows of the places that have one, in the order of `place_ids`."""
+    found = await session.scalars(
+        select(Place).where(Place.id.in_(place_ids)).execution_options(populate_existing=True)
+    )
+    return sorted(found, key=lambda row: place_ids.index(row.id))
+
+
+def _first(rows: list[Place], column: str) -> Any:
+    return next((value for row in rows if (value := getattr(row, column)) is not None), None)
+
+
+async def _write(session: AsyncSession, place_id: str, *, source: str, **chosen: Any) -> None:
+    chosen["updated_at"] = time.time()
+    statement = insert(session, Place).values(id=place_id, source=source, **chosen)
+    await session.execute(statement.on_conflict_do_update(index_elements=[Place.id], set_=chosen))

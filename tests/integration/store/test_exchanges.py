@@ -7,10 +7,9 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
 from core.engine.base import SamplingParams
-from core.errors import NotFound
 from core.jobs import JobStatus
-from core.messages import Usage
-from core.store import conversations, exchanges
+from core.messages import Quoted, Usage
+from core.store import exchanges
 from core.store.db import insert
 from core.store.models import Exchange
 from tests.store_examples import new_exchange, record_answered, settle
@@ -105,23 +104,26 @@ async def test_what_a_crash_left_is_found_oldest_first_and_failed_with_a_sentenc
     assert [(row.status, row.error) for row in rows] == [("failed", "The server stopped.")] * 2 + [("succeeded", None)]
 
 
-async def test_a_reply_is_found_by_any_message_that_shows_it(store):
+async def test_where_and_from_which_messages_a_prompt_comes_is_noted_once(store):
+    quotes = (Quoted("c/1", "ann"), Quoted("c/2", ""), Quoted("c/1", "ann"))
+    kept = new_exchange(places=("thread", "server", "thread"), quotes=quotes)
+    held_back = new_exchange(places=("server",), quotes=quotes, prompt=None)
     async with store.session() as session:
-        exchange_id = await record_answered(session, source="slack")
-        for message_id in ("C1:1.0", "C1:2.0", "C1:1.0"):
-            await exchanges.add_delivery(session, exchange_id, message_id)
+        assert await exchanges.record(session, kept)
+        assert await exchanges.record(session, held_back)
+        assert not await exchanges.record(session, new_exchange(event_id=kept.event_id, places=("elsewhere",)))
     async with store.session() as session:
-        assert (await exchanges.find_by_delivery(session, "slack", "C1:2.0")).id == exchange_id
-        assert await exchanges.find_by_delivery(session, "discord", "C1:2.0") is None
-        assert await exchanges.find_by_delivery(session, "slack", "C1:3.0") is None
-        with pytest.raises(NotFound, match='no exchange "chatcmpl-unknown"'):
-            await exchanges.add_delivery(session, "chatcmpl-unknown", "C1:3.0")
+        where = await session.execute(text("SELECT exchange_id, place_id FROM exchange_places"))
+        said = await session.execute(text("SELECT exchange_id, message_id, user_id FROM quotes"))
+    assert sorted(where) == sorted([(kept.id, "server"), (kept.id, "thread"), (held_back.id, "server")])
+    assert sorted(said) == [(kept.id, "c/1", "ann"), (kept.id, "c/2", "")]
 
 
-async def test_the_schema_refuses_a_delivery_without_an_exchange(store):
-    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
-        async with store.session() as session:
-            await session.execute(text("INSERT INTO deliveries VALUES ('slack', 'C1:1.0', 'chatcmpl-unknown')"))
+async def test_where_text_may_not_be_kept_stop_strings_are_not_either(store):
+    async with store.session() as session:
+        exchange_id = await record_answered(session, prompt=None, sampling=SamplingParams(stop=("my secret",), seed=7))
+        row = await exchanges.find(session, exchange_id)
+    assert (row.sampling["stop"], row.sampling["seed"]) == ([], 7)
 
 
 async def test_the_schema_refuses_an_exchange_without_a_seed(store):
@@ -168,14 +170,3 @@ async def test_the_schema_refuses_the_same_event_twice(store):
     with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: exchanges\.source, exchanges\.event_id"):
         async with store.session() as session:
             await session.execute(insert(session, Exchange).values(**values | {"id": "chatcmpl-other"}))
-
-
-async def test_a_conversation_answers_as_it_was_last_told(store):
-    async with store.session() as session:
-        assert await conversations.model_of(session, "discord:1") is None
-        await conversations.set_model(session, "discord:1", source="discord", model="zen")
-        await conversations.set_model(session, "discord:2", source="discord", model="base")
-    async with store.session() as session:
-        await conversations.set_model(session, "discord:1", source="discord", model="codebeard:0.7+zen:0.3")
-        assert await conversations.model_of(session, "discord:1") == "codebeard:0.7+zen:0.3"
-        assert await conversations.model_of(session, "discord:2") == "base"

@@ -98,7 +98,7 @@ async def test_a_read_only_database_is_a_sentence(store):
 async def test_a_broken_rule_is_our_mistake_and_no_outage(store):
     with pytest.raises(IntegrityError):
         async with store.session() as session:
-            await session.execute(text("INSERT INTO conversations (id) VALUES ('c')"))
+            await session.execute(text("INSERT INTO places (id) VALUES ('c')"))
 
 
 async def test_many_sessions_at_once_all_get_their_turn(store):

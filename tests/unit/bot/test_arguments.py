@@ -26,6 +26,7 @@ def test_every_command_of_the_design_is_offered():
     assert set(ALL) == {
         *("serve", "chat", "list", "show", "versions", "promote", "rollback", "feedback", "train", "evaluate"),
         *("db", "db upgrade", "db current", "doctor"),
+        *("data", "data show", "data forget", "data purge"),
     }
 
 
@@ -44,7 +45,9 @@ def test_the_help_of_every_command_has_an_example_that_parses(name):
     [
         ("", "COMMAND"),
         ("bogus", "bogus"),
-        ("promote zen two", "two"),
+        ("promote zen two", '"two" is no version; give its number, such as 2'),
+        ("promote zen zen@2", '"zen@2" is no version'),
+        ("evaluate zen --version 0", '"0" is no version'),
         ("serve --port http", "http"),
         ("train", "PERSONA"),
         ("train zen --targets everything", "everything"),

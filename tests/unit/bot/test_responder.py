@@ -12,11 +12,11 @@ from bot.responder import MAX_CONVERSATION_CHARS, DuplicateEvent, Responder
 from core.engine.base import SamplingParams
 from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull
 from core.job_queue import MemoryJobQueue
-from core.messages import ChatMessage, ReplyChunk
+from core.messages import ChatMessage, Quoted, ReplyChunk
 from core.personas import load_personas
 from core.registry import Registry
-from core.store import conversations
-from core.store.models import Exchange
+from core.store import exchanges, places
+from core.store.models import Exchange, ExchangePlace, Quote
 from tests.store_examples import write_adapter
 
 HELLO = (ChatMessage("user", "hello"),)
@@ -131,9 +131,38 @@ async def test_the_base_model_has_neither_adapter_nor_prompt_and_the_models_own_
 
 async def test_a_conversation_keeps_what_it_chose_unless_the_message_names_another(responder, store):
     async with store.session() as session:
-        await conversations.set_model(session, "c1", source="api", model="noir")
+        await places.set_model(session, "c1", source="api", model="noir")
     assert (await responder.open(message())).model == "noir"
     assert (await responder.open(message(event_id="e2", model="mute"))).model == "mute"
+
+
+async def test_where_a_conversation_chose_nobody_its_thread_decides_then_its_channel_then_its_server(responder, store):
+    chosen = {"c1": "zen", "thread": "mute", "channel": "base", "server": "noir"}
+    async with store.session() as session:
+        for place, model in chosen.items():
+            await places.set_model(session, place, source="discord", model=model)
+    for number, (place, model) in enumerate(chosen.items()):
+        where = ("thread", "channel", "server")
+        asked = message(event_id=f"e{number}", conversation_id="c1", places=where)
+        reply = await responder.open(asked)
+        assert reply.model == model
+        await reply.cancel()
+        async with store.session() as session:
+            await places.set_model(session, place, source="discord", model=None)
+
+
+async def test_the_ledger_knows_the_question_its_places_and_whom_the_prompt_quotes(responder, store):
+    asked = {"question_id": "c/1", "places": ("server",), "quotes": (Quoted("c/1", "ann"),)}
+    first = await responder.open(message(**asked))
+    again = await responder.open(message(**asked, event_id="e2", variant_of=first.exchange_id))
+    async with store.session() as session:
+        group = await exchanges.variants(session, first.exchange_id)
+        answers = await exchanges.find_by_question(session, "api", "c/1")
+        where = set(await session.scalars(select(ExchangePlace.place_id)))
+        quoted = [(quote.message_id, quote.user_id) for quote in await session.scalars(select(Quote))]
+    assert [row.id for row in group] == [row.id for row in answers] == [first.exchange_id, again.exchange_id]
+    assert where == {"server"}
+    assert quoted == [("c/1", "ann")] * 2
 
 
 async def test_a_queued_reply_keeps_its_champion_when_it_moves(responder, store, registry, folder, queue):

@@ -1,0 +1,55 @@
+"""A person's yes or no to keeping their text: off by default, versioned, with its history. Knows no chat platform."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.store import erasure
+from core.store.models import Consent
+
+CONSENT_VERSION = 1
+"""Rises whenever what people agree to changes. A yes to an older version is no yes to this one."""
+
+
+async def give(session: AsyncSession, user_id: str, *, source: str) -> None:
+    """Note that this person agrees to the current version; saying so again is harmless."""
+    if not await has(session, user_id):
+        session.add(Consent(user_id=user_id, version=CONSENT_VERSION, is_given=True, source=source))
+
+
+async def withdraw(session: AsyncSession, user_id: str) -> int:
+    """Note that this person agrees no longer, and erase the text that was kept because they did.
+
+    Returns how many exchanges lost their text. Harmless for somebody who never agreed.
+    """
+    said = await history(session, user_id)
+    if not said or not said[-1].is_given:
+        return 0
+    session.add(Consent(user_id=user_id, version=said[-1].version, is_given=False, source=said[-1].source))
+    await session.flush()
+    return await erasure.erase_words_of(session, user_id)
+
+
+async def has(session: AsyncSession, user_id: str) -> bool:
+    """Whether this person agrees to the current version."""
+    return await all_have(session, (user_id,))
+
+
+async def all_have(session: AsyncSession, user_ids: Collection[str]) -> bool:
+    """Whether every one of these people agrees to the current version."""
+    agreed = (await session.scalars(consenting().where(Consent.user_id.in_(user_ids)))).all()
+    return set(user_ids) <= set(agreed)
+
+
+async def history(session: AsyncSession, user_id: str) -> list[Consent]:
+    """Everything this person said about it, the oldest first."""
+    return list(await session.scalars(select(Consent).where(Consent.user_id == user_id).order_by(Consent.id)))
+
+
+def consenting() -> Select[str]:
+    """The ids of everybody who agrees to the current version, as a query."""
+    latest = select(func.max(Consent.id)).group_by(Consent.user_id)
+    return select(Consent.user_id).where(Consent.id.in_(latest), Consent.is_given, Consent.version == CONSENT_VERSION)

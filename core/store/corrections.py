@@ -1,0 +1,42 @@
+"""Better replies that people wrote: the latest per person and exchange. Knows no chat platform."""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from core.errors import InvalidInput, NotFound
+from core.jobs import JobStatus
+from core.store.db import insert
+from core.store.models import Correction, Exchange
+
+
+async def add(session: AsyncSession, *, exchange_id: str, user_id: str, text: str, source: str) -> None:
+    """Note the reply that a person would rather have read, in place of their former one.
+
+    Raises NotFound for an unknown exchange and InvalidInput for one without a finished reply or an empty text.
+    """
+    status = await session.scalar(select(Exchange.status).where(Exchange.id == exchange_id))
+    if status is None:
+        raise NotFound(f'There is no reply "{exchange_id[:60]}"; give the id that came with the reply.')
+    if status != JobStatus.SUCCEEDED:
+        raise InvalidInput(f'The reply "{exchange_id}" is {status}; only a finished reply can be corrected.')
+    if not text.strip():
+        raise InvalidInput("The better answer is empty; write what the reply should have said.")
+    written = {"text": text.strip(), "source": source, "given_at": time.time()}
+    statement = insert(session, Correction).values(exchange_id=exchange_id, user_id=user_id, **written)
+    key = [Correction.exchange_id, Correction.user_id]
+    await session.execute(statement.on_conflict_do_update(index_elements=key, set_=written))
+
+
+async def of_exchange(session: AsyncSession, exchange_id: str) -> list[Correction]:
+    """Every person's correction of this exchange, by person."""
+    found = await session.scalars(
+        select(Correction)
+        .where(Correction.exchange_id == exchange_id)
+        .order_by(Correction.user_id)
+        .execution_options(populate_existing=True)  # `add` writes past the session's own objects
+    )
+    return list(found)
