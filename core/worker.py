@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from core import prompts
@@ -188,7 +188,7 @@ class Worker:
         """Publish the engine's chunks as they come. The last one is given back: it waits for the ledger."""
         if not self._engine.is_healthy:
             raise EngineFailed("The engine has stopped and writes no replies; ask the operator to start it again.")
-        request = await asyncio.to_thread(self._request, reply.job)  # a long conversation takes seconds to count
+        request, dropped = await asyncio.to_thread(self._request, reply.job)  # counting tokens can take seconds
         last: ReplyChunk | None = None
         try:
             async for chunk in self._engine.submit(request):
@@ -196,7 +196,7 @@ class Worker:
                 if chunk.finish_reason is None:
                     await self._queue.publish(request.request_id, chunk)
                 else:
-                    last = chunk
+                    last = replace(chunk, dropped=dropped)
         finally:
             if last is None:
                 await self._engine.cancel(request.request_id)
@@ -204,8 +204,11 @@ class Worker:
             raise EngineFailed("The engine ended the reply without saying why; send the message again.")
         return last
 
-    def _request(self, job: ReplyJob) -> GenerationRequest:
-        """Fit the conversation beside the reply, for which at most half of the context is kept free."""
+    def _request(self, job: ReplyJob) -> tuple[GenerationRequest, int]:
+        """Fit the conversation beside the reply, for which at most half of the context is kept free.
+
+        Also gives how many older messages did not fit.
+        """
         context = self._engine.max_context_tokens
         prompt = prompts.build(
             job.system_prompt,
@@ -213,7 +216,8 @@ class Worker:
             budget_tokens=context - min(job.sampling.max_new_tokens, context // 2),
             count_tokens=self._engine.count_tokens,
         )
-        return GenerationRequest(job.exchange_id, job.conversation_id, prompt.messages, job.adapters, job.sampling)
+        request = GenerationRequest(job.exchange_id, job.conversation_id, prompt.messages, job.adapters, job.sampling)
+        return request, prompt.dropped
 
     async def _settle(self, reply: _Reply, last: ReplyChunk) -> None:
         """The ledger first: whoever has read the last chunk may judge the reply."""
