@@ -72,6 +72,12 @@ class Persona:
     def eval_path(self) -> Path:
         return self.folder / "eval.jsonl"
 
+    @property
+    def avatar(self) -> Path | None:
+        """Its picture, a small square PNG; None when the folder holds none."""
+        path = self.folder / "avatar.png"
+        return path if path.is_file() else None
+
     def adapter_folder(self, base_slug: str) -> Path:
         """Where the persona ships its adapter for a base model (see `core.settings.base_slug`)."""
         return self.folder / "adapters" / base_slug
