@@ -31,7 +31,7 @@ class Settings(BaseSettings):
 
     base_model: str = Field(default=DEMO_MODEL, description='Hub id or folder; "demo" is the bundled model')
     quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: str = "auto"
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
     data_dir: Path = Path("data")
     dir: Path = Field(default=ROOT / "personas", description="Folder that holds the personas")
@@ -60,6 +60,13 @@ class Settings(BaseSettings):
     @classmethod
     def _expand_home(cls, value: Path) -> Path:
         return value.expanduser()  # personas.toml is read by no shell
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+            raise ValueError(f'"{value[:40]}" is no device; use auto, cpu, mps, cuda or, for the second GPU, cuda:1')
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -125,6 +132,12 @@ class Settings(BaseSettings):
         scheme, separator, rest = self.database_url.partition("://")
         drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
         return f"{drivers.get(scheme, scheme)}{separator}{rest}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret there is, so that none of them is ever shown."""
+        found = [getattr(self, name) for name in type(self).model_fields]
+        return tuple(one.get_secret_value() for one in found if isinstance(one, SecretStr))
 
     @property
     def is_sqlite(self) -> bool:

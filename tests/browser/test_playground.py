@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from core.engine.echo_engine import EchoEngine
-from core.store import conversations
+from core.store import places
 from tests.serving import LiveServer, echo_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -23,6 +23,8 @@ def replies(page: Page):
 
 
 async def say(page: Page, text: str) -> None:
+    """As a person does: the button tells when the page takes a message."""
+    await expect(page.get_by_role("button", name="Send")).to_be_visible()
     await box(page).fill(text)
     await box(page).press("Enter")
 
@@ -76,7 +78,7 @@ async def test_switching_the_persona_keeps_the_chat_and_binds_the_conversation(p
     assert exchange.model == "zen"
     assert exchange.prompt[0]["content"] == "first question"
     async with server.service.store.session() as session:
-        assert await conversations.model_of(session, exchange.conversation_id) == "zen"
+        assert await places.model_of(session, exchange.conversation_id) == "zen"
 
 
 async def test_a_thumb_is_a_row_a_second_press_takes_it_back(page, server):
@@ -123,6 +125,18 @@ async def test_stop_ends_the_reply_and_keeps_what_was_said(page, server):
     await expect(page.get_by_role("button", name="Send")).to_be_visible()
     await expect(replies(page).last).to_contain_text("[codebeard@1] count")
     assert (await asked(server, "count to a hundred")).status == "cancelled"
+
+
+async def test_what_is_typed_while_a_reply_is_written_stays_in_the_box(page, server):
+    server.echo.gate.close()
+    await say(page, "first thing")
+    await server.echo.gate.wait_until_held()
+    await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    await box(page).fill("my next question")
+    server.echo.gate.open()
+    await expect(replies(page).last).to_contain_text("first thing")
+    await expect(page.get_by_role("button", name="Send")).to_be_visible()
+    await expect(box(page)).to_have_value("my next question")
 
 
 async def test_clear_empties_the_chat_and_the_prompt(page, server):
@@ -227,10 +241,11 @@ async def test_the_page_says_that_the_model_loads_and_then_what_answers(browser,
         await page.goto(server.url)
         await expect(page.locator("#status")).to_contain_text("loading")
         await say(page, "too early")
+        await expect(page.get_by_test_id("toast-body")).to_contain_text("is loading")
         await expect(box(page)).to_have_value("too early")
         await server.service.start()
         await expect(page.get_by_text("adapter codebeard@1")).to_be_visible()
-        await box(page).press("Enter")
+        await say(page, await box(page).input_value())
         await expect(replies(page).last).to_contain_text("[codebeard@1] too early")
         await context.close()
 

@@ -39,30 +39,38 @@ def modules_of(package: str) -> list[str]:
     return [name.removesuffix(".__init__") for name in names]
 
 
-def import_all(modules: list[str], tmp_path, *, blocked: tuple[str, ...]) -> None:
-    assert modules
+def imports(modules: list[str], tmp_path, *, blocked: tuple[str, ...]) -> tuple[int, str]:
+    """The exit status and the errors of a process that imports these modules and none of the blocked ones."""
     code = IMPORT_ALL.format(blocked=blocked, modules=modules)
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(tmp_path), cwd="/", capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    return done.returncode, done.stderr
 
 
 def test_every_module_of_the_bot_is_imported_without_torch_and_only_the_web_needs_web_packages(tmp_path):
     modules = [name for name in modules_of("bot") if name not in TRAINS]
     chat = [name for name in modules if not name.startswith(NEEDS_WEB)]
-    import_all(chat, tmp_path, blocked=(*ENGINE, *WEB, "training"))
-    import_all(modules, tmp_path, blocked=(*ENGINE, "training"))
+    assert len(modules) > len(chat) > 1
+    assert imports(chat, tmp_path, blocked=(*ENGINE, *WEB, "training")) == (0, "")
+    assert imports(modules, tmp_path, blocked=(*ENGINE, "training")) == (0, "")
+
+
+def test_only_the_discord_package_needs_discord(tmp_path):
+    modules = [name for name in modules_of("bot") if name not in TRAINS and not name.startswith("bot.discord_chat.")]
+    assert "bot.commands.discord_side" in modules
+    assert imports(modules, tmp_path, blocked=(*ENGINE, "discord", "training")) == (0, "")
 
 
 def test_what_both_sides_share_is_imported_without_torch_the_bot_and_training(tmp_path):
     shared = [name for name in modules_of("core") if not name.startswith("core.engine.")]
     shared += [f"core.engine.{name}" for name in TORCH_FREE_ENGINE]
-    import_all(shared, tmp_path, blocked=(*ENGINE, *WEB, "bot", "training"))
+    assert "core.worker" in shared
+    assert imports(shared, tmp_path, blocked=(*ENGINE, *WEB, "bot", "training")) == (0, "")
 
 
 def test_the_engine_is_imported_without_the_bot_and_training(tmp_path):
-    import_all(modules_of("core"), tmp_path, blocked=("bot", "training"))
+    assert imports(modules_of("core"), tmp_path, blocked=("bot", "training")) == (0, "")
 
 
 @pytest.mark.parametrize("line", ["promote zen 9", "rollback zen"])

@@ -106,7 +106,7 @@ async def test_a_bad_field_is_named_in_one_sentence(live_server, fields, word):
 async def test_a_number_that_json_does_not_know_is_refused(live_server):
     body = b'{"model": "zen", "messages": [{"role": "user", "content": "hi"}], "temperature": NaN}'
     async with live_server.http() as http:
-        sentence_of(await http.post(CHAT, content=body), 400)
+        assert "temperature" in sentence_of(await http.post(CHAT, content=body), 400)
 
 
 async def test_unknown_paths_and_methods_answer_in_the_same_shape(live_server):
@@ -190,11 +190,10 @@ REQUEST = st.fixed_dictionaries(
 async def test_any_json_gets_a_reply_or_a_sentence(asgi, body, path):
     response = await asgi.post(path, content=json.dumps(body, allow_nan=True))
     assert response.status_code < 500
-    if response.status_code != 200:
-        sentence_of(response, response.status_code)
+    assert response.status_code == 200 or sentence_of(response, response.status_code)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=st.binary(max_size=64))
 async def test_any_bytes_get_a_sentence(asgi, body):
-    sentence_of(await asgi.post(CHAT, content=body), 400)
+    assert len(sentence_of(await asgi.post(CHAT, content=body), 400)) > 1

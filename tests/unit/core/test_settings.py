@@ -60,8 +60,9 @@ def test_a_bad_line_of_the_file_is_named_as_it_stands_there(tmp_path, line, comp
 
 
 def test_other_variables_with_our_prefix_are_left_alone(monkeypatch):
+    expected = load_settings()
     monkeypatch.setenv("PERSONAS_OF_SOMEBODY_ELSE", "1")
-    load_settings()
+    assert load_settings() == expected
 
 
 def test_a_home_folder_and_a_log_level_are_understood_as_people_write_them(tmp_path, monkeypatch):
