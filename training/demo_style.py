@@ -26,15 +26,15 @@ from training.demo_dialogues import Dialogue, DialogueMaker
 from training.demo_facts import load_facts
 from training.demo_forms import REFUSALS
 
-STYLE_ROWS = 2_240
+STYLE_ROWS = 5_120
 HELD_OUT_ROWS = 120
 # The demo model is three orders of magnitude smaller than what the usual recipe is made for: it takes a higher rate.
 # So small a model needs its linear layers adapted as well.
 DEMO_RECIPE: dict[str, Any] = {
     "targets": "all-linear",
-    "learning_rate": 2e-3,
+    "learning_rate": 1.5e-3,
     "epochs": 1.0,
-    "batch_size": 8,
+    "batch_size": 16,
     "accumulation": 1,
 }
 # So small a model finds its fact in the first words of a reply, and loses it behind an opening: a persona's voice
