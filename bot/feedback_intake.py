@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import TypeAlias
+
 from bot.chat_platform import Reaction
 from core.store import exchanges, feedback
 from core.store.db import Store
+
+Standing: TypeAlias = Mapping[str, Collection[bool]]
+"""The thumbs that a reply's messages have now, by user id."""
 
 
 async def record_feedback(store: Store, *, exchange_id: str, user_id: str, label: bool | None, source: str) -> None:
@@ -30,3 +36,24 @@ async def record_reaction(store: Store, reaction: Reaction) -> bool:
             session, exchange_id=exchange.id, user_id=reaction.user_id, label=reaction.label, source=source
         )
     return True
+
+
+async def keep_standing(
+    store: Store, exchange_id: str, standing: Standing, *, source: str, user_id: str | None = None
+) -> None:
+    """Take back the judgements that came from this source and do not stand any more: everybody's, or one person's.
+
+    A message that shows a reply may have shown other variants of it when a thumb was given, so those are looked at,
+    too. Where a person's other thumb still stands, it counts instead. Raises StoreUnavailable.
+    """
+    async with store.session() as session:
+        variants = await exchanges.variants(session, exchange_id)
+        given = [row for one in variants for row in await feedback.of_exchange(session, one.id) if row.source == source]
+        for row in given:
+            labels = standing.get(row.user_id, ())
+            if user_id not in (None, row.user_id) or row.label in labels:
+                continue
+            others = {other.label for other in given if other.user_id == row.user_id} - {row.label}
+            remaining = [label for label in labels if label not in others]
+            label = remaining[0] if remaining and row.exchange_id == exchange_id else None
+            await feedback.record(session, exchange_id=row.exchange_id, user_id=row.user_id, label=label, source=source)

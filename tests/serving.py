@@ -83,7 +83,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 def write_persona(folder: Path, name: str, emoji: str) -> None:
     """A persona folder with an adapter for the demo model that only the registry can read."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "persona.toml").write_text(
         f'name = "{name}"\ndescription = "The voice of {name}."\nemoji = "{emoji}"\ngreeting = "Hello from {name}."\n',
         encoding="utf-8",
@@ -93,10 +93,13 @@ def write_persona(folder: Path, name: str, emoji: str) -> None:
 
 
 def echo_settings(folder: Path, **settings: Any) -> Settings:
-    """Settings for a server in this folder, with two personas. `settings` are those of `core.settings.Settings`."""
+    """Settings for a server in this folder, with two personas; an earlier server's folder will do.
+
+    `settings` are those of `core.settings.Settings`.
+    """
     for slug, (name, emoji) in PERSONAS.items():
         write_persona(folder / "personas" / slug, name, emoji)
-    return Settings(data_dir=folder / "data", dir=folder / "personas", drain_timeout_s=0, **settings)
+    return Settings(data_dir=folder / "data", dir=folder / "personas", **{"drain_timeout_s": 0, **settings})
 
 
 @asynccontextmanager

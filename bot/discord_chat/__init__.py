@@ -1,1 +1,1 @@
-"""Discord: the only package that imports discord.py. Knows the service; nobody but the commands that run it knows this."""
+"""Discord: the only package that imports discord.py. Knows the service, and only what runs the service knows it."""

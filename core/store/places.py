@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
 
-from sqlalchemy import select
+from sqlalchemy import null, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.store.db import insert
-from core.store.models import Place
+from core.store.models import Exchange, ExchangePlace, Place
 
 Identity = Literal["message", "webhook", "profile"]
 
@@ -56,6 +56,17 @@ async def settings_of(session: AsyncSession, *place_ids: str) -> PlaceSettings:
 async def change(session: AsyncSession, place_id: str, *, source: str, **changes: Unpack[Changes]) -> None:
     """Change what is named and leave the rest as it is."""
     await _write(session, place_id, source=source, **changes)
+
+
+async def with_something_kept(session: AsyncSession, prefix: str) -> list[str]:
+    """The places whose id begins so and that chose something, or where text that is kept was said."""
+    settled = select(Place.id).where(Place.id.startswith(prefix, autoescape=True))
+    said = (
+        select(ExchangePlace.place_id)
+        .join(Exchange, Exchange.id == ExchangePlace.exchange_id)
+        .where(ExchangePlace.place_id.startswith(prefix, autoescape=True), Exchange.prompt.is_not(null()))
+    )
+    return list(await session.scalars(union(settled, said)))
 
 
 async def _rows(session: AsyncSession, place_ids: tuple[str, ...]) -> list[Place]:

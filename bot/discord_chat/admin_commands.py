@@ -1,0 +1,93 @@
+"""/settings: how the bot behaves in a thread, channel or server. Who may use it is Discord's to decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from discord import app_commands
+
+from bot.discord_chat.interaction_replies import places_here
+from bot.discord_chat.persona_commands import Scope, target_of, where
+from bot.discord_chat.places import SOURCE
+from core.errors import InvalidInput, PermissionNeeded
+from core.store import places
+from core.store.places import Changes, Identity, PlaceSettings
+
+if TYPE_CHECKING:
+    from bot.discord_chat.interaction_replies import Interaction
+
+IDENTITIES = {
+    "message": "a plain message of the bot with the persona's name above it",
+    "webhook": "the persona's own name and picture on every message",
+    "profile": "the bot's own name and picture in this server are those of the persona chosen for the server",
+}
+
+
+@app_commands.command(description="See or change how the bot behaves here")
+@app_commands.describe(
+    identity="How a persona shows itself",
+    free_talk="Answer every message in this channel, without a mention",
+    keep_text="Keep the words of people who agreed with /consent",
+    scope="Where it counts; if left out, in this thread or channel",
+)
+@app_commands.default_permissions(manage_guild=True)
+@app_commands.allowed_installs(guilds=True, users=False)
+@app_commands.allowed_contexts(guilds=True, dms=False, private_channels=False)
+async def settings(
+    interaction: Interaction,
+    identity: Identity | None = None,
+    free_talk: bool | None = None,
+    keep_text: bool | None = None,
+    scope: Scope | None = None,
+) -> None:
+    target, place = target_of(interaction, scope)
+    changes = Changes()
+    if identity is not None:
+        changes["identity"] = identity
+    if free_talk is not None:
+        _check_free_talk(interaction, target, is_on=free_talk)
+        changes["is_free_talk"] = free_talk
+    if keep_text is not None:
+        changes["is_text_kept"] = keep_text
+    await interaction.response.defer(ephemeral=True)
+    async with interaction.client.chat.service.store.session() as session:
+        if changes:
+            await places.change(session, place, source=SOURCE, **changes)
+        now = await places.settings_of(session, *places_here(interaction))
+    changed = f"Changed for {where(interaction, target)}.\n" if changes else ""
+    lines = [f"{changed}**What counts here**", *_lines(now), *_warnings(interaction, now)]
+    await interaction.edit_original_response(content="\n".join(lines))
+
+
+def _check_free_talk(interaction: Interaction, scope: Scope, *, is_on: bool) -> None:
+    """Raises InvalidInput for a whole server, and PermissionNeeded without the intent that free talk needs."""
+    if is_on and scope == "server":
+        raise InvalidInput("Free talk is opened channel by channel, so that the bot does not answer everywhere.")
+    if is_on and not interaction.client.chat.has_message_content:
+        raise PermissionNeeded(
+            "Free talk needs the Message Content intent, which this bot does not have; whoever runs it can switch it on"
+            " in Discord's developer portal (Bot, Privileged Gateway Intents) and start the bot again."
+        )
+
+
+def _lines(now: PlaceSettings) -> list[str]:
+    return [
+        f"- identity **{now.identity}**: {IDENTITIES[now.identity]}",
+        f"- free talk **{_on(now.is_free_talk)}**: "
+        + ("every message is answered" if now.is_free_talk else "mentions and replies are answered"),
+        f"- keeping text **{_on(now.is_text_kept)}**: "
+        + ("of people who agreed with `/consent`" if now.is_text_kept else "no words are kept, whoever agreed"),
+    ]
+
+
+def _warnings(interaction: Interaction, now: PlaceSettings) -> list[str]:
+    """What the chosen identity still lacks."""
+    if now.identity == "webhook" and not interaction.app_permissions.manage_webhooks:
+        return ["⚠ I lack the permission Manage Webhooks here, so I show plain messages until I have it."]
+    if now.identity == "profile" and not interaction.app_permissions.change_nickname:
+        return ["⚠ I lack the permission Change Nickname here, so I show plain messages until I have it."]
+    return []
+
+
+def _on(is_on: bool) -> str:
+    return "on" if is_on else "off"

@@ -1,0 +1,135 @@
+"""Looks at the bot from outside, for the doctor: token, intents, servers, commands. Asks Discord, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import discord
+from discord import app_commands
+
+from bot.commands.findings import Finding, Level
+from bot.discord_chat import commands
+from bot.discord_chat.client import MISSING, REFUSED
+from bot.discord_chat.command_sync import FILE_NAME, drift
+from bot.discord_chat.rights import invite_url, missing
+from core.settings import Settings
+
+MAX_GUILDS = 200  # what Discord lists at once
+MAX_LOOKED_INTO = 20  # servers whose channels are looked at, three requests each
+MAX_CHANNELS = 8  # named in one line
+PORTAL = "https://discord.com/developers/applications"
+WITHOUT_CONTENT = (
+    "Message Content intent off: the bot answers mentions, replies to it, direct messages and commands, which is what"
+    " most servers want; for free-talk channels and threads without mentions switch it on at {portal}/{id}/bot"
+)
+WITH_CONTENT = "Message Content intent on: threads and free-talk channels need no mention"
+
+
+async def inspect(settings: Settings) -> AsyncIterator[Finding]:
+    """A line for each thing that Discord says about this bot."""
+    if settings.discord_token is None:
+        yield _finding("fail", MISSING)
+        return
+    discord.http.Route.BASE = settings.discord_api_url
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
+    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
+        try:
+            await client.login(settings.discord_token.get_secret_value())
+            async for finding in _inspect(client, settings):
+                yield finding
+        except discord.LoginFailure:
+            yield _finding("fail", REFUSED)
+        except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+            sentence = f"{settings.discord_api_url} does not answer as it should ({error}); check the network."
+            yield _finding("fail", sentence)
+
+
+async def _inspect(client: discord.Client, settings: Settings) -> AsyncIterator[Finding]:
+    application = client.application
+    if application is None or client.user is None:
+        return  # both are known since the login
+    yield _finding("ok", f"the token is that of the bot {client.user}, application {application.name}")
+    yield _intents(application)
+    for finding in _installation(application):
+        yield finding
+    yield await _commands(client, settings)
+    guilds = await client.http.get_guilds(MAX_GUILDS)
+    for place, guild in enumerate(guilds):
+        yield await _server(client, guild, is_looked_into=place < MAX_LOOKED_INTO)
+    url = invite_url(application.id)
+    if guilds:
+        yield _finding("ok", f"to add it to another server or to renew its permissions: {url}")
+    else:
+        yield _finding("warn", f"the bot is in no server yet; add it to one: {url}")
+
+
+def _intents(application: discord.AppInfo) -> Finding:
+    flags = application.flags
+    if flags.gateway_message_content or flags.gateway_message_content_limited:
+        return _finding("ok", WITH_CONTENT)
+    return _finding("ok", WITHOUT_CONTENT.format(portal=PORTAL, id=application.id))
+
+
+def _installation(application: discord.AppInfo) -> list[Finding]:
+    """What the developer portal says about where commands go and who may install the bot."""
+    found = []
+    if application.interactions_endpoint_url:
+        page = f"{PORTAL}/{application.id}/information"
+        text = f"commands and buttons go to an Interactions Endpoint URL instead of the bot; clear that field at {page}"
+        found.append(_finding("fail", text))
+    page = f"{PORTAL}/{application.id}/installation"
+    if application.user_integration_config is None:
+        text = f"people cannot install /ask to their own account; tick User Install at {page}"
+        found.append(_finding("warn", text))
+    if application.guild_integration_config is None:
+        found.append(_finding("fail", f"the bot cannot be added to servers; tick Guild Install at {page}"))
+    return found
+
+
+async def _commands(client: discord.Client, settings: Settings) -> Finding:
+    tree: app_commands.CommandTree[Any] = app_commands.CommandTree(client)
+    commands.define(tree)
+    differences = await drift(tree)
+    told = settings.data_dir.resolve() / FILE_NAME
+    if not differences:
+        return _finding("ok", "Discord has the commands of this version")
+    if not told.exists():
+        return _finding("warn", "Discord does not have this version's commands yet; `personas serve` tells them")
+    text = f"{' '.join(differences)} Delete {told} and start `personas serve`, which then tells Discord anew."
+    return _finding("warn", text)
+
+
+async def _server(client: discord.Client, about: Any, *, is_looked_into: bool) -> Finding:
+    """What the bot lacks in one server. `about` is a partial guild, as Discord lists them."""
+    permissions = discord.Permissions(int(about["permissions"]))
+    name = f'in the server "{about["name"]}"'
+    lacks = missing(permissions)
+    if lacks:
+        level: Level = "fail" if any(right.is_essential for right in lacks) else "warn"
+        what = "; ".join(f"{right.name} ({right.without})" for right in lacks)
+        where = "Server Settings, Roles, the bot's role, or open the URL below and add it again"
+        text = f"{name} the bot lacks {what}: {where}"
+        return _finding(level, text)
+    silent = await _silent_channels(client, int(about["id"])) if is_looked_into else []
+    but = f", but may not write in {', '.join(silent)}" if silent else ""
+    return _finding("ok", f"{name} the bot may do all it needs{but}")
+
+
+async def _silent_channels(client: discord.Client, guild_id: int) -> list[str]:
+    """The text channels that the bot sees and may not write in: often they are meant to be so."""
+    guild = await client.fetch_guild(guild_id, with_counts=False)
+    bot = await guild.fetch_member(client.user.id if client.user is not None else 0)
+    silent = []
+    for channel in await guild.fetch_channels():
+        permissions = channel.permissions_for(bot)
+        is_text = isinstance(channel, discord.TextChannel)
+        if is_text and permissions.view_channel and not permissions.send_messages:
+            silent.append(f"#{channel.name}")
+    more = [f"{len(silent) - MAX_CHANNELS} more"] if len(silent) > MAX_CHANNELS else []
+    return silent[:MAX_CHANNELS] + more
+
+
+def _finding(level: Level, text: str) -> Finding:
+    return Finding(level, "discord", text)

@@ -1,0 +1,69 @@
+"""What Discord's servers, channels, people and messages are called in the store. Knows no store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import discord
+
+if TYPE_CHECKING:
+    from discord.abc import MessageableChannel
+
+SOURCE = "discord"
+GUILD_PREFIX = f"{SOURCE}:guild:"
+
+
+def user_id(user: discord.abc.Snowflake) -> str:
+    return f"{SOURCE}:{user.id}"
+
+
+def channel_place(channel_id: int) -> str:
+    return f"{SOURCE}:channel:{channel_id}"
+
+
+def thread_place(thread_id: int) -> str:
+    """A thread as a place, and as the conversation that it is."""
+    return f"{SOURCE}:thread:{thread_id}"
+
+
+def guild_place(guild_id: int) -> str:
+    return f"{GUILD_PREFIX}{guild_id}"
+
+
+def chain_conversation(first_id: int) -> str:
+    """The conversation of a reply chain, named for its first message."""
+    return f"{SOURCE}:chain:{first_id}"
+
+
+def dm_conversation(channel_id: int) -> str:
+    return f"{SOURCE}:dm:{channel_id}"
+
+
+def places_of(channel: MessageableChannel | discord.abc.Snowflake, guild_id: int | None = None) -> tuple[str, ...]:
+    """Where a message stands, the narrowest place first: thread, channel, server; a DM is a channel of its own.
+
+    `guild_id` is needed only where the channel doesn't know its server.
+    """
+    guild = getattr(channel, "guild", None)
+    server = guild.id if guild is not None else guild_id
+    servers = () if server is None else (guild_place(server),)
+    if isinstance(channel, discord.Thread):
+        return thread_place(channel.id), channel_place(channel.parent_id), *servers
+    return channel_place(channel.id), *servers
+
+
+def is_in_guild(place_ids: Sequence[str]) -> bool:
+    """Whether these places are in a server, not in a DM."""
+    return any(place.startswith(GUILD_PREFIX) for place in place_ids)
+
+
+def message_key(channel_id: int, message_id: int) -> str:
+    """A message's id in deliveries and as a question: unique over Discord, and enough to find it again."""
+    return f"{channel_id}/{message_id}"
+
+
+def split_key(key: str) -> tuple[int, int]:
+    """Channel id and message id of a key."""
+    channel_id, _, message_id = key.partition("/")
+    return int(channel_id), int(message_id)

@@ -1,0 +1,188 @@
+"""👍 and 👎 as reactions to replies: given, taken back, swept away by a moderator. Knows no buttons.
+
+Raw events, so it is all the same how old the message is and who posted it; deliveries tell which reply it shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+import discord
+
+from bot.discord_chat.places import SOURCE, message_key, split_key, user_id
+from bot.discord_chat.refusals import WayLost, attempt
+from bot.feedback_intake import Standing, keep_standing, record_feedback
+from bot.reply_stream import ScreenGone, ScreenRefused
+from core.errors import InvalidInput, NotFound, PersonasError, StoreUnavailable
+from core.jobs import JobStatus
+from core.store import exchanges
+
+if TYPE_CHECKING:
+    from bot.discord_chat.client import DiscordChat
+    from core.store.models import Exchange
+
+REACTION = f"{SOURCE}:reaction"
+"""Where the judgement was given: apart from the buttons', so that only reactions are taken back with reactions."""
+
+LABELS = {"👍": True, "👎": False}
+SKIN_TONES = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+RETRY_DELAYS_S = (0.5, 2.0, 10.0, 30.0)  # while the store is out of order
+NOTING_DELAYS_S = (0.1, 0.4, 1.5)  # a message may be reacted to before it is noted what it shows
+YOUNG_S = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+def label_of(emoji: discord.PartialEmoji | discord.Emoji | str) -> bool | None:
+    """What an emoji says of a reply: True for a thumb up in any skin, False for a thumb down, None for all others."""
+    if not isinstance(emoji, str):
+        if emoji.id is not None:  # a server's own, whatever it is called
+            return None
+        emoji = emoji.name
+    return LABELS.get(emoji.rstrip(f"{SKIN_TONES}\ufe0f"))
+
+
+class Reactions:
+    """`listen` puts it on the chat's bot. Events of one message are taken in one after another, as they came."""
+
+    def __init__(self, chat: DiscordChat) -> None:
+        self._chat = chat
+        self._bot = chat.bot
+        self._store = chat.service.store
+        self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def listen(self) -> None:
+        self._bot.add_listener(self.on_add, "on_raw_reaction_add")
+        self._bot.add_listener(self.on_remove, "on_raw_reaction_remove")
+        self._bot.add_listener(self.on_clear, "on_raw_reaction_clear")
+        self._bot.add_listener(self.on_clear_emoji, "on_raw_reaction_clear_emoji")
+
+    async def on_add(self, event: discord.RawReactionActionEvent) -> None:
+        label = label_of(event.emoji)
+        is_of_bot = event.user_id == self._chat.own_id or (event.member is not None and event.member.bot)
+        if label is None or is_of_bot or self._is_elsewhere(event.message_author_id):
+            return
+        person = user_id(discord.Object(event.user_id))
+        await self._in_turn(event, partial(self._give, user_id=person, label=label))
+
+    async def on_remove(self, event: discord.RawReactionActionEvent) -> None:
+        if label_of(event.emoji) is not None and event.user_id != self._chat.own_id:
+            await self._in_turn(event, partial(self._take_back, only=event.user_id))
+
+    async def on_clear(self, event: discord.RawReactionClearEvent) -> None:
+        await self._in_turn(event, self._take_back)
+
+    async def on_clear_emoji(self, event: discord.RawReactionClearEmojiEvent) -> None:
+        if label_of(event.emoji) is not None:
+            await self._in_turn(event, self._take_back)
+
+    async def read_interrupted(self) -> None:
+        """Read the reactions to replies that were written to their end, but not shown to it when the process died.
+
+        They were held until then, and with it lost.
+        """
+        try:
+            async with self._store.session() as session:
+                found = await exchanges.undelivered(session, SOURCE)
+            for exchange, _ in found:
+                if exchange.status == JobStatus.SUCCEEDED:
+                    await self._give_missing(exchange)
+        except PersonasError as error:
+            logger.warning("Reactions to interrupted replies could not be read: %s", error)
+
+    async def _in_turn(
+        self,
+        event: discord.RawReactionActionEvent | discord.RawReactionClearEvent | discord.RawReactionClearEmojiEvent,
+        take_in: Callable[[Exchange], Awaitable[None]],
+    ) -> None:
+        """Take an event in once the reply it is about has ended, again and again while the store is out of order."""
+        key = message_key(event.channel_id, event.message_id)
+        lock = self._lines.setdefault(key, asyncio.Lock())
+        with self._chat.talking.busy():
+            async with lock:
+                for delay_s in (*RETRY_DELAYS_S, None):
+                    try:
+                        await self._take_in(key, event.message_id, take_in)
+                        break
+                    except StoreUnavailable as error:
+                        if delay_s is None:
+                            logger.error("A reaction to %s is lost: %s", key, error)
+                        else:
+                            logger.info("A reaction to %s waits for the store: %s", key, error)
+                            await asyncio.sleep(delay_s)
+
+    async def _take_in(self, key: str, message_id: int, take_in: Callable[[Exchange], Awaitable[None]]) -> None:
+        exchange = await self._shown_by(key, message_id)
+        if exchange is None:
+            return
+        await self._chat.talking.ended(exchange.id)
+        try:
+            await take_in(exchange)
+        except (InvalidInput, NotFound) as error:  # a reply that failed or was stopped is not judged
+            logger.debug("A reaction to %s does not count: %s", key, error)
+
+    async def _shown_by(self, key: str, message_id: int) -> Exchange | None:
+        """The exchange that a message shows. One that was posted a moment ago may not be noted yet."""
+        age_s = (discord.utils.utcnow() - discord.utils.snowflake_time(message_id)).total_seconds()
+        for delay_s in (*(NOTING_DELAYS_S if age_s < YOUNG_S else ()), None):
+            async with self._store.session() as session:
+                found = await exchanges.find_by_delivery(session, SOURCE, key)
+            if found is not None or delay_s is None:
+                return found
+            await asyncio.sleep(delay_s)
+        raise AssertionError  # the last round returns
+
+    def _is_elsewhere(self, author_id: int | None) -> bool:
+        """Whether a message is known to be another's. Of a webhook's, Discord names no author."""
+        return author_id is not None and author_id != self._chat.own_id
+
+    async def _give(self, exchange: Exchange, *, user_id: str, label: bool) -> None:
+        await record_feedback(self._store, exchange_id=exchange.id, user_id=user_id, label=label, source=REACTION)
+
+    async def _take_back(self, exchange: Exchange, *, only: int | None = None) -> None:
+        """Let go of what reactions gave that do not stand any more: everybody's, or one person's."""
+        standing = await self._standing(exchange, only)
+        person = None if only is None else user_id(discord.Object(only))
+        await keep_standing(self._store, exchange.id, standing, source=REACTION, user_id=person)
+
+    async def _give_missing(self, exchange: Exchange) -> None:
+        for person, labels in (await self._standing(exchange)).items():
+            if len(labels) == 1:  # of two, nobody knows which came last
+                await record_feedback(
+                    self._store, exchange_id=exchange.id, user_id=person, label=next(iter(labels)), source=REACTION
+                )
+
+    async def _standing(self, exchange: Exchange, only: int | None = None) -> Standing:
+        """The thumbs that stand under any page of a reply, by person, without bots'."""
+        async with self._store.session() as session:
+            pages = await exchanges.deliveries_of(session, exchange.id)
+        standing: defaultdict[str, set[bool]] = defaultdict(set)
+        for page in pages:
+            try:
+                await attempt(partial(self._read, page.message_id, only, standing))
+            except (ScreenGone, ScreenRefused, WayLost) as error:  # what can't be seen there doesn't stand
+                logger.info("The reactions to %s cannot be read: %s", page.message_id, error)
+        return standing
+
+    async def _read(self, key: str, only: int | None, standing: defaultdict[str, set[bool]]) -> None:
+        channel_id, message_id = split_key(key)
+        message = await self._bot.get_partial_messageable(channel_id).fetch_message(message_id)
+        for reaction in message.reactions:
+            label = label_of(reaction.emoji)
+            if label is None:
+                continue
+            before = None if only is None else discord.Object(only - 1)  # Discord lists people by their ids
+            for kind, count in (
+                (discord.ReactionType.normal, reaction.normal_count),
+                (discord.ReactionType.burst, reaction.burst_count),
+            ):
+                limit = count if only is None else min(count, 1)
+                async for user in reaction.users(limit=limit, after=before, type=kind):
+                    if not user.bot and only in (None, user.id):
+                        standing[user_id(user)].add(label)

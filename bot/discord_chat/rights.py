@@ -1,0 +1,44 @@
+"""What the bot must be allowed in a server, the number of it all, and the URL that invites it. Knows no connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import discord
+
+SCOPES = ("bot", "applications.commands")
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """A permission as discord.py and as Discord's own pages call it, and what is missing without it."""
+
+    flag: str
+    name: str
+    without: str
+    is_essential: bool = False
+
+
+RIGHTS = (
+    Right("view_channel", "View Channels", "it hears nothing", is_essential=True),
+    Right("send_messages", "Send Messages", "it cannot answer", is_essential=True),
+    Right("send_messages_in_threads", "Send Messages in Threads", "it cannot answer in threads", is_essential=True),
+    Right("read_message_history", "Read Message History", "it cannot follow a chain of replies", is_essential=True),
+    Right("embed_links", "Embed Links", "greetings and the gallery show no cards"),
+    Right("attach_files", "Attach Files", "greetings and the gallery show no pictures"),
+    Right("manage_webhooks", "Manage Webhooks", "the identity webhook shows plain messages instead"),
+    Right("change_nickname", "Change Nickname", "the identity profile shows plain messages instead"),
+)
+PERMISSIONS = discord.Permissions(**{right.flag: True for right in RIGHTS})
+
+
+def invite_url(application_id: int) -> str:
+    """The page where somebody adds the bot to a server with exactly these rights."""
+    return discord.utils.oauth_url(application_id, permissions=PERMISSIONS, scopes=SCOPES)
+
+
+def missing(permissions: discord.Permissions) -> list[Right]:
+    """What these permissions lack; an administrator's lack nothing."""
+    if permissions.administrator:
+        return []
+    return [right for right in RIGHTS if not getattr(permissions, right.flag)]

@@ -1,0 +1,298 @@
+"""Answers one question on one screen: may they ask? -> ledger and queue -> stream -> deliveries and buttons.
+
+Knows replies that run, so that they can be stopped, waited for and drained. Knows no events and no channels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
+
+import discord
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.access import Access, NotAllowed, TooFast
+from bot.chat_platform import IncomingMessage, SamplingOverrides
+from bot.conversation import to_messages
+from bot.discord_chat.context import Context, Said
+from bot.discord_chat.places import SOURCE, is_in_guild
+from bot.discord_chat.refusals import sentence_of
+from bot.discord_chat.screens import DiscordScreen
+from bot.edit_budget import EditBudget
+from bot.reply_stream import Delivered, ReplyStream, ScreenGone, ScreenRefused
+from bot.responder import DuplicateEvent, PendingReply
+from bot.service import Service
+from core.errors import PersonasError
+from core.store import consent, exchanges, places
+from core.store.db import Store
+
+MAX_CHARS = 2000  # of a message
+EDITS, EDITS_PER_S = 4, 5.0  # Discord lets a channel's messages be edited about five times in five seconds
+NOT_POSTED = -1  # the page of a reply that is still "thinking…"
+MAX_REMEMBERED = 4096
+LAST_WORDS_S = 10.0  # for the last edits of replies that were stopped
+LEAVING = "I am being restarted; ask me again in a minute, please."
+
+Row = Callable[[str, bool], Awaitable[discord.ui.View]]
+"""The buttons under an exchange's reply; the second argument says whether it is still being written."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody's question with all that belongs to it. `places` are where it was asked, the narrowest first."""
+
+    user_id: str
+    user_name: str
+    event_id: str
+    said: Said
+    places: tuple[str, ...]
+    model: str | None = None
+    variant_of: str | None = None
+    question_id: str | None = None
+    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
+    is_bot: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    reply: PendingReply
+    ask: Ask
+    has_ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Talking:
+    """All replies that this process gives on Discord."""
+
+    def __init__(self, service: Service, access: Access, context: Context) -> None:
+        self._service = service
+        self._access = access
+        self._context = context
+        self._budgets: dict[int, EditBudget] = {}
+        self._running: dict[str, _Running] = {}
+        self._busy: set[asyncio.Task[object]] = set()
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._is_leaving = False
+
+    async def answer(
+        self,
+        ask: Ask,
+        screen: DiscordScreen,
+        *,
+        row: Row | None = None,
+        onto: Sequence[str] = (),
+        refuse: Callable[[str], Awaitable[object]] | None = None,
+    ) -> Delivered | None:
+        """Answer once, however often the event comes. None when nothing was written.
+
+        `onto` are messages that show an earlier reply and are written anew. Why there is no answer is said with
+        `refuse`, by default on the screen; to a bot nothing is said.
+        """
+        if self._is_known(ask.event_id):
+            return None
+        with self.busy():
+            reply = await self._open(ask, refuse or screen.post)
+            return None if reply is None else await self._deliver(reply, ask, screen, row, onto)
+
+    def is_running(self, exchange_id: str) -> bool:
+        return exchange_id in self._running
+
+    async def ended(self, exchange_id: str) -> None:
+        """Return once this reply is shown to its end; at once when it is not being written."""
+        if running := self._running.get(exchange_id):
+            await running.has_ended.wait()
+
+    async def stop(self, exchange_id: str) -> bool:
+        """Stop writing this reply; False when it is not being written."""
+        running = self._running.get(exchange_id)
+        if running is None:
+            return False
+        await running.reply.cancel()
+        return True
+
+    def budget(self, channel_id: int) -> EditBudget:
+        """The channel's one budget, whoever writes there."""
+        return self._budgets.setdefault(channel_id, EditBudget(EDITS, EDITS_PER_S))
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Around work that `drain` waits for."""
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._busy.add(task)
+        try:
+            yield
+        finally:
+            self._busy.discard(task)
+
+    async def stop_answers_to(self, question_id: str) -> None:
+        """Stop what is being written in answer to this message, and wait until it has stopped."""
+        await self._stop_where(lambda ask: ask.question_id == question_id)
+
+    async def stop_in(self, place_ids: Collection[str]) -> None:
+        """Stop what is being written in any of these places, and wait until it has stopped."""
+        await self._stop_where(lambda ask: any(place in place_ids for place in ask.places))
+
+    async def _stop_where(self, is_meant: Callable[[Ask], bool]) -> None:
+        for exchange_id, running in list(self._running.items()):
+            if is_meant(running.ask):
+                await running.reply.cancel()
+                await self.ended(exchange_id)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer nothing new, let running replies end, and stop those that take longer than `timeout_s`."""
+        self._is_leaving = True
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=timeout_s)
+        for running in list(self._running.values()):
+            await running.reply.cancel()
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=LAST_WORDS_S)
+        for task in self._busy:  # Discord does not answer; what they leave is found at the next start
+            task.cancel()
+
+    async def model_for(self, place_ids: Sequence[str]) -> str:
+        """Who answers here: the blend spec of the narrowest place that chose one, or the default persona."""
+        async with self._service.store.session() as session:
+            return await places.model_of(session, *place_ids) or self._service.default_persona
+
+    def _is_known(self, event_id: str) -> bool:
+        """Whether this process has met the event; the ledger knows the older ones."""
+        if event_id in self._seen:
+            return True
+        self._seen[event_id] = None
+        if len(self._seen) > MAX_REMEMBERED:
+            self._seen.popitem(last=False)
+        return False
+
+    async def _open(self, ask: Ask, refuse: Callable[[str], Awaitable[object]]) -> PendingReply | None:
+        """Queue the reply, or say why there is none."""
+        try:
+            if self._is_leaving:
+                raise NotAllowed(LEAVING)
+            self._access.check(ask.user_id, ask.places, is_bot=ask.is_bot)
+            return await self._service.responder.open(await self._incoming(ask))
+        except DuplicateEvent:
+            return None
+        except PersonasError as error:
+            is_silent = isinstance(error, TooFast | NotAllowed) and error.is_silent
+            if not (is_silent or ask.is_bot):
+                await self._say(refuse, sentence_of(error))
+            return None
+
+    async def _incoming(self, ask: Ask) -> IncomingMessage:
+        names = {turn.name for turn in ask.said.turns if turn.role == "user"}
+        async with self._service.store.session() as session:
+            is_text_kept = await self._may_keep_text(session, ask)
+        return IncomingMessage(
+            source=SOURCE,
+            event_id=ask.event_id,
+            conversation_id=ask.said.conversation_id,
+            user_id=ask.user_id,
+            messages=to_messages(ask.said.turns, several_people=len(names) > 1),
+            model=ask.model,
+            sampling=ask.sampling,
+            is_text_kept=is_text_kept,
+            places=ask.places,
+            variant_of=ask.variant_of,
+            question_id=ask.question_id,
+            quotes=ask.said.quotes,
+        )
+
+    async def _may_keep_text(self, session: AsyncSession, ask: Ask) -> bool:
+        """Everybody who is quoted has agreed, and in a server its administrators have, too."""
+        people = {ask.user_id, *(quote.user_id for quote in ask.said.quotes if quote.user_id)}
+        if not await consent.all_have(session, people):
+            return False
+        if not is_in_guild(ask.places):
+            return True
+        return (await places.settings_of(session, *ask.places)).is_text_kept
+
+    async def _deliver(
+        self, reply: PendingReply, ask: Ask, screen: DiscordScreen, row: Row | None, onto: Sequence[str]
+    ) -> Delivered:
+        exchange_id = reply.exchange_id
+        running = self._running[exchange_id] = _Running(reply, ask)
+        screen.on_removing = self._forget_delivery
+        try:
+            screen.row = await self._buttons(row, exchange_id, is_running=True)
+            if screen.thinking is not None:
+                await self._note_page(exchange_id, screen, screen.thinking, NOT_POSTED)
+            stream = ReplyStream(
+                screen,
+                self.budget(screen.channel_id),
+                limit=MAX_CHARS,
+                header=screen.header,
+                on_posted=partial(self._note_page, exchange_id, screen),
+            )
+            delivered = await stream.deliver(reply, onto=onto)
+            await self._note_end(exchange_id, screen, delivered)
+            if delivered.finish_reason in ("stop", "length"):
+                self._context.remember(exchange_id, ask.said, delivered.text)
+        finally:
+            del self._running[exchange_id]
+            running.has_ended.set()
+        if delivered.error:
+            logger.info("reply %s: %s", exchange_id, delivered.error)
+        if row is not None and delivered.message_ids:
+            await self._show_row(await self._buttons(row, exchange_id, is_running=False), screen)
+        return delivered
+
+    async def _buttons(self, row: Row | None, exchange_id: str, *, is_running: bool) -> discord.ui.View | None:
+        """The row; none where the store is out of order, for the reply goes on without."""
+        try:
+            return None if row is None else await row(exchange_id, is_running)
+        except PersonasError as error:
+            logger.warning("reply %s has no buttons: %s", exchange_id, error)
+            return None
+
+    async def _show_row(self, view: discord.ui.View | None, screen: DiscordScreen) -> None:
+        try:
+            await self.budget(screen.channel_id).take(is_final=True)
+            await screen.show_row(view)
+        except (ScreenGone, ScreenRefused) as error:
+            logger.info("The buttons could not be shown: %s", error)
+
+    async def _note_page(self, exchange_id: str, screen: DiscordScreen, message_id: str, page: int) -> None:
+        """Remember which message shows a page. Without the store the reply goes on; `_note_end` tries again."""
+        try:
+            async with self._store.session() as session:
+                await exchanges.remove_delivery(session, SOURCE, screen.thinking or message_id)
+                await exchanges.add_delivery(
+                    session, exchange_id, message_id, position=page, is_final=False, token=screen.token
+                )
+        except PersonasError as error:
+            logger.warning("reply %s: %s", exchange_id, error)
+
+    async def _note_end(self, exchange_id: str, screen: DiscordScreen, delivered: Delivered) -> None:
+        shown = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
+        try:
+            async with self._store.session() as session:
+                for former in filter(None, (*screen.moved, screen.thinking)):
+                    await exchanges.remove_delivery(session, SOURCE, former)
+                for page, message_id in enumerate(shown):
+                    await exchanges.add_delivery(session, exchange_id, message_id, position=page)
+                await exchanges.finish_deliveries(session, exchange_id)
+        except PersonasError as error:
+            logger.warning("reply %s: %s", exchange_id, error)
+
+    async def _forget_delivery(self, message_id: str) -> None:
+        """A page that is taken away shows nothing any more, so its deletion is none of a person's."""
+        async with self._store.session() as session:
+            await exchanges.remove_delivery(session, SOURCE, message_id)
+
+    async def _say(self, say: Callable[[str], Awaitable[object]], sentence: str) -> None:
+        try:
+            await say(sentence[:MAX_CHARS])
+        except (ScreenGone, ScreenRefused) as error:
+            logger.info("A word could not be said: %s", error)
+
+    @property
+    def _store(self) -> Store:
+        return self._service.store
