@@ -21,8 +21,10 @@ def page_url(settings: Settings, address: tuple[Any, ...]) -> str:
     return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
 
 
-async def print_banner(console: Console, service: Service, address: tuple[Any, ...]) -> None:
-    """Print it. Raises StoreUnavailable."""
+async def print_banner(
+    console: Console, service: Service, address: tuple[Any, ...], *, discord: str | None = None
+) -> None:
+    """Print it; `discord` says as whom the bot is there, if it is by now. Raises StoreUnavailable."""
     settings, facts = service.settings, service.model_facts
     url = page_url(settings, address)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -30,6 +32,8 @@ async def print_banner(console: Console, service: Service, address: tuple[Any, .
     table.add_column(overflow="fold")
     table.add_row("playground", url)
     table.add_row("API", f"{url}/v1 (OpenAI-compatible)")
+    if discord is not None:
+        table.add_row("Discord", escape(f"as {discord}"))
     details = "" if facts is None else f" on {facts.device} ({facts.dtype}, quantisation {facts.quantization})"
     table.add_row("base model", escape(f"{settings.base_model}{details}"))
     for label, persona in zip(["personas"] + [""] * len(service.personas), service.personas.values(), strict=False):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ LIBRARIES = (
     "alembic",
     "asyncio",
     "datasets",
+    "discord",
     "gradio",
     "httpcore",
     "httpx",
@@ -25,20 +28,50 @@ LIBRARIES = (
 )
 # The one warns about kernels on the hub, which this project never fetches, the other of each retry without a network.
 CHATTY = ("bitsandbytes", "huggingface_hub")
+HIDDEN = "***"
+# What Discord hands out for one webhook, interaction or session; its library shows these at DEBUG.
+PASSING_TOKENS = re.compile(
+    r"""(?<=/webhooks/)(\d+/)[\w.-]+|(?<=/interactions/)(\d+/)[\w.-]+|(["'](?:token|session_id)["']: ["'])[^"']+"""
+)
 
 
-def configure_logging(level: str, *, is_quiet: bool = False) -> None:
+class SecretFormatter(logging.Formatter):
+    """Writes a record, traceback and all, without the secrets: whatever was logged, no token leaves through here."""
+
+    def __init__(self, layout: str, secrets: Collection[str]) -> None:
+        super().__init__(layout, datefmt="%H:%M:%S")
+        self._secrets = tuple(secret for secret in secrets if secret)
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return PASSING_TOKENS.sub(lambda found: "".join(filter(None, found.groups())) + HIDDEN, text)
+
+
+class _WithoutTraceback(logging.Filter):
+    """discord.py tells of every lost connection with a traceback; the sentence is enough, it connects again."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] == "discord" and "connect" in str(record.msg):
+            record.exc_info = None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+def configure_logging(level: str, *, is_quiet: bool = False, secrets: Collection[str] = ()) -> None:
     """Log to stderr: our own lines from `level` on (only errors when quiet), the libraries' warnings and worse.
 
-    At DEBUG everything is shown, Python's warnings included; else those are for developers and stay away.
+    At DEBUG everything is shown, Python's warnings included; else those are for developers and stay away. `secrets`
+    are never shown.
     """
     is_debug = level == "DEBUG"
-    logging.basicConfig(
-        level=logging.ERROR if is_quiet and not is_debug else level,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s" if is_debug else "%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        force=True,
-    )
+    handler = logging.StreamHandler()
+    layout = "%(asctime)s %(levelname)-7s %(name)s: %(message)s" if is_debug else "%(asctime)s %(message)s"
+    handler.setFormatter(SecretFormatter(layout, secrets))
+    if not is_debug:
+        handler.addFilter(_WithoutTraceback())
+    logging.basicConfig(level=logging.ERROR if is_quiet and not is_debug else level, handlers=[handler], force=True)
     if is_debug:
         return
     warnings.simplefilter("ignore")
@@ -52,5 +85,7 @@ def quiet_loading(settings: Settings) -> None:
 
     Called before the libraries are imported, because they look only then.
     """
+    if settings.log_level != "DEBUG":
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # it sets its own level when it is imported
     if Path(settings.base_model_path).is_dir():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

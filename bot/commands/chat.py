@@ -20,7 +20,7 @@ from core.settings import Settings
 
 def chat(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 when every line was answered, else 1, so that a script can tell."""
-    configure_logging(settings.log_level, is_quiet=True)
+    configure_logging(settings.log_level, is_quiet=True, secrets=settings.secrets)
     return run_service(_chat(arguments.model, settings))
 
 

@@ -7,12 +7,10 @@ import asyncio
 import platform
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal
 
-from rich.markup import escape
-
+from bot.commands.discord_side import NOT_INSTALLED, is_installed
+from bot.commands.findings import Finding, Level, print_finding
 from bot.commands.output import make_console
 from bot.listening import listen
 from bot.process_lock import ProcessLock
@@ -21,31 +19,22 @@ from core.engine.adapter_hash import adapter_content_hash
 from core.errors import PersonasError
 from core.settings import Settings
 
-Level = Literal["ok", "warn", "fail"]
-COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 EXTRAS = {"web": "gradio", "engine": "transformers", "train": "trl"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    level: Level
-    subject: str
-    text: str
 
 
 def doctor(arguments: argparse.Namespace, settings: Settings) -> int:
     """1 when something fails that serving cannot do without, else 0."""
     console = make_console()
     is_failed = False
-    for check in (check_packages, check_port, check_data, check_personas, check_device, check_model):
+    checks = (check_packages, check_port, check_data, check_personas, check_device, check_model, check_discord)
+    for check in checks:
         try:
             findings = list(check(settings))
         except PersonasError as error:
             findings = [Finding("fail", check.__name__.removeprefix("check_"), str(error))]
         for finding in findings:
             is_failed |= finding.level == "fail"
-            level = f"[{COLOURS[finding.level]}]{finding.level:<4}[/]"
-            console.print(f"{level} {finding.subject:<10} {escape(finding.text)}", soft_wrap=True)
+            print_finding(console, finding)
     return 1 if is_failed else 0
 
 
@@ -128,3 +117,19 @@ def check_model(settings: Settings) -> Iterator[Finding]:
 
     folder_fingerprint(model_folder(settings.base_model_path))  # reads every weight file's header
     yield Finding("ok", "model", f"{settings.base_model} is on this machine")
+
+
+def check_discord(settings: Settings) -> Iterator[Finding]:
+    if settings.discord_token is None:
+        yield Finding("ok", "discord", "not set up (PERSONAS_DISCORD_TOKEN is not set); docs/discord.md says how")
+        return
+    if not is_installed():
+        yield Finding("fail", "discord", NOT_INSTALLED)
+        return
+
+    async def visit() -> list[Finding]:
+        from bot.discord_chat.inspection import inspect
+
+        return [finding async for finding in inspect(settings)]
+
+    yield from asyncio.run(visit())

@@ -1,4 +1,4 @@
-"""`personas serve`: the web side and the worker in one process. Knows signals and sockets, no HTTP routes."""
+"""`personas serve`: worker, web side and Discord in one process. Knows signals and sockets, no HTTP routes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import uvicorn
 from rich.console import Console
 
 from bot.banner import print_banner
+from bot.commands.discord_side import DiscordSide
 from bot.commands.output import make_console
 from bot.commands.running import INTERRUPTED, run_service
 from bot.listening import listen
@@ -45,6 +46,7 @@ class Server:
         self._console = console
         self._stop_requested = asyncio.Event()
         self._service: Service | None = None
+        self._discord: DiscordSide | None = None
         self._is_hurried = False
 
     async def run(self) -> int:
@@ -61,22 +63,26 @@ class Server:
 
     async def _serve(self, service: Service) -> None:
         self._console.print(f"Loading the base model {self._settings.base_model} ...", markup=False)
+        discord = self._discord = DiscordSide(service, self._console)
         http = await self._open_http(service)
         serving = asyncio.create_task(http.serve([self._listener]))
-        working = asyncio.create_task(self._work(service))
+        working = asyncio.create_task(self._work(service, discord))
+        talking = asyncio.create_task(discord.run())
         stopping = asyncio.create_task(self._stop_requested.wait())
         try:
             await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done():
                 self._console.print("Stopping: running replies are finished first; Ctrl-C again stops at once.")
             if not working.done():
-                working.cancel()  # while the model loads; a worker that runs is drained by `stop`
+                working.cancel()  # while the model loads; a worker that runs is drained below
+            await asyncio.gather(service.drain(), discord.close())
             await service.stop()
         finally:
             stopping.cancel()
+            talking.cancel()
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it reports every page still open
             http.should_exit = True
-            await asyncio.wait({serving})
+            await asyncio.wait({serving, talking})
         with suppress(asyncio.CancelledError):
             await working
         await serving
@@ -88,13 +94,15 @@ class Server:
         app = build_app(service)
         return _HttpServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=LINGER_S))
 
-    async def _work(self, service: Service) -> None:
+    async def _work(self, service: Service, discord: DiscordSide) -> None:
         await service.start()
-        await print_banner(self._console, service, self._listener.getsockname())
+        await print_banner(self._console, service, self._listener.getsockname(), discord=discord.greeting)
         await service.wait()
 
     def _on_signal(self) -> None:
         if self._stop_requested.is_set() and self._service is not None:
             self._is_hurried = True
             self._service.hurry()
+            if self._discord is not None:
+                self._discord.hurry()
         self._stop_requested.set()

@@ -178,7 +178,8 @@ def test_doctor_names_what_fails_and_what_is_fine(data_dir, folder):
     levels = [tuple(line.split()[:2]) for line in done.stdout.splitlines()]
     fine = [("ok", subject) for subject in ("packages", "port", "data", "database", "personas")]
     machine = [("ok", "device"), ("ok", "quantised")]
-    assert levels == [*fine, ("warn", "adapter"), ("warn", "adapter"), *machine, ("fail", "model")]
+    served = [*machine, ("fail", "model"), ("ok", "discord")]
+    assert levels == [*fine, ("warn", "adapter"), ("warn", "adapter"), *served]
 
 
 def test_a_stop_while_the_model_loads_is_orderly(data_dir, folder):
