@@ -11,10 +11,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.system_process import SystemProcess
-from benchmarks.systems import Reply, Served
+from benchmarks.systems import Reply, Served, SystemKind
 from benchmarks.workloads import Request, Workload
 
 DrawRequests = Callable[[Workload, str], list[Request]]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One workload in one round, and the systems that take part."""
+
+    round: int
+    workload: Workload
+    systems: tuple[SystemKind, ...]
 
 
 @dataclass(frozen=True)
@@ -47,34 +56,29 @@ class DifferentTokens(Exception):
 
 def measure(
     systems: Sequence[SystemProcess],
-    workloads: Sequence[Workload],
+    turns: Sequence[Turn],
     draw: DrawRequests,
     *,
-    rounds: int,
     references: Mapping[bool, str],
     must_agree: bool,
 ) -> Iterator[Sample]:
-    """Yield a sample for each system, workload and round.
+    """Yield a sample for each turn and system.
 
-    All systems of a round get the same requests, in an order of systems that changes with every workload. `references`
-    names, with and without LoRA, the system whose tokens count as right; with `must_agree` any other raises
-    DifferentTokens.
+    All systems of a turn get the same requests, one system after another in an order that is drawn anew for every turn.
+    `references` names, with and without LoRA, the system whose tokens count as right; with `must_agree` any other
+    raises DifferentTokens.
     """
     order = random.Random(0)
-    for round_ in range(rounds):
-        for workload in workloads:
-            requests = draw(workload, f"round {round_}")
-            present = [system for system in systems if workload.requests == 1 or not system.kind.is_lone]
-            order.shuffle(present)
-            served = {system.kind.name: system.serve(requests) for system in present}
-            for system in systems:
-                if system not in present:
-                    continue
-                name, reference = system.kind.name, references[system.kind.has_lora]
-                same = _same_tokens(served[name].replies, served[reference].replies)
-                if must_agree and same < 1:
-                    raise DifferentTokens(f"{name} wrote other tokens than {reference} on {workload.name}.")
-                yield _sample(name, workload, round_, requests, served[name], same)
+    for turn in turns:
+        requests = draw(turn.workload, f"round {turn.round}")
+        present = [system for system in systems if system.kind in turn.systems]
+        served = {system.kind.name: system.serve(requests) for system in order.sample(present, len(present))}
+        for kind in turn.systems:
+            reference = references[kind.has_lora]
+            same = _same_tokens(served[kind.name].replies, served[reference].replies)
+            if must_agree and same < 1:
+                raise DifferentTokens(f"{kind.name} wrote other tokens than {reference} on {turn.workload.name}.")
+            yield _sample(kind.name, turn.workload, turn.round, requests, served[kind.name], same)
 
 
 def warm_up(systems: Sequence[SystemProcess], draw: DrawRequests, requests: int) -> None:

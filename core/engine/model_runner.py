@@ -15,6 +15,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotTokens, make_spans, slot_attention
 from core.engine.multi_lora import AdapterStack
+from core.engine.packed_linear import pack_linears, unpack_linears
 from core.errors import EngineFailed
 
 KNOWN_LAYER_TYPES = {"full_attention", "sliding_attention"}
@@ -136,6 +137,7 @@ def make_runner(model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_
     try:
         reason = _find_obstacle(model)
         if reason is None:
+            pack_linears(model)
             packed = PackedRunner(model, stack, slots=slots, max_tokens=max_tokens)
             deviation = _deviation(expected, _slotted_logits(packed))
             if deviation <= MAX_MEAN_DEVIATION:
@@ -151,6 +153,7 @@ def make_runner(model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_
         reason = f"{type(error).__name__}: {error}"
     logger.warning("%s cannot be served in slots (%s); replies are written one at a time.", _name(model), reason)
     model.set_attn_implementation(own_attention)
+    unpack_linears(model)  # such a model may read its weights in ways of its own
     return SingleRunner(model, stack)
 
 

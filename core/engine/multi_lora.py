@@ -31,7 +31,7 @@ RANK_STEP = 8
 class Segment:
     """Neighbouring tokens [begin, end) of a step and the stack rows [start, stop) they use.
 
-    `rows` is a bit mask of these rows. `weights` is [tokens, stop - start, 1], None where all are 1.
+    `rows` is a bit mask of these rows. `weights` is [tokens, (stop - start)·r], None where all are 1.
     """
 
     begin: int
@@ -40,6 +40,11 @@ class Segment:
     stop: int
     rows: int
     weights: torch.Tensor | None
+
+    def take(self, tokens: torch.Tensor) -> torch.Tensor:
+        """This segment's part of a step's tokens [tokens, ...]."""
+        is_all = self.end - self.begin == tokens.shape[0]
+        return tokens if is_all else tokens[self.begin : self.end]
 
 
 @dataclass
@@ -58,7 +63,8 @@ class SharedA:
         self._members = members
         self._in_features = in_features
         self._input: torch.Tensor | None = None
-        self._hidden: list[torch.Tensor] = []
+        self._hidden: list[Sequence[torch.Tensor]] = []
+        self._views: dict[tuple[int, int], torch.Tensor] = {}
         self.stacked = torch.empty(0, members, 0, in_features)
         self.rows = 0
 
@@ -67,6 +73,7 @@ class SharedA:
         grown = like.new_zeros(rows, self._members, r, self._in_features)
         grown[: self.stacked.shape[0], :, : self.stacked.shape[2]] = self.stacked
         self.stacked = grown
+        self._views.clear()
 
     def shrink(self, x: torch.Tensor, member: int) -> list[torch.Tensor]:
         """(A x) ⊙ w for one member, per segment: [tokens, (stop - start)·r]. One product serves all members."""
@@ -78,14 +85,26 @@ class SharedA:
         hidden = self._hidden
         if member == self._members - 1:
             self._input, self._hidden = None, []
-        r = self.stacked.shape[2]
-        return [each[:, :, member * r : (member + 1) * r].flatten(1) for each in hidden]
+        return [each[member] for each in hidden]
 
-    def _shrink_segment(self, x: torch.Tensor, segment: Segment) -> torch.Tensor:
-        rows = segment.stop - segment.start
-        hidden = linear(x[segment.begin : segment.end], self.stacked[segment.start : segment.stop].flatten(0, 2))
-        hidden = hidden.view(segment.end - segment.begin, rows, -1)
-        return hidden if segment.weights is None else hidden.mul_(segment.weights)
+    def _shrink_segment(self, x: torch.Tensor, segment: Segment) -> Sequence[torch.Tensor]:
+        """For every member a matrix that is ready for its B."""
+        hidden = linear(segment.take(x), self._rows_of(segment))
+        if self._members == 1:
+            return (hidden if segment.weights is None else hidden.mul_(segment.weights),)
+        by_member = hidden.view(len(hidden), segment.stop - segment.start, self._members, -1).transpose(1, 2)
+        if segment.weights is not None:
+            # A weighed product is written anew anyway, so each member's is written in one piece.
+            weights = segment.weights.view(len(hidden), 1, *by_member.shape[2:])
+            by_member = torch.mul(by_member, weights, out=hidden.new_empty(by_member.shape))
+        return by_member.flatten(2).unbind(1)
+
+    def _rows_of(self, segment: Segment) -> torch.Tensor:
+        """[(stop - start)·members·r, in_features], a view; kept, because every step of a batch asks for the same."""
+        key = segment.start, segment.stop
+        if key not in self._views:
+            self._views[key] = self.stacked[segment.start : segment.stop].view(-1, self._in_features)
+        return self._views[key]
 
 
 class MultiLoraLinear(nn.Module):
@@ -101,6 +120,7 @@ class MultiLoraLinear(nn.Module):
         self.member = member
         self._step = step
         self._out_features = linear_shape(base)[1]
+        self._views: dict[tuple[int, int], torch.Tensor] = {}
         self.stacked = torch.empty(0, 0, self._out_features)
         self.rows = 0
 
@@ -114,6 +134,7 @@ class MultiLoraLinear(nn.Module):
         grown = like.new_zeros(rows, r, self._out_features)
         grown[: self.stacked.shape[0], : self.stacked.shape[1]] = self.stacked
         self.stacked = grown
+        self._views.clear()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.base(x)
@@ -123,12 +144,19 @@ class MultiLoraLinear(nn.Module):
         flat = y.view(-1, self._out_features)
         for segment, hidden in zip(step.segments, self.shared.shrink(x, self.member), strict=True):
             if self.rows & segment.rows:
-                b = self.stacked[segment.start : segment.stop].flatten(0, 1)
+                part, b = segment.take(flat), self._rows_of(segment)
                 if b.dtype == y.dtype:
-                    flat[segment.begin : segment.end].addmm_(hidden, b)
+                    part.addmm_(hidden, b)
                 else:
-                    flat[segment.begin : segment.end] += hidden @ b
+                    part += hidden @ b
         return y
+
+    def _rows_of(self, segment: Segment) -> torch.Tensor:
+        """[(stop - start)·r, out_features], a view."""
+        key = segment.start, segment.stop
+        if key not in self._views:
+            self._views[key] = self.stacked[segment.start : segment.stop].view(-1, self._out_features)
+        return self._views[key]
 
 
 class AdapterStack:
@@ -206,7 +234,7 @@ class AdapterStack:
         rows = sum(1 << row for row in used)
         if stop - start == 1 and all(self._slot_weights[slot].get(start) == 1 for slot in slots):
             return Segment(begin, end, start, stop, rows, None)
-        weights = self._weights[token_slots[begin:end], start:stop].unsqueeze(-1)
+        weights = self._weights[token_slots[begin:end], start:stop].repeat_interleave(self._r, dim=1)
         return Segment(begin, end, start, stop, rows, weights)
 
     def _grow(self, r: int) -> None:

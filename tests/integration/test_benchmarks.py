@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from benchmarks.engine_vs_peers import SYSTEMS, main
+from benchmarks.engine_vs_peers import GOALS, SYSTEMS, main, plan_turns
 from benchmarks.measure import Sample
 from benchmarks.summary import Goal, Spread, judge, summarise
-from benchmarks.workloads import Workload
+from benchmarks.workloads import Workload, all_workloads
 
 EIGHT = Workload(8, "at once", "equal")
 
@@ -41,6 +41,15 @@ def test_figures_are_medians_over_rounds_and_requests():
     assert ours.engine_speed.median == 1.0
     assert ours.first_token_s.median == pytest.approx(0.2)
     assert ours.first_token_p95_s == pytest.approx(0.29)
+
+
+def test_every_goal_is_judged_in_every_round_with_both_its_systems():
+    turns = plan_turns(all_workloads([1, 4, 8, 16]), rounds=5)
+    for goal in GOALS:
+        judged = [turn for turn in turns if goal.is_judged(turn.workload)]
+        assert {turn.round for turn in judged} == set(range(5))
+        assert all({goal.ours, goal.theirs} <= {kind.name for kind in turn.systems} for turn in judged)
+    assert {turn.workload for turn in turns} == set(all_workloads([1, 4, 8, 16]))
 
 
 def test_impossible_options_are_refused_with_a_sentence(capsys):

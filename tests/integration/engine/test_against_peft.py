@@ -14,6 +14,7 @@ from core.engine.adapter_files import AdapterReader
 from core.engine.kv_slots import SlotTokens
 from core.engine.model_runner import PackedRunner, SingleRunner, make_runner
 from core.engine.multi_lora import AdapterStack
+from core.engine.packed_linear import can_pack, pack_linears
 from tests.tiny_models import ARCHITECTURES, SLIDING_WINDOW, make_adapter, make_tiny_model
 
 # Row of weights per slot: blends, three personas, the base model, a half-strength and an over-strength one. Blends
@@ -49,9 +50,11 @@ def load_model(folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def slotted_logits(folder, adapters):
+def slotted_logits(folder, adapters, *, is_packed=False):
     """[slots, vocab] at the end of every prompt: prefilled in uneven parts, then decoded together."""
     model = load_model(folder)
+    if is_packed:
+        pack_linears(model, min_elements=1)
     stack = AdapterStack(model, rows=4, slots=len(ROWS), dtype=torch.float32)
     runner = make_runner(model, stack, slots=len(ROWS), max_tokens=128)
     assert isinstance(runner, PackedRunner)
@@ -115,6 +118,11 @@ def test_personas_blends_and_strengths_in_one_batch_equal_peft(case):
     assert expected.std() > 0.5  # otherwise closeness would mean nothing
     assert not torch.allclose(expected[0], expected[2], atol=0.1)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(not can_pack(), reason="this processor or torch cannot pack weights")
+def test_packed_base_weights_give_the_same_logits(case):
+    torch.testing.assert_close(slotted_logits(*case, is_packed=True), peft_logits(*case), rtol=1e-4, atol=1e-4)
 
 
 def test_the_single_runner_equals_peft_too(case):
