@@ -91,7 +91,9 @@ class AdapterReader:
         try:
             tensors = load_safetensors(weights)
         except (SafetensorError, ValueError) as error:
-            raise AdapterRejected(f"{WEIGHTS_FILE} of adapter {ref.name} is not a valid safetensors file.") from error
+            raise AdapterRejected(
+                f"{WEIGHTS_FILE} of adapter {ref.name} is not a valid safetensors file; save it again."
+            ) from error
         return AdapterWeights(ref, self._pair_up(ref, config, tensors))
 
     def _resolve(self, ref: AdapterRef) -> Path:
@@ -131,7 +133,9 @@ class AdapterReader:
         try:
             lineage = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise AdapterRejected(f"{LINEAGE_FILE} of adapter {ref.name} is not valid JSON.") from error
+            raise AdapterRejected(
+                f"{LINEAGE_FILE} of adapter {ref.name} is not valid JSON; restore or remove it."
+            ) from error
         trained_on = lineage.get("base_model_fingerprint") if isinstance(lineage, dict) else None
         if trained_on is not None and trained_on != self.base_fingerprint:
             raise AdapterRejected(
@@ -169,6 +173,11 @@ class AdapterReader:
             )
         if r > self.max_rank:
             raise AdapterRejected(f"Adapter {ref.name} has r={r} on {module}; at most {self.max_rank} is served.")
+        if r not in (declared := _declared_ranks(config)):
+            raise AdapterRejected(
+                f"Adapter {ref.name} has r={r} on {module}, but its {CONFIG_FILE} says r={declared[0]}; the two files"
+                " don't belong together, so save it again."
+            )
         if any(half.dtype not in DTYPES for half in (a, b)):
             raise AdapterRejected(f"Adapter {ref.name} stores {module} as {a.dtype}; use float32, bfloat16 or float16.")
         if not all(bool((half.abs() <= MAX_ABS_WEIGHT).all()) for half in (a, b)):  # NaN fails this too
@@ -183,7 +192,9 @@ def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except ValueError as error:
-        raise AdapterRejected(f"{CONFIG_FILE} of adapter {ref.name} is not valid JSON.") from error
+        raise AdapterRejected(
+            f"{CONFIG_FILE} of adapter {ref.name} is not valid JSON; save the adapter again."
+        ) from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise AdapterRejected(f'{CONFIG_FILE} of adapter {ref.name} does not say "peft_type": "LORA".')
     for field, what in BEYOND_LORA.items():
@@ -207,6 +218,11 @@ def _alphas(config: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
     if not isinstance(pattern, dict):
         return [("alpha_pattern", None)]
     return [("lora_alpha", config.get("lora_alpha")), *((f"alpha_pattern[{key}]", v) for key, v in pattern.items())]
+
+
+def _declared_ranks(config: Mapping[str, Any]) -> list[Any]:
+    pattern = config.get("rank_pattern") or {}
+    return [config.get("r"), *(pattern.values() if isinstance(pattern, dict) else ())]
 
 
 def _scale(config: Mapping[str, Any], module: str, r: int) -> float:

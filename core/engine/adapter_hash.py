@@ -19,7 +19,10 @@ def adapter_content_hash(folder: Path) -> str:
             contents.append((folder / name).read_bytes())
         except OSError as error:
             reason = error.strerror or "unreadable"
-            raise AdapterRejected(f"The adapter folder {folder} has no readable {name}: {reason}.") from error
+            raise AdapterRejected(
+                f"The adapter folder {folder} has no readable {name}: {reason}; restore the folder, or train"
+                " the adapter again."
+            ) from error
     return content_hash(*contents)
 
 

@@ -164,6 +164,13 @@ def test_tensors_that_do_not_fit_the_base_model_are_refused(tmp_path, tensors, s
         reader(tmp_path).read(write(tmp_path / "tensors", **tensors))
 
 
+def test_a_config_of_another_rank_than_the_weights_is_refused(tmp_path):
+    with pytest.raises(AdapterRejected, match=r"r=4 on .*, but its .* says r=12"):
+        reader(tmp_path).read(write(tmp_path / "other", config={**CONFIG, "r": 12}))
+    patterned = write(tmp_path / "patterned", config={**CONFIG, "r": 12, "rank_pattern": {"q_proj": 4}})
+    assert reader(tmp_path).read(patterned).r == 4
+
+
 def test_one_half_of_a_pair_is_refused(tmp_path):
     ref = write(tmp_path / "half")
     save_file({f"base_model.model.{MODULE}.lora_A.weight": torch.ones(4, 6)}, ref.path / WEIGHTS_FILE)
