@@ -53,11 +53,11 @@ unit integration acceptance browser gpu: install
 	$(PYTEST) tests/$@
 
 .PHONY: bench
-bench: install ## Compare the engine with its peers side by side (about an hour on 2 cores)
+bench: install ## Compare the engine with its peers side by side (about a quarter of an hour on 2 cores)
 	$(BIN)/python -m benchmarks.engine_vs_peers
 
 .PHONY: demo-model
-demo-model: install ## Rebuild the bundled base model from nothing (about an hour on 2 cores)
+demo-model: install ## Rebuild the bundled base model from nothing (an hour and a half on 2 cores)
 	$(BIN)/python -m training.demo_base
 
 .PHONY: train-personas

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, replace
-from typing import Protocol
 
 from core.engine.base import SamplingParams
 from core.messages import ChatMessage, Quoted
@@ -51,48 +49,3 @@ class IncomingMessage:
     variant_of: str | None = None
     question_id: str | None = None
     quotes: tuple[Quoted, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class MessageRef:
-    """A message on a platform. `message_id` is unique within `source`."""
-
-    source: str
-    conversation_id: str
-    message_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reaction:
-    """A person's thumb on a message: up, down, or taken away (`label` None)."""
-
-    message: MessageRef
-    user_id: str
-    label: bool | None
-
-
-class ChatPlatform(Protocol):
-    """Discord, Slack and their like: events come in, messages go out. Limits and retries of its API are its own."""
-
-    @property
-    def source(self) -> str:
-        """Its name in the ledger, as in `core.settings.SOURCES`."""
-
-    @property
-    def max_message_chars(self) -> int:
-        """A longer reply is split."""
-
-    def incoming(self) -> AsyncIterator[IncomingMessage]:
-        """Messages that want a reply, as they come."""
-
-    def reactions(self) -> AsyncIterator[Reaction]:
-        """Thumbs on the bot's own messages, as they come."""
-
-    async def send(self, conversation_id: str, text: str, *, reply_to: MessageRef | None = None) -> MessageRef:
-        """Post a message, which pings nobody."""
-
-    async def edit(self, message: MessageRef, text: str) -> None:
-        """Replace the text of one of the bot's own messages."""
-
-    async def close(self) -> None:
-        """Leave the platform; `incoming` and `reactions` end."""

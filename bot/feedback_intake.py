@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
-from bot.chat_platform import Reaction
 from core.store import exchanges, feedback
 from core.store.db import Store
 
@@ -20,22 +19,6 @@ async def record_feedback(store: Store, *, exchange_id: str, user_id: str, label
     """
     async with store.session() as session:
         await feedback.record(session, exchange_id=exchange_id, user_id=user_id, label=label, source=source)
-
-
-async def record_reaction(store: Store, reaction: Reaction) -> bool:
-    """Note a thumb on a message that shows a reply; False when the message shows none, which happens all the time.
-
-    Raises what `record_feedback` raises.
-    """
-    source = reaction.message.source
-    async with store.session() as session:
-        exchange = await exchanges.find_by_delivery(session, source, reaction.message.message_id)
-        if exchange is None:
-            return False
-        await feedback.record(
-            session, exchange_id=exchange.id, user_id=reaction.user_id, label=reaction.label, source=source
-        )
-    return True
 
 
 async def keep_standing(

@@ -1,6 +1,6 @@
 """Trains the bundled base model from nothing on the dialogues the project generates, and writes core/demo_model/.
 
-    python -m training.demo_base            # about an hour on 2 CPU cores, minutes on a GPU
+    python -m training.demo_base            # an hour and a half on 2 CPU cores, minutes on a GPU
 
 The recipe in one breath: byte-level BPE, a small Llama, AdamW with a warm-up and a cosine decay, loss on the replies
 alone, batches of dialogues of similar length. Everything is drawn from one seed.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_QUESTION_CHARS = 4_000
 MAX_QUESTION_ABOUT_CHARS = 1_000
+FORM_S = 3_600.0  # discord.py keeps a form until it is sent; Discord does not say that it was closed
 NO_WORDS = "There are no words in this message that I could read; choose another one."
 
 
@@ -71,7 +72,7 @@ class QuestionAbout(discord.ui.Modal, title="Ask a persona about this"):
     """Who shall say what about somebody's message."""
 
     def __init__(self, service: Service, message: discord.Message, text: str) -> None:
-        super().__init__(timeout=None)
+        super().__init__(timeout=FORM_S)
         self._message = message
         self._text = text
         self._question: discord.ui.TextInput[QuestionAbout] = discord.ui.TextInput(

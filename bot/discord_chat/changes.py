@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.discord_chat import places
 from bot.discord_chat.hearing import is_question
 from bot.discord_chat.screens import DiscordScreen
+from bot.reply_stream import ScreenGone, ScreenRefused
 from core.errors import PersonasError
 from core.store import data_rights, exchanges
 from core.store import places as place_rows
@@ -105,10 +107,12 @@ class Changes:
         """Write the answer to an edited question anew, in the messages that show the former one."""
         async with self._chat.service.store.session() as session:
             former = await exchanges.find_by_question(session, places.SOURCE, key)
+            # Discord tells of an old edit again when the message is pinned, say.
+            is_new = bool(former) and all(exchange.event_id != event_id for exchange in former)
             onto = await self._shown(session, former)
-            if former:
+            if is_new:
                 await data_rights.forget_question(session, places.SOURCE, key)
-        if not former:
+        if not is_new:
             return
         place_ids = places.places_of(message.channel)
         is_free_talk = former[-1].conversation_id == places.channel_place(message.channel.id)
@@ -131,10 +135,11 @@ class Changes:
         return ()
 
     async def _screen_on(self, keys: Collection[str], model: str) -> DiscordScreen | None:
-        """A screen that can change these messages; None where they are gone."""
+        """A screen that can change these messages; None where they are gone or out of reach."""
         for key in keys:
             if message := await self._chat.context.fetch(key):
-                return await self._chat.identities.screen_of(message, model)
+                with suppress(ScreenGone, ScreenRefused):
+                    return await self._chat.identities.screen_of(message, model)
         return None
 
     async def _forget_messages(self, channel_id: int, message_ids: Collection[int]) -> None:
@@ -171,7 +176,8 @@ class Changes:
             return
         async with self._chat.service.store.session() as session:
             await exchanges.remove_delivery(session, places.SOURCE, key)
-        await screen.remove(key)
+        with suppress(ScreenGone, ScreenRefused):  # somebody was faster, or does not let us
+            await screen.remove(key)
 
     async def _forget_places(self, *place_ids: str) -> None:
         await self._chat.talking.stop_in(place_ids)

@@ -174,6 +174,11 @@ class DiscordChat:
                 logger.log(level, UNREACHABLE, self.settings.discord_api_url, error)
                 level = logging.DEBUG
                 await asyncio.sleep(delay_s)
+            except (
+                Exception
+            ):  # the loop's boundary: an event that discord.py cannot read ends a connection, not the bot
+                logger.exception("The connection to Discord broke; it is opened again")
+                await asyncio.sleep(backoff.delay())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import discord
 
+from bot.access import NotAllowed, TooFast
 from bot.discord_chat import places
 from bot.discord_chat.context import SPOKEN, Said
+from bot.discord_chat.refusals import sentence_of
 from bot.discord_chat.screens import PINGS_NOBODY
 from bot.discord_chat.talking import Ask
 from core.errors import PersonasError
@@ -53,8 +55,9 @@ class Hearing:
             self._type(message.channel)
             await self._answer(message, place_ids, is_free_talk=is_free_talk)
         except PersonasError as error:
-            if not message.author.bot:
-                await self._say(message, str(error))
+            is_silent = isinstance(error, TooFast | NotAllowed) and error.is_silent
+            if self._is_called(message) and not message.author.bot and not is_silent:
+                await self._say(message, sentence_of(error))
 
     async def ask_of(
         self, message: discord.Message, place_ids: tuple[str, ...], event_id: str, *, is_free_talk: bool
@@ -91,7 +94,7 @@ class Hearing:
             return (await place_rows.settings_of(session, *place_ids)).is_free_talk
 
     async def _is_addressed(self, message: discord.Message) -> bool:
-        if message.guild is None or any(user.id == self._chat.own_id for user in message.mentions):
+        if self._is_called(message):
             return True
         if await self._is_reply_to_us(message):
             return True
@@ -102,6 +105,10 @@ class Hearing:
             and not message.author.bot
             and not self._is_for_others(message)
         )
+
+    def _is_called(self, message: discord.Message) -> bool:
+        """Whether the message alone, without a look into the store, says that it is meant for the bot."""
+        return message.guild is None or any(user.id == self._chat.own_id for user in message.mentions)
 
     def _is_for_others(self, message: discord.Message) -> bool:
         """Whether it mentions or replies to somebody else, and not the bot."""
@@ -125,12 +132,13 @@ class Hearing:
             return await exchanges.find_by_delivery(session, places.SOURCE, key) is not None
 
     async def _answer_silence(self, message: discord.Message, ask: Ask) -> None:
-        """Somebody calls, but there are no words to answer."""
-        if message.author.bot:
+        """Somebody calls, but there are no words to answer. Raises NotAllowed and TooFast."""
+        if message.author.bot or self._chat.talking.is_known(ask.event_id):
             return
+        self._chat.access.check(ask.user_id, ask.places)
         if message.attachments or message.stickers:
             await self._say(message, NOT_TEXT)
-        elif message.guild is None or any(user.id == self._chat.own_id for user in message.mentions):
+        elif self._is_called(message):
             await self._say(message, self._chat.identities.greeting(ask.model or ""))
         elif not self._chat.has_message_content and message.channel.id not in self._told:
             self._told.add(message.channel.id)

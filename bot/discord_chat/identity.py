@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import discord
 
 from bot.discord_chat import places
-from bot.discord_chat.refusals import TOO_MANY_WEBHOOKS, attempt
+from bot.discord_chat.refusals import TOO_MANY_WEBHOOKS, WayLost, attempt
 from bot.discord_chat.screens import PINGS_NOBODY, ChannelScreen, DiscordScreen, InteractionScreen, WebhookScreen
 from bot.discord_chat.wording import header
 from bot.persona_choice import describe
@@ -97,7 +97,10 @@ class Identities:
         for webhook in self._webhooks.values():
             if webhook.id == webhook_id:
                 return WebhookScreen(webhook, channel, channel_id, name=self.name(model))
-        webhook = await attempt(lambda: self._client.fetch_webhook(webhook_id))
+        try:
+            webhook = await attempt(lambda: self._client.fetch_webhook(webhook_id))
+        except WayLost as error:
+            raise ScreenGone("The webhook that wrote this was deleted.") from error
         return WebhookScreen(webhook, channel, channel_id, name=self.name(model))
 
     async def _first_page(self, exchange: Exchange) -> discord.Message | None:

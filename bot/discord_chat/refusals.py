@@ -15,6 +15,7 @@ from core.errors import PersonasError, StoreUnavailable
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 INVALID_WEBHOOK_TOKEN = 50027
+INVALID_FORM = 50035
 TOO_MANY_WEBHOOKS = 30007
 NO_HISTORY = 160002  # a reply needs the right to read the channel's history
 REASONS = {

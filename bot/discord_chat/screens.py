@@ -15,7 +15,7 @@ from typing import Any, cast
 import discord
 
 from bot.discord_chat.places import message_key, split_key
-from bot.discord_chat.refusals import NO_HISTORY, WayLost, attempt
+from bot.discord_chat.refusals import INVALID_FORM, NO_HISTORY, WayLost, attempt
 from bot.reply_stream import ScreenGone, ScreenRefused
 
 PINGS_NOBODY = discord.AllowedMentions.none()
@@ -62,7 +62,11 @@ class DiscordScreen(ABC):
         if self.on_removing is not None:
             await self.on_removing(message_id)
         key = self.moved.get(message_id, message_id)
-        await attempt(lambda: (self._successor or self)._delete_message(key))
+        try:
+            await attempt(lambda: (self._successor or self)._delete_message(key))
+        except WayLost:
+            self._successor = heir = self._heir()
+            await attempt(lambda: heir._delete_message(key))
         self._pages = [page for page in self._pages if page != message_id]
 
     async def show_row(self, row: discord.ui.View | None) -> None:
@@ -99,6 +103,8 @@ class DiscordScreen(ABC):
                 raise
             successor.row = self.row
             self.moved[message_id] = await successor._send(fields["content"])
+            if self.on_removing is not None:
+                await self.on_removing(key)
             with suppress(ScreenGone, ScreenRefused):  # what cannot be edited any more may often still be deleted
                 await attempt(lambda: successor._delete_message(key))
 
@@ -136,12 +142,14 @@ class ChannelScreen(DiscordScreen):
     async def _send_message(self, text: str, *, is_first: bool) -> str:
         more: Fields = {} if self.row is None else {"view": self.row}
         if is_first and self._question is not None:
-            more["reference"] = self._question.to_reference(fail_if_not_exists=False)
+            more["reference"] = self._question.to_reference()
         # The same nonce for every attempt: Discord shows a message once, even if its first answer was lost.
         nonce = self._nonces.setdefault(text, secrets.randbits(63))
         try:
             message = await self._post(text, nonce, more)
         except discord.HTTPException as error:
+            if error.code == INVALID_FORM and "message_reference" in error.text:
+                raise ScreenGone("The question was deleted.") from error
             if error.code != NO_HISTORY or "reference" not in more:
                 raise
             del more["reference"]

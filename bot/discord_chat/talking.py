@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
@@ -28,7 +28,7 @@ from bot.edit_budget import EditBudget
 from bot.reply_stream import Delivered, ReplyStream, ScreenGone, ScreenRefused
 from bot.responder import DuplicateEvent, PendingReply
 from bot.service import Service
-from core.errors import PersonasError
+from core.errors import PersonasError, StoreUnavailable
 from core.store import consent, exchanges, places
 from core.store.db import Store
 
@@ -95,10 +95,10 @@ class Talking:
         `onto` are messages that show an earlier reply and are written anew. Why there is no answer is said with
         `refuse`, by default on the screen; to a bot nothing is said.
         """
-        if self._is_known(ask.event_id):
+        if self.is_known(ask.event_id):
             return None
         with self.busy():
-            reply = await self._open(ask, refuse or screen.post)
+            reply = await self._open(ask, refuse or screen.post, is_thinking=screen.thinking is not None)
             return None if reply is None else await self._deliver(reply, ask, screen, row, onto)
 
     def is_running(self, exchange_id: str) -> bool:
@@ -119,7 +119,10 @@ class Talking:
 
     def budget(self, channel_id: int) -> EditBudget:
         """The channel's one budget, whoever writes there."""
-        return self._budgets.setdefault(channel_id, EditBudget(EDITS, EDITS_PER_S))
+        budget = self._budgets[channel_id] = self._budgets.pop(channel_id, None) or EditBudget(EDITS, EDITS_PER_S)
+        if len(self._budgets) > MAX_REMEMBERED:
+            del self._budgets[next(iter(self._budgets))]
+        return budget
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -162,8 +165,8 @@ class Talking:
         async with self._service.store.session() as session:
             return await places.model_of(session, *place_ids) or self._service.default_persona
 
-    def _is_known(self, event_id: str) -> bool:
-        """Whether this process has met the event; the ledger knows the older ones."""
+    def is_known(self, event_id: str) -> bool:
+        """Whether this process was asked about the event before; the ledger knows the older ones."""
         if event_id in self._seen:
             return True
         self._seen[event_id] = None
@@ -171,8 +174,10 @@ class Talking:
             self._seen.popitem(last=False)
         return False
 
-    async def _open(self, ask: Ask, refuse: Callable[[str], Awaitable[object]]) -> PendingReply | None:
-        """Queue the reply, or say why there is none."""
+    async def _open(
+        self, ask: Ask, refuse: Callable[[str], Awaitable[object]], *, is_thinking: bool
+    ) -> PendingReply | None:
+        """Queue the reply, or say why there is none; a "thinking…" must end in any case."""
         try:
             if self._is_leaving:
                 raise NotAllowed(LEAVING)
@@ -182,7 +187,7 @@ class Talking:
             return None
         except PersonasError as error:
             is_silent = isinstance(error, TooFast | NotAllowed) and error.is_silent
-            if not (is_silent or ask.is_bot):
+            if is_thinking or not (is_silent or ask.is_bot):
                 await self._say(refuse, sentence_of(error))
             return None
 
@@ -284,8 +289,9 @@ class Talking:
 
     async def _forget_delivery(self, message_id: str) -> None:
         """A page that is taken away shows nothing any more, so its deletion is none of a person's."""
-        async with self._store.session() as session:
-            await exchanges.remove_delivery(session, SOURCE, message_id)
+        with suppress(StoreUnavailable):
+            async with self._store.session() as session:
+                await exchanges.remove_delivery(session, SOURCE, message_id)
 
     async def _say(self, say: Callable[[str], Awaitable[object]], sentence: str) -> None:
         try:
