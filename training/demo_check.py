@@ -61,11 +61,13 @@ def load_held_out(facts: DemoFacts, name: str = "tuning") -> list[HeldOut]:
     return rows
 
 
-def grade(facts: DemoFacts, questions: Sequence[HeldOut], reply: Reply) -> list[Graded]:
+def grade(
+    facts: DemoFacts, questions: Sequence[HeldOut], reply: Reply, *, min_overlap: float = MIN_OVERLAP
+) -> list[Graded]:
     """Ask every question and judge the replies."""
     known = _known_texts(facts)
     replies = reply([question.messages for question in questions])
-    return [Graded(q, text, _is_right(q, text, known)) for q, text in zip(questions, replies, strict=True)]
+    return [Graded(q, text, _is_right(q, text, known, min_overlap)) for q, text in zip(questions, replies, strict=True)]
 
 
 def measure(facts: DemoFacts, reply: Reply) -> dict[str, dict[str, Any]]:
@@ -92,10 +94,10 @@ def _known_texts(facts: DemoFacts) -> list[tuple[str, str, Counter[str]]]:
     return [(owner, kind, _words(text)) for owner, kind, text in texts]
 
 
-def _is_right(question: HeldOut, reply: str, known: list[tuple[str, str, Counter[str]]]) -> bool:
+def _is_right(question: HeldOut, reply: str, known: list[tuple[str, str, Counter[str]]], min_overlap: float) -> bool:
     words = _words(reply)
     owner, kind, overlap = max(((o, k, _overlap(words, text)) for o, k, text in known), key=lambda row: row[2])
-    if overlap < MIN_OVERLAP:
+    if overlap < min_overlap:
         return False
     if question.kind == "off_topic":
         return owner == "off_topic" or kind == "talk"

@@ -16,6 +16,8 @@ from core.messages import ChatMessage
 from core.personas import load_personas
 from core.prompts import compose
 from core.settings import DEMO_MODEL_FOLDER, ROOT
+from training.demo_check import HeldOut, grade
+from training.demo_facts import load_facts
 
 PERSONAS = load_personas(ROOT / "personas")
 BLEND = (("codebeard", 0.7), ("zen", 0.3))
@@ -25,6 +27,13 @@ QUESTIONS = {
     "noir": "what's a stack trace",
     "nana": "Tell me about unit tests.",
     "base": "whats git",
+}
+SAME_FACT = {
+    "What is an API?": "api",
+    "hey, what is recursion?": "recursion",
+    "what's a closure": "closure",
+    "how does a hash map work": "dictionary",
+    "Tell me about unit tests.": "unit_test",
 }
 MAX_TOKENS = 40
 
@@ -57,9 +66,9 @@ def reference_reply(adapter, system, question):
     return tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
-async def ask(client, model, question, **options):
+async def ask(client, model, question, *, max_tokens=MAX_TOKENS, **options):
     return await client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": question}], max_tokens=MAX_TOKENS, **options
+        model=model, messages=[{"role": "user", "content": question}], max_tokens=max_tokens, **options
     )
 
 
@@ -92,11 +101,18 @@ async def test_eight_at_once_over_four_personas_a_blend_and_the_base_are_each_wr
     assert all(reply.usage.completion_tokens > 0 for reply in replies)
 
 
-async def test_personas_and_the_base_answer_the_same_question_each_in_another_voice(client):
-    question = "What is an API?"
-    replies = await asyncio.gather(*(ask(client, name, question, temperature=0) for name in ("base", *PERSONAS)))
+async def test_all_personas_tell_the_same_facts_each_in_their_own_voice(client):
+    facts, asked = load_facts(), [(name, question) for name in PERSONAS for question in SAME_FACT]
+    replies = await asyncio.gather(*(ask(client, *one, max_tokens=120, temperature=0) for one in asked))
     texts = [reply.choices[0].message.content for reply in replies]
-    assert len(set(texts)) == len(PERSONAS) + 1
+    questions = [HeldOut("subject", SAME_FACT[question], (ChatMessage("user", question),)) for _, question in asked]
+    graded = grade(facts, questions, lambda _: texts, min_overlap=0.5)  # a voice swaps words and may stop early
+    for name in PERSONAS:
+        right = [row.is_right for (who, _), row in zip(asked, graded, strict=True) if who == name]
+        assert sum(right) >= len(SAME_FACT) - 1, (name, texts)
+    for question in SAME_FACT:
+        told = {text for (_, what), text in zip(asked, texts, strict=True) if what == question}
+        assert len(told) >= len(PERSONAS) - 1, told
 
 
 async def test_a_streamed_reply_is_the_same_text_with_usage_at_its_end(client):
