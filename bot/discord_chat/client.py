@@ -174,9 +174,7 @@ class DiscordChat:
                 logger.log(level, UNREACHABLE, self.settings.discord_api_url, error)
                 level = logging.DEBUG
                 await asyncio.sleep(delay_s)
-            except (
-                Exception
-            ):  # the loop's boundary: an event that discord.py cannot read ends a connection, not the bot
+            except Exception:  # the loop's boundary: one unreadable event does not end the bot
                 logger.exception("The connection to Discord broke; it is opened again")
                 await asyncio.sleep(backoff.delay())
 

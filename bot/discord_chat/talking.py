@@ -30,7 +30,6 @@ from bot.responder import DuplicateEvent, PendingReply
 from bot.service import Service
 from core.errors import PersonasError, StoreUnavailable
 from core.store import consent, exchanges, places
-from core.store.db import Store
 
 MAX_CHARS = 2000  # of a message
 EDITS, EDITS_PER_S = 4, 5.0  # Discord lets a channel's messages be edited about five times in five seconds
@@ -39,6 +38,7 @@ MAX_REMEMBERED = 4096
 LAST_WORDS_S = 10.0  # for the last edits of replies that were stopped
 LEAVING = "I am being restarted; ask me again in a minute, please."
 
+Refuse = Callable[[str], Awaitable[object]]
 Row = Callable[[str, bool], Awaitable[discord.ui.View]]
 """The buttons under an exchange's reply; the second argument says whether it is still being written."""
 
@@ -88,7 +88,7 @@ class Talking:
         *,
         row: Row | None = None,
         onto: Sequence[str] = (),
-        refuse: Callable[[str], Awaitable[object]] | None = None,
+        refuse: Refuse | None = None,
     ) -> Delivered | None:
         """Answer once, however often the event comes. None when nothing was written.
 
@@ -119,7 +119,7 @@ class Talking:
 
     def budget(self, channel_id: int) -> EditBudget:
         """The channel's one budget, whoever writes there."""
-        budget = self._budgets[channel_id] = self._budgets.pop(channel_id, None) or EditBudget(EDITS, EDITS_PER_S)
+        budget = self._budgets[channel_id] = self._budgets.pop(channel_id, EditBudget(EDITS, EDITS_PER_S))
         if len(self._budgets) > MAX_REMEMBERED:
             del self._budgets[next(iter(self._budgets))]
         return budget
@@ -174,9 +174,7 @@ class Talking:
             self._seen.popitem(last=False)
         return False
 
-    async def _open(
-        self, ask: Ask, refuse: Callable[[str], Awaitable[object]], *, is_thinking: bool
-    ) -> PendingReply | None:
+    async def _open(self, ask: Ask, refuse: Refuse, *, is_thinking: bool) -> PendingReply | None:
         """Queue the reply, or say why there is none; a "thinking…" must end in any case."""
         try:
             if self._is_leaving:
@@ -267,7 +265,7 @@ class Talking:
     async def _note_page(self, exchange_id: str, screen: DiscordScreen, message_id: str, page: int) -> None:
         """Remember which message shows a page. Without the store the reply goes on; `_note_end` tries again."""
         try:
-            async with self._store.session() as session:
+            async with self._service.store.session() as session:
                 await exchanges.remove_delivery(session, SOURCE, screen.thinking or message_id)
                 await exchanges.add_delivery(
                     session, exchange_id, message_id, position=page, is_final=False, token=screen.token
@@ -278,7 +276,7 @@ class Talking:
     async def _note_end(self, exchange_id: str, screen: DiscordScreen, delivered: Delivered) -> None:
         shown = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
         try:
-            async with self._store.session() as session:
+            async with self._service.store.session() as session:
                 for former in filter(None, (*screen.moved, screen.thinking)):
                     await exchanges.remove_delivery(session, SOURCE, former)
                 for page, message_id in enumerate(shown):
@@ -290,15 +288,11 @@ class Talking:
     async def _forget_delivery(self, message_id: str) -> None:
         """A page that is taken away shows nothing any more, so its deletion is none of a person's."""
         with suppress(StoreUnavailable):
-            async with self._store.session() as session:
+            async with self._service.store.session() as session:
                 await exchanges.remove_delivery(session, SOURCE, message_id)
 
-    async def _say(self, say: Callable[[str], Awaitable[object]], sentence: str) -> None:
+    async def _say(self, say: Refuse, sentence: str) -> None:
         try:
             await say(sentence[:MAX_CHARS])
         except (ScreenGone, ScreenRefused) as error:
             logger.info("A word could not be said: %s", error)
-
-    @property
-    def _store(self) -> Store:
-        return self._service.store

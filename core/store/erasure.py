@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, null, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, null, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.store.models import Correction, Exchange, Quote, TrainingExample
+
+MAX_IDS = 1000  # in one statement; databases bound its parameters
 
 
 def holds_words_of(user_id: str) -> ColumnElement[bool]:
@@ -24,13 +26,15 @@ def holds_words_of(user_id: str) -> ColumnElement[bool]:
 
 
 def holds_message(source: str, message_id: str, of_exchange: ColumnElement[bool]) -> ColumnElement[bool]:
-    """True for exchanges that quote a message, and for those it belongs to, which `of_exchange` names."""
-    holding = or_(
-        of_exchange,
-        Exchange.id.in_(select(Quote.exchange_id).where(Quote.message_id == message_id)),
-        _is_vague_in(select(Exchange.conversation_id).where(Exchange.source == source, of_exchange)),
-    )
-    return and_(Exchange.source == source, holding)
+    """True for exchanges that quote a message, and for those it belongs to, which `of_exchange` names.
+
+    A union, as each of its parts has an index: every message that is deleted anywhere is looked for in the ledger.
+    """
+    own = and_(Exchange.source == source, of_exchange)
+    is_from_there = exists().where(Exchange.id == Quote.exchange_id, Exchange.source == source).correlate(Quote)
+    quoting = select(Quote.exchange_id).where(Quote.message_id == message_id, is_from_there)
+    vague = select(Exchange.id).where(_is_vague_in(select(Exchange.conversation_id).where(own)))
+    return Exchange.id.in_(union(select(Exchange.id).where(own), quoting, vague))
 
 
 async def erase_words_of(session: AsyncSession, user_id: str) -> int:
@@ -50,10 +54,11 @@ async def erase_text(session: AsyncSession, *conditions: ColumnElement[bool]) ->
     await _erase_stop_strings(session, *conditions)
     erased = update(Exchange).where(*conditions, Exchange.prompt.is_not(null())).values(prompt=None, reply=None)
     lost = (await session.scalars(erased.returning(Exchange.id), execution_options=UNSYNCHRONIZED)).all()
-    without_text = select(Exchange.id).where(Exchange.prompt.is_(null()))
     trained_on = select(TrainingExample.exchange_id)
-    pointless = delete(Quote).where(Quote.exchange_id.in_(without_text), Quote.exchange_id.not_in(trained_on))
-    await session.execute(pointless, execution_options=UNSYNCHRONIZED)
+    for start in range(0, len(lost), MAX_IDS):
+        some = lost[start : start + MAX_IDS]
+        pointless = delete(Quote).where(Quote.exchange_id.in_(some), Quote.exchange_id.not_in(trained_on))
+        await session.execute(pointless, execution_options=UNSYNCHRONIZED)
     return len(lost)
 
 

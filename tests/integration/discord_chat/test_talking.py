@@ -99,6 +99,13 @@ async def test_a_mention_without_words_is_greeted(room: DiscordRoom):
     assert await room.exchanges() == []
 
 
+async def test_a_mention_without_words_that_comes_twice_is_greeted_once(room: DiscordRoom):
+    room.fake.gateway.duplicate("MESSAGE_CREATE")
+    await room.asks("")
+    answer = await room.ask_and_answer("and now words")
+    assert [message.content for message in room.channel.from_bot] == ["Hello from Captain Codebeard.", answer.content]
+
+
 async def test_a_direct_message_needs_no_mention(room: DiscordRoom):
     dm = await room.ann.opens_dm()
     question = await room.ann.says(dm, "are you there")
