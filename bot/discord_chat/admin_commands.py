@@ -10,7 +10,7 @@ from bot.discord_chat.interaction_replies import places_here
 from bot.discord_chat.persona_commands import Scope, target_of, where
 from bot.discord_chat.places import SOURCE
 from core.errors import InvalidInput, PermissionNeeded
-from core.store import places
+from core.store import data_rights, places
 from core.store.places import Changes, Identity, PlaceSettings
 
 if TYPE_CHECKING:
@@ -50,13 +50,32 @@ async def settings(
     if keep_text is not None:
         changes["is_text_kept"] = keep_text
     await interaction.response.defer(ephemeral=True)
+    said = [f"Changed for {where(interaction, target)}."] if changes else []
+    said += await _change(interaction, place, changes)
     async with interaction.client.chat.service.store.session() as session:
-        if changes:
-            await places.change(session, place, source=SOURCE, **changes)
         now = await places.settings_of(session, *places_here(interaction))
-    changed = f"Changed for {where(interaction, target)}.\n" if changes else ""
-    lines = [f"{changed}**What counts here**", *_lines(now), *_warnings(interaction, now)]
+    lines = [*said, "**What counts here**", *_lines(now), *_warnings(interaction, now)]
     await interaction.edit_original_response(content="\n".join(lines))
+
+
+async def _change(interaction: Interaction, place: str, changes: Changes) -> list[str]:
+    """Change it with all that follows from it; what there is to say about that."""
+    if not changes:
+        return []
+    chat, guild, here = interaction.client.chat, interaction.guild, places_here(interaction)
+    said = []
+    async with chat.service.store.session() as session:
+        before = await places.settings_of(session, place)
+        await places.change(session, place, source=SOURCE, **changes)
+        if changes.get("is_text_kept") is False:
+            erased = await data_rights.stop_keeping(session, place, wider=here[here.index(place) + 1 :])
+            said.append(f"Erased: the words that were kept with {erased} {'answer' if erased == 1 else 'answers'}.")
+        is_left = before.identity == "profile" and changes.get("identity", "profile") != "profile"
+        is_worn = is_left and guild is not None and await chat.identities.is_profile_chosen(session, guild)
+    chat.hearing.forget_free_talk()
+    if guild is not None and is_left and not is_worn and (refused := await chat.identities.take_off(guild)):
+        said.append(f"⚠ {refused}")
+    return said
 
 
 def _check_free_talk(interaction: Interaction, scope: Scope, *, is_on: bool) -> None:

@@ -89,15 +89,17 @@ class Changes:
         await self._forget_messages(event.channel_id, event.message_ids)
 
     async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
-        await self._forget_places(places.thread_place(event.thread_id))
+        guild = self._chat.bot.get_guild(event.guild_id)
+        await self._forget_places(places.thread_place(event.thread_id), guild=guild)
 
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
-        await self._forget_places(places.channel_place(channel.id))
+        await self._forget_places(places.channel_place(channel.id), guild=channel.guild)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed from a server, or the server is gone; an outage of Discord's is neither."""
         channels = [places.channel_place(channel.id) for channel in guild.channels]
         threads = [places.thread_place(thread.id) for thread in guild.threads]
+        self._chat.identities.forget_profile(guild.id)
         await self._forget_places(places.guild_place(guild.id), *channels, *threads)
 
     async def on_webhooks_update(self, channel: discord.abc.GuildChannel) -> None:
@@ -179,12 +181,19 @@ class Changes:
         with suppress(ScreenGone, ScreenRefused):  # somebody was faster, or does not let us
             await screen.remove(key)
 
-    async def _forget_places(self, *place_ids: str) -> None:
+    async def _forget_places(self, *place_ids: str, guild: discord.Guild | None = None) -> None:
+        """`guild` is the server that these places were in, where the bot is still there."""
         await self._chat.talking.stop_in(place_ids)
+        identities = self._chat.identities
         try:
             async with self._chat.service.store.session() as session:
+                was_chosen = not (await place_rows.with_identity(session, "profile")).isdisjoint(place_ids)
                 lost = await data_rights.forget_places(session, places.SOURCE, place_ids)
+                is_worn = was_chosen and guild is not None and await identities.is_profile_chosen(session, guild)
         except PersonasError as error:
             logger.warning("What was said in places that are gone could not be forgotten: %s", error)
             return
+        self._chat.hearing.forget_free_talk()
         logger.info("The bot has left %s: the text of %d exchanges is erased", place_ids[0], lost)
+        if guild is not None and was_chosen and not is_worn:
+            await identities.take_off(guild)

@@ -23,8 +23,6 @@ from core.store import exchanges
 from core.store import places as place_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bot.discord_chat.client import DiscordChat
 
 UNREADABLE_REPLY = (
@@ -42,6 +40,7 @@ class Hearing:
         self._chat = chat
         self._told: set[int] = set()
         self._typing: set[asyncio.Task[None]] = set()
+        self._free_talk: dict[tuple[str, ...], bool] = {}
 
     async def hear(self, message: discord.Message) -> None:
         """Answer a message that is meant for the bot."""
@@ -58,6 +57,10 @@ class Hearing:
             is_silent = isinstance(error, TooFast | NotAllowed) and error.is_silent
             if self._is_called(message) and not message.author.bot and not is_silent:
                 await self._say(message, sentence_of(error))
+
+    def forget_free_talk(self) -> None:
+        """What places chose has changed; look it up again. A look-up under way ends in the former dict."""
+        self._free_talk = {}
 
     async def ask_of(
         self, message: discord.Message, place_ids: tuple[str, ...], event_id: str, *, is_free_talk: bool
@@ -84,14 +87,17 @@ class Hearing:
         )
         await self._chat.talking.answer(ask, screen, row=self._chat.bot.row)
 
-    async def _is_free_talk(self, message: discord.Message, place_ids: Sequence[str]) -> bool:
+    async def _is_free_talk(self, message: discord.Message, place_ids: tuple[str, ...]) -> bool:
         """Whether every message here is answered, and this one is meant for nobody else."""
         if not self._chat.has_message_content or message.guild is None or message.author.bot:
             return False
         if isinstance(message.channel, discord.Thread) or self._is_for_others(message):
             return False
-        async with self._chat.service.store.session() as session:
-            return (await place_rows.settings_of(session, *place_ids)).is_free_talk
+        known = self._free_talk  # every message of every server comes by here
+        if place_ids not in known:
+            async with self._chat.service.store.session() as session:
+                known[place_ids] = (await place_rows.settings_of(session, *place_ids)).is_free_talk
+        return known[place_ids]
 
     async def _is_addressed(self, message: discord.Message) -> bool:
         if self._is_called(message):

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import discord
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.discord_chat import places
 from bot.discord_chat.refusals import TOO_MANY_WEBHOOKS, WayLost, attempt
@@ -37,6 +38,7 @@ FORBIDDEN_NAME = re.compile(r"discord|clyde", re.IGNORECASE)
 NO_WEBHOOK = "I cannot show {name}'s own name and picture here: {reason} Until then I answer under my own name."
 NO_PROFILE = "I cannot put on {name}'s name and picture in this server: {reason} Until then I answer under my own name."
 MANAGE_WEBHOOKS = "I need the permission Manage Webhooks in this channel."
+STILL_WORN = "I cannot take the persona's name and picture off in this server: {reason}"
 CHANGE_NICKNAME = "I need the permission Change Nickname in this server."
 
 logger = logging.getLogger(__name__)
@@ -203,11 +205,27 @@ class Identities:
                 raise PermissionNeeded(NO_PROFILE.format(name=name, reason=reason)) from error
             self._worn[guild.id] = model
 
-    async def take_off(self, guild: discord.Guild) -> None:
-        """Give the bot its own name and picture again in a server. Raises discord.HTTPException."""
+    async def is_profile_chosen(self, session: AsyncSession, guild: discord.Guild) -> bool:
+        """Whether any place in this server lets the bot wear the server's persona."""
+        channels = [places.channel_place(channel.id) for channel in guild.channels]
+        threads = [places.thread_place(thread.id) for thread in guild.threads]
+        here = {places.guild_place(guild.id), *channels, *threads}
+        return not here.isdisjoint(await place_rows.with_identity(session, "profile"))
+
+    async def take_off(self, guild: discord.Guild) -> str | None:
+        """Give the bot its own name and picture again in a server. Returns the sentence why Discord does not let it."""
         async with self._locks[guild.id]:
             self._worn.pop(guild.id, None)
-            await guild.me.edit(nick=None, avatar=None)
+            try:
+                await attempt(lambda: guild.me.edit(nick=None, avatar=None))
+            except (ScreenGone, ScreenRefused) as error:
+                logger.warning("Server %d still shows a persona's name and picture: %s", guild.id, error)
+                return STILL_WORN.format(reason=error)
+        return None
+
+    def forget_profile(self, guild_id: int) -> None:
+        """The bot has left this server; if it is ever invited again, it wears nothing."""
+        self._worn.pop(guild_id, None)
 
     async def _tell_once(self, channel: discord.abc.Messageable, channel_id: int, identity: str, why: str) -> None:
         """Say why this channel's choice does not work."""

@@ -115,6 +115,20 @@ async def forget_places(
     return await _leave(session, (Exchange.source == source) & there, [*place_ids, *conversation_ids])
 
 
+async def stop_keeping(session: AsyncSession, place_id: str, *, wider: Collection[str] = ()) -> int:
+    """This place no longer lets text be kept: what was kept goes, except where a narrower place lets it be kept.
+
+    `wider` are the places that this one lies in, whose choice does not count here. Returns how many exchanges lost
+    their text.
+    """
+    narrower = (
+        select(ExchangePlace.exchange_id)
+        .join(Place, Place.id == ExchangePlace.place_id)
+        .where(Place.is_text_kept.is_(True), Place.id.not_in([place_id, *wider]))
+    )
+    return await erase_text(session, _took_place_in([place_id]), Exchange.id.not_in(narrower))
+
+
 async def forget_question(session: AsyncSession, source: str, question_id: str) -> int:
     """A person deleted a message: its words go, from the exchanges that answer it and from those that quote it.
 

@@ -58,6 +58,11 @@ async def change(session: AsyncSession, place_id: str, *, source: str, **changes
     await _write(session, place_id, source=source, **changes)
 
 
+async def with_identity(session: AsyncSession, identity: Identity) -> set[str]:
+    """The places that chose this identity themselves."""
+    return set(await session.scalars(select(Place.id).where(Place.identity == identity)))
+
+
 async def with_something_kept(session: AsyncSession, prefix: str) -> list[str]:
     """The places whose id begins so and that chose something, or where text that is kept was said."""
     settled = select(Place.id).where(Place.id.startswith(prefix, autoescape=True))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from core.store import places
+from core.store import consent, places
 from core.store.places import PlaceSettings
 from tests.discord_commands import admin, registered, use
-from tests.discord_rooms import DiscordRoom
+from tests.discord_rooms import TIMEOUT_S, DiscordRoom
 from tests.fakes.fake_discord.channels import Channel
 
 
@@ -78,3 +80,62 @@ async def test_an_identity_that_lacks_a_permission_says_which(room: DiscordRoom)
     assert "lack the permission Manage Webhooks" in (await use(room, "settings", who=mod, identity="webhook")).content
     assert "lack the permission Change Nickname" in (await use(room, "settings", who=mod, identity="profile")).content
     assert "lack" not in (await use(room, "settings", who=mod, identity="message")).content
+
+
+async def test_who_no_longer_lets_text_be_kept_erases_it_where_no_narrower_place_keeps_it(room: DiscordRoom):
+    await registered(room)
+    mod = admin(room)
+    assert room.channel.guild is not None
+    other = room.channel.guild.add_channel("other")
+    async with room.service.store.session() as session:
+        await consent.give(session, f"discord:{room.ann.id}", source="discord")
+    shown = await use(room, "settings", who=mod, keep_text=True, scope="server")
+    assert "Erased" not in shown.content
+    await use(room, "settings", who=mod, in_=other, keep_text=True)
+    await room.ask_and_answer("my secret")
+    await room.answer(await room.ann.says(other, "my other secret", mentions_bot=True))
+    shown = await use(room, "settings", who=mod, keep_text=False, scope="server")
+    assert "Erased: the words that were kept with 1 answer." in shown.content
+    assert [exchange.prompt is not None for exchange in await room.exchanges()] == [False, True]
+    shown = await use(room, "settings", who=mod, in_=other, keep_text=False)
+    assert "with 1 answer." in shown.content
+    assert [exchange.reply for exchange in await room.exchanges()] == [None, None]
+
+
+async def test_a_channel_whose_free_talk_ends_needs_mentions_again(open_room: DiscordRoom):
+    await registered(open_room)
+    mod = admin(open_room)
+    await use(open_room, "settings", who=mod, free_talk=True)
+    await open_room.answer(await open_room.ann.says(open_room.channel, "good morning"))
+    await use(open_room, "settings", who=mod, free_talk=False)
+    await open_room.ann.says(open_room.channel, "nobody answers this")
+    await open_room.ask_and_answer("but this")
+    assert len(await open_room.exchanges()) == 2
+
+
+async def test_what_a_channel_chose_about_free_talk_is_looked_up_once(
+    open_room: DiscordRoom, monkeypatch: pytest.MonkeyPatch
+):
+    await registered(open_room)
+    mod = admin(open_room)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    looked_up: list[tuple[str, ...]] = []
+    hear, settings_of = open_room.chat.hearing.hear, places.settings_of
+
+    async def hear_and_tell(message):
+        await hear(message)
+        heard.put_nowait(message.content)
+
+    async def look_up(session, *place_ids):
+        looked_up.append(place_ids)
+        return await settings_of(session, *place_ids)
+
+    monkeypatch.setattr(open_room.chat.hearing, "hear", hear_and_tell)
+    monkeypatch.setattr(places, "settings_of", look_up)
+    for text in ("hello everybody", "how are you all"):
+        await open_room.ann.says(open_room.channel, text)
+        async with asyncio.timeout(TIMEOUT_S):
+            assert await heard.get() == text
+    assert len(looked_up) == 1
+    await use(open_room, "settings", who=mod, free_talk=True)
+    await open_room.answer(await open_room.ann.says(open_room.channel, "good morning"))

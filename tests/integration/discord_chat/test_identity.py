@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.store import places
+from tests.discord_commands import PNG, admin, registered, use
 from tests.discord_rooms import DiscordRoom
 
 HEADER = "**🏴 Captain Codebeard**\n"
@@ -141,3 +142,45 @@ async def test_direct_messages_have_the_header_whatever_servers_choose(room: Dis
     dm = await room.ann.opens_dm()
     answer = await room.answer(await room.ann.says(dm, "ahoy"))
     assert answer.content == HEADER + "[codebeard@1] ahoy"
+
+
+async def dressed(room: DiscordRoom):
+    """The bot's member in the server, in the name and picture of its persona, after the server's choice."""
+    await registered(room)
+    (room.service.personas["codebeard"].folder / "avatar.png").write_bytes(PNG)
+    await use(room, "settings", who=admin(room), identity="profile", scope="server")
+    await room.ask_and_answer("ahoy")
+    member = room.channel.guild.bot_member
+    assert (member.nick, member.avatar is not None) == ("Captain Codebeard", True)
+    return member
+
+
+async def test_the_profile_is_the_bots_own_again_when_the_server_shows_personas_otherwise(room: DiscordRoom):
+    member = await dressed(room)
+    mod = admin(room, "second mod")
+    await use(room, "settings", who=mod, identity="message")
+    assert member.nick == "Captain Codebeard"  # one channel left it; the server still shows personas so
+    shown = await use(room, "settings", who=mod, identity="message", scope="server")
+    assert "⚠" not in shown.content
+    assert (member.nick, member.avatar) == (None, None)
+
+
+async def test_a_profile_that_may_not_be_given_back_is_said_and_harms_nothing(room: DiscordRoom):
+    member = await dressed(room)
+    room.channel.guild.forbid_bot("change_nickname")
+    shown = await use(room, "settings", who=admin(room, "second mod"), identity="message", scope="server")
+    assert "I cannot take the persona's name and picture off in this server" in shown.content
+    assert "identity **message**" in shown.content
+    assert member.nick == "Captain Codebeard"
+    assert (await room.ask_and_answer("ahoy")).content == HEADER + "[codebeard@1] ahoy"
+
+
+async def test_the_profile_is_the_bots_own_again_when_the_last_channel_that_chose_it_is_deleted(room: DiscordRoom):
+    other = room.channel.guild.add_channel("other")
+    async with room.service.store.session() as session:
+        await places.change(session, f"discord:channel:{other.id}", source="discord", identity="profile")
+    await room.answer(await room.ann.says(other, "ahoy", mentions_bot=True))
+    member = room.channel.guild.bot_member
+    assert member.nick == "Captain Codebeard"
+    other.delete()
+    await room.fake.wait_for(lambda: member.nick is None)

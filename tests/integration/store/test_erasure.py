@@ -86,6 +86,37 @@ async def test_leaving_a_server_forgets_its_settings_texts_and_messages_and_no_o
         ]
 
 
+async def test_a_place_that_keeps_text_no_longer_loses_it_but_for_narrower_places_that_keep_theirs(store):
+    thread, sibling, channel, other, server = "d:thread:1", "d:thread:2", "d:channel:1", "d:channel:2", "d:guild:1"
+    said_in = [
+        (thread, channel, server),
+        (sibling, channel, server),
+        (channel, server),
+        (other, server),
+        ("d:guild:2",),
+    ]
+    async with store.session() as session:
+        keys = [await record_answered(session, places=where) for where in said_in]
+        await corrections.add(session, exchange_id=keys[3], user_id=BOB, text="Better.", source="discord")
+        for place_id, is_kept in ((thread, True), (sibling, False), (channel, True), (server, True)):
+            await places.change(session, place_id, source="discord", is_text_kept=is_kept)
+
+        async def still_kept() -> list[int]:
+            return [n for n, key in enumerate(keys) if (await exchanges.find(session, key)).prompt is not None]
+
+        await places.change(session, server, source="discord", is_text_kept=False)
+        assert await data_rights.stop_keeping(session, server) == 1
+        assert await still_kept() == [0, 1, 2, 4]
+        assert await corrections.of_exchange(session, keys[3]) == []
+        await places.change(session, server, source="discord", is_text_kept=True)
+        await places.change(session, channel, source="discord", is_text_kept=False)
+        assert await data_rights.stop_keeping(session, channel, wider=(server,)) == 2
+        assert await still_kept() == [0, 4]
+        assert await data_rights.stop_keeping(session, thread, wider=(channel, server)) == 1
+        assert await data_rights.stop_keeping(session, thread, wider=(channel, server)) == 0
+        assert await still_kept() == [4]
+
+
 async def test_a_purge_erases_old_text_unless_everybody_in_it_agrees(store):
     async with store.session() as session:
         await consent.give(session, ANN, source="discord")
