@@ -18,6 +18,7 @@ MINUTES_FROM_S = 100
 
 # What calls people on Discord or Slack: "@everyone", "<@17>", "<@&17>", "<!here>".
 _CALL = re.compile(r"@(?=everyone|here|channel)|(?<=<)(?:@(?=[!&]?\w)|!(?=everyone|here|channel|subteam))")
+_WAITING = re.compile(rf"{FIRST_SIGN}|\d+(?:st|nd|rd|th) in line(?:, about \d+ (?:s|min))?")
 _ZERO_WIDTH_SPACE = "\u200b"
 
 
@@ -68,6 +69,11 @@ def waiting_line(position: QueuePosition | None) -> str:
         return place
     wait_s = max(1, ceil(position.estimated_wait_s))
     return f"{place}, about {wait_s} s" if wait_s < MINUTES_FROM_S else f"{place}, about {round(wait_s / 60)} min"
+
+
+def is_waiting_line(text: str) -> bool:
+    """Whether this is what a reply shows that has no words yet."""
+    return _WAITING.fullmatch(text) is not None
 
 
 def without_calls(text: str) -> str:

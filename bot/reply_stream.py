@@ -31,10 +31,14 @@ class ScreenRefused(PermissionNeeded):
     """The platform does not allow it; the sentence says what is missing."""
 
 
+class ScreenUnreachable(ScreenRefused):
+    """The platform does not answer, however often it is asked; later it may."""
+
+
 class Screen(Protocol):
     """Where one reply is shown. Waits out rate limits, and repeats what failed for a moment, by itself.
 
-    Each method raises ScreenGone and ScreenRefused.
+    Each method raises ScreenGone and ScreenRefused, of which ScreenUnreachable is one.
     """
 
     async def post(self, text: str) -> str:
@@ -52,7 +56,8 @@ class Delivered:
     """What became of a reply. `text` is what the model wrote, without header and notes.
 
     `error` is the sentence of a reply that failed, or why the screen refused to show it. A reply whose screen went
-    away or refused before its end is "cancelled".
+    away or refused before its end is "cancelled". `is_shown` is False when the platform was out of reach: the reply
+    has ended, but its messages may show less.
     """
 
     message_ids: tuple[str, ...]
@@ -60,6 +65,7 @@ class Delivered:
     finish_reason: FinishReason
     error: str | None = None
     dropped: int = 0
+    is_shown: bool = True
 
 
 class ReplyStream:
@@ -98,17 +104,23 @@ class ReplyStream:
 
         `onto` are messages that show an earlier reply: they are used again before new ones are posted, and removed when
         they are left over. A reply that can't be shown to its end, because this is cancelled or the screen is
-        gone or refuses, is cancelled.
+        gone or refuses, is cancelled. One that is shown in part when the platform goes out of reach is read to its
+        end, for whoever shows it later.
         """
         self._message_ids = list(onto)
         reading = asyncio.create_task(self._read(reply))
         refusal = None
+        is_shown = True
         try:
             await self._show(*self._changes(reply)[0])  # the first sign of life waits for no turn
             await self._show_until_ended(reply, reading)
             await self._remove_left_over()
         except ScreenGone:
             pass  # nobody is left to be told
+        except ScreenUnreachable as error:
+            refusal, is_shown = str(error), False
+            if self._shown:
+                await asyncio.wait({reading})
         except ScreenRefused as error:
             refusal = str(error)
         finally:
@@ -118,7 +130,8 @@ class ReplyStream:
                 await reply.cancel()  # nobody reads it any more
         shown = tuple(self._message_ids[: len(self._shown)])
         last = self._last or ReplyChunk(finish_reason="cancelled")
-        return Delivered(shown, self._text, last.finish_reason or "cancelled", refusal or last.error, last.dropped)
+        reason = last.finish_reason or "cancelled"
+        return Delivered(shown, self._text, reason, refusal or last.error, last.dropped, is_shown)
 
     async def _read(self, reply: PendingReply) -> None:
         """Take in the reply as it is written."""

@@ -96,7 +96,7 @@ class DiscordChat:
         self._live: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = asyncio.Event()
-        self._has_recovered = False
+        self._mending: asyncio.Task[None] | None = None
         self.bot = PersonaBot(self, has_message_content=False)
         self.context = Context(self)
         self.identities = Identities(self)
@@ -141,11 +141,9 @@ class DiscordChat:
     async def before_events(self) -> None:
         """Called when the bot has logged in and hears nothing yet."""
         Changes(self).listen()
-        if not self._has_recovered:
-            self._has_recovered = True
-            recovery = Recovery(self)
-            await recovery.look()
-            self._start(recovery.tidy())
+        recovery = Recovery(self)
+        await recovery.look()
+        self._mending = self._start(recovery.keep_mending())
 
     async def _stay_connected(self, token: str) -> None:
         backoff = ExponentialBackoff()
@@ -158,7 +156,7 @@ class DiscordChat:
                 self.bot = PersonaBot(self, has_message_content=self._may_read_all)
                 logger.info("Discord: %s", _described(self._may_read_all))
                 async with self.bot:
-                    await self.bot.start(token)
+                    await self._stay_logged_in(token)
                 return
             except discord.PrivilegedIntentsRequired:
                 self._may_read_all = False
@@ -178,10 +176,18 @@ class DiscordChat:
                 logger.exception("The connection to Discord broke; it is opened again")
                 await asyncio.sleep(backoff.delay())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _stay_logged_in(self, token: str) -> None:
+        try:
+            await self.bot.start(token)
+        finally:
+            if self._mending is not None:
+                self._mending.cancel()  # the next connection mends what this one leaves
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def _may_read_all(token: str) -> bool:

@@ -157,7 +157,7 @@ class Context:
 
     async def reply_of(self, exchange: Exchange) -> str | None:
         """What a reply said: remembered, kept, or read from the messages that show it; None where it is gone."""
-        text = self._exact(exchange)
+        text = self.exact_reply_of(exchange)
         return await self._shown_words(exchange) if text is None else text
 
     async def _shown_words(self, exchange: Exchange, *known: discord.Message) -> str | None:
@@ -185,7 +185,7 @@ class Context:
             elif found.content == RESET_LINE:
                 break
             elif (exchange := shown[found.id]) is not None and exchange.id not in told:
-                text = self._exact(exchange)
+                text = self.exact_reply_of(exchange)
                 if text is not None:
                     told.add(exchange.id)
                 elif exchange.status in ANSWERED:
@@ -208,7 +208,8 @@ class Context:
         spoken = self._spoken(message, said.conversation_id)
         return said.after(*spoken.turns, quotes=spoken.quotes)
 
-    def _exact(self, exchange: Exchange) -> str | None:
+    def exact_reply_of(self, exchange: Exchange) -> str | None:
+        """The model's own words, remembered or kept; None where they are neither."""
         kept = self._remembered.get(exchange.id)
         return exchange.reply if kept is None else kept.reply
 

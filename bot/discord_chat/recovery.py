@@ -1,19 +1,28 @@
-"""At start: what a crash left on the screen becomes a sentence. Messages that were missed meanwhile stay unanswered."""
+"""Shows replies to their end that a crash, or an outage of Discord or the store, left half shown.
+
+Messages that were missed meanwhile stay unanswered.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import discord
 
 from bot.discord_chat import places
+from bot.discord_chat.left_pages import LeftPage, reach
 from bot.discord_chat.refusals import WayLost, attempt
-from bot.discord_chat.screens import PINGS_NOBODY
-from bot.discord_chat.talking import NOT_POSTED
-from bot.reply_stream import ScreenGone, ScreenRefused
+from bot.discord_chat.talking import MAX_CHARS
+from bot.discord_chat.wording import header, own_words
+from bot.reply_pages import ReplyPages, is_waiting_line
+from bot.reply_stream import ScreenGone, ScreenRefused, ScreenUnreachable
 from core.errors import PersonasError
+from core.jobs import JobStatus
+from core.messages import FinishReason, ReplyChunk
 from core.store import exchanges
 from core.store.models import Delivery, Exchange
 
@@ -23,43 +32,74 @@ if TYPE_CHECKING:
 # A message may be on the screen although the program ended before it could note that.
 LOOKED_FOR_S = 3600.0  # how far back such messages are looked for
 LOOKED_THROUGH = 25  # messages after the question
-CUT_OFF = "The program ended before this reply was shown to its end; ask again, please."
+AGAIN_AFTER_S = 60.0
+CUT_OFF = "This reply could not be shown to its end; ask again, please."
+NOT_LOOKED_UP = "What was left on Discord cannot be looked up: %s"
+SMALL_PRINT = "-# {}"
 
 logger = logging.getLogger(__name__)
 
 
 class Recovery:
-    """`look` before the first event, so that only an earlier run's replies are found; then `tidy`."""
+    """`look` before the first event, so that only what was left earlier is found; then `keep_mending`."""
 
     def __init__(self, chat: DiscordChat) -> None:
         self._chat = chat
-        self._left: list[tuple[Exchange, list[Delivery]]] = []
+        self._left: list[Exchange] = []
         self._unshown: list[Exchange] = []
 
     async def look(self) -> None:
-        """Find the replies whose last word was never shown. Without the store there is nothing to find them by."""
+        """Find the replies whose last word was never shown, and those that may be shown although nothing is noted."""
+        await self._look_for_left()
+        since = time.time() - LOOKED_FOR_S
         try:
             async with self._chat.service.store.session() as session:
-                self._left = await exchanges.undelivered(session, places.SOURCE)
-                since = time.time() - LOOKED_FOR_S
-                self._unshown = await exchanges.unshown(session, places.SOURCE, since=since)
+                found = await exchanges.unshown(session, places.SOURCE, since=since)
         except PersonasError as error:
-            logger.warning("What an earlier run left on Discord cannot be looked up: %s", error)
+            logger.warning(NOT_LOOKED_UP, error)
+            return
+        self._unshown = self._not_running(found)
 
-    async def tidy(self) -> None:
-        """Turn each of them into a sentence, with the buttons of a reply that has ended."""
-        for exchange in self._unshown:
+    async def keep_mending(self) -> None:
+        """Mend what `look` found, and from time to time what Discord or the store was out of reach for."""
+        while True:
+            try:
+                await self._tidy()
+                await asyncio.sleep(AGAIN_AFTER_S)
+                await self._look_for_left()
+            except Exception:  # the loop's boundary: one reply that cannot be mended leaves the others alone
+                logger.exception("Mending replies on Discord failed")
+                await asyncio.sleep(AGAIN_AFTER_S)
+
+    async def _look_for_left(self) -> None:
+        """Without the store there is nothing to find them by."""
+        try:
+            async with self._chat.service.store.session() as session:
+                found = await exchanges.undelivered(session, places.SOURCE)
+        except PersonasError as error:
+            logger.warning(NOT_LOOKED_UP, error)
+            return
+        self._left = self._not_running([exchange for exchange, _ in found])
+
+    def _not_running(self, found: list[Exchange]) -> list[Exchange]:
+        """Those that nobody is about to show to their end."""
+        return [exchange for exchange in found if not self._chat.talking.is_running(exchange.id)]
+
+    async def _tidy(self) -> None:
+        """Show each of them to its end, with the buttons of a reply that has ended."""
+        while self._unshown:
+            exchange = self._unshown.pop()
             try:
                 await self._find(exchange)
             except (PersonasError, WayLost) as error:
                 logger.info("Whether reply %s of an earlier run is shown cannot be found out: %r", exchange.id, error)
-        for exchange, pages in self._left:
+        while self._left:
+            exchange = self._left.pop(0)
             try:
-                await self._tidy_one(exchange, sorted(pages, key=lambda page: page.position))
+                await self._tidy_one(exchange)
+                logger.info("Reply %s, which was not shown to its end, is mended", exchange.id)
             except PersonasError as error:
-                logger.info("What an earlier run left of reply %s stays: %s", exchange.id, error)
-        if self._left:
-            logger.info("Replies that an earlier run left on Discord: %d, now told to be cut off", len(self._left))
+                logger.info("What was left of reply %s stays for now: %s", exchange.id, error)
 
     async def _find(self, exchange: Exchange) -> None:
         """Note the message that shows this exchange, if one does: its buttons name it."""
@@ -75,49 +115,71 @@ class Recovery:
                 key = places.message_key(channel_id, message.id)
                 async with self._chat.service.store.session() as session:
                     await exchanges.add_delivery(session, exchange.id, key, is_final=False)
-                    self._left.append((exchange, await exchanges.deliveries_of(session, exchange.id)))
+                self._left.append(exchange)
                 return
 
-    async def _tidy_one(self, exchange: Exchange, pages: list[Delivery]) -> None:
-        for page in pages[1:]:
-            await self._remove(page)
+    async def _tidy_one(self, exchange: Exchange) -> None:
+        async with self._chat.service.store.session() as session:
+            noted = await exchanges.deliveries_of(session, exchange.id)
+        pages = sorted((page for page in noted if not page.is_final), key=lambda page: page.position)
+        if not pages:  # something else is shown there by now
+            return
         row = self._chat.bot.row
         view = None if row is None else await row(exchange.id, False)
         try:
-            await attempt(lambda: self._write(pages[0], exchange.error or CUT_OFF, view))
+            await self._show(exchange, pages, view)
+        except ScreenUnreachable:
+            raise  # so it stays noted, for the next time
         except (ScreenGone, ScreenRefused, WayLost) as error:
             logger.info("Reply %s of an earlier run cannot be edited any more: %r", exchange.id, error)
         async with self._chat.service.store.session() as session:
             await exchanges.finish_deliveries(session, exchange.id)
 
-    async def _write(self, page: Delivery, sentence: str, view: discord.ui.View | None) -> None:
-        channel_id, message_id = places.split_key(page.message_id)
-        if page.token is not None:
-            try:
-                by_token = self._by_token(page.token)
-                shown = cast(int, "@original") if page.position == NOT_POSTED else message_id
-                written = await by_token.edit_message(shown, content=sentence, view=view, allowed_mentions=PINGS_NOBODY)
-                await self._note(page, written.id)
-                return
-            except discord.HTTPException as error:  # after 15 minutes the token is worth nothing
-                logger.debug("The token of %s is over: %s", page.message_id, error)
-        channel = self._chat.bot.get_partial_messageable(channel_id)
-        message = await channel.fetch_message(message_id)
-        if message.webhook_id is None:
-            await message.edit(content=sentence, view=view, allowed_mentions=PINGS_NOBODY)
+    async def _show(self, exchange: Exchange, pages: list[Delivery], view: discord.ui.View | None) -> None:
+        """All that was written, where it is known; else what is shown already, or why there is nothing."""
+        first = await self._reach(pages[0])
+        words = self._chat.context.exact_reply_of(exchange)
+        shown = own_words(first.content)
+        if words is None and exchange.status == JobStatus.SUCCEEDED and shown and not is_waiting_line(shown):
+            last = await self._reach(pages[-1])
+            await attempt(lambda: last.edit(view=view))
             return
-        webhook = await self._chat.bot.fetch_webhook(message.webhook_id)
-        thread = discord.utils.MISSING if webhook.channel_id == channel_id else discord.Object(channel_id)
-        await webhook.edit_message(
-            message_id, content=sentence, view=view, allowed_mentions=PINGS_NOBODY, thread=thread
-        )
+        texts = [exchange.error or CUT_OFF]
+        if words is not None:
+            title = header(self._chat.identities.title(exchange.model)) if first.has_header else ""
+            end = ReplyChunk(finish_reason=cast(FinishReason, exchange.finish_reason), error=exchange.error)
+            texts = ReplyPages(MAX_CHARS, title, SMALL_PRINT).of(words, end, None)
+        for number, text in enumerate(texts):
+            fields = {"content": text, "view": view if number == len(texts) - 1 else None}
+            if number < len(pages):
+                page = first if number == 0 else await self._reach(pages[number])
+                await attempt(partial(page.edit, **fields))
+                await self._note(pages[number], page.key)
+            else:
+                await self._post(first, pages[0], number, fields)
+        for left_over in pages[len(texts) :]:
+            await self._remove(left_over)
 
-    async def _note(self, page: Delivery, message_id: int) -> None:
+    async def _reach(self, page: Delivery) -> LeftPage:
+        return await attempt(lambda: reach(self._chat.bot, page))
+
+    async def _post(self, first: LeftPage, noted: Delivery, number: int, fields: dict[str, Any]) -> None:
+        """Show a further page. Noted at once, so that it is not posted twice."""
+        given = {name: value for name, value in fields.items() if value is not None}
+        message = await attempt(partial(first.post, **given))
+        key = places.message_key(places.split_key(first.key)[0], message.id)
+        async with self._chat.service.store.session() as session:
+            await exchanges.add_delivery(
+                session, noted.exchange_id, key, position=number, is_final=False, token=noted.token
+            )
+
+    async def _note(self, page: Delivery, key: str) -> None:
         """Note the message that shows a page, in place of what stood for it."""
-        key = places.message_key(places.split_key(page.message_id)[0], message_id)
+        if key == page.message_id:
+            return
         async with self._chat.service.store.session() as session:
             await exchanges.remove_delivery(session, places.SOURCE, page.message_id)
-            await exchanges.add_delivery(session, page.exchange_id, key)
+            await exchanges.add_delivery(session, page.exchange_id, key, is_final=False, token=page.token)
 
     async def _remove(self, page: Delivery) -> None:
         """Take a further page away, once it shows nothing any more: its deletion is none of a person's."""
@@ -129,10 +191,6 @@ class Recovery:
             await attempt(lambda: channel.get_partial_message(message_id).delete())
         except (ScreenGone, ScreenRefused) as error:
             logger.info("A page of an earlier run stays: %s", error)
-
-    def _by_token(self, token: str) -> discord.Webhook:
-        application_id = cast(int, self._chat.bot.application_id)  # known since the login
-        return discord.Webhook.partial(application_id, token, client=self._chat.bot)
 
 
 def _names(message: discord.Message, exchange_id: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import aiohttp
 import discord
 
-from bot.reply_stream import ScreenGone, ScreenRefused
+from bot.reply_stream import ScreenGone, ScreenRefused, ScreenUnreachable
 from core.errors import PersonasError, StoreUnavailable
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
@@ -47,14 +47,14 @@ async def attempt(call: Callable[[], Awaitable[T]]) -> T:
     """Ask Discord for something, again and again while it or the network is out of order.
 
     discord.py itself waits out rate limits and asks again after some server errors. Raises ScreenGone, ScreenRefused
-    and WayLost.
+    (ScreenUnreachable when it stays so) and WayLost.
     """
     for delay_s in (*RETRY_DELAYS_S, None):
         try:
             return await call()
         except (discord.DiscordServerError, aiohttp.ClientError, OSError, TimeoutError) as error:
             if delay_s is None:
-                raise ScreenRefused("Discord does not answer; try again later.") from error
+                raise ScreenUnreachable("Discord does not answer; try again later.") from error
             logger.info("Discord does not answer (%s); asked again in %g s", type(error).__name__, delay_s)
         except discord.HTTPException as error:
             raise _translated(error) from error

@@ -10,7 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
@@ -25,7 +25,7 @@ from bot.discord_chat.places import SOURCE, is_in_guild
 from bot.discord_chat.refusals import sentence_of
 from bot.discord_chat.screens import DiscordScreen
 from bot.edit_budget import EditBudget
-from bot.reply_stream import Delivered, ReplyStream, ScreenGone, ScreenRefused
+from bot.reply_stream import Delivered, ReplyStream, ScreenGone, ScreenRefused, ScreenUnreachable
 from bot.responder import DuplicateEvent, PendingReply
 from bot.service import Service
 from core.errors import PersonasError, StoreUnavailable
@@ -111,11 +111,9 @@ class Talking:
 
     async def stop(self, exchange_id: str) -> bool:
         """Stop writing this reply; False when it is not being written."""
-        running = self._running.get(exchange_id)
-        if running is None:
-            return False
-        await running.reply.cancel()
-        return True
+        if running := self._running.get(exchange_id):
+            await running.reply.cancel()
+        return running is not None
 
     def budget(self, channel_id: int) -> EditBudget:
         """The channel's one budget, whoever writes there."""
@@ -213,9 +211,7 @@ class Talking:
         people = {ask.user_id, *(quote.user_id for quote in ask.said.quotes if quote.user_id)}
         if not await consent.all_have(session, people):
             return False
-        if not is_in_guild(ask.places):
-            return True
-        return (await places.settings_of(session, *ask.places)).is_text_kept
+        return not is_in_guild(ask.places) or (await places.settings_of(session, *ask.places)).is_text_kept
 
     async def _deliver(
         self, reply: PendingReply, ask: Ask, screen: DiscordScreen, row: Row | None, onto: Sequence[str]
@@ -223,17 +219,13 @@ class Talking:
         exchange_id = reply.exchange_id
         running = self._running[exchange_id] = _Running(reply, ask)
         screen.on_removing = self._forget_delivery
+        note_page = partial(self._note_page, exchange_id, screen)
         try:
             screen.row = await self._buttons(row, exchange_id, is_running=True)
             if screen.thinking is not None:
-                await self._note_page(exchange_id, screen, screen.thinking, NOT_POSTED)
-            stream = ReplyStream(
-                screen,
-                self.budget(screen.channel_id),
-                limit=MAX_CHARS,
-                header=screen.header,
-                on_posted=partial(self._note_page, exchange_id, screen),
-            )
+                await note_page(screen.thinking, NOT_POSTED)
+            budget = self.budget(screen.channel_id)
+            stream = ReplyStream(screen, budget, limit=MAX_CHARS, header=screen.header, on_posted=note_page)
             delivered = await stream.deliver(reply, onto=onto)
             await self._note_end(exchange_id, screen, delivered)
             if delivered.finish_reason in ("stop", "length"):
@@ -243,8 +235,9 @@ class Talking:
             running.has_ended.set()
         if delivered.error:
             logger.info("reply %s: %s", exchange_id, delivered.error)
-        if row is not None and delivered.message_ids:
-            await self._show_row(await self._buttons(row, exchange_id, is_running=False), screen)
+        is_row_due = row is not None and delivered.message_ids and delivered.is_shown
+        if is_row_due and not await self._show_row(await self._buttons(row, exchange_id, is_running=False), screen):
+            await self._note_end(exchange_id, screen, replace(delivered, is_shown=False))
         return delivered
 
     async def _buttons(self, row: Row | None, exchange_id: str, *, is_running: bool) -> discord.ui.View | None:
@@ -255,12 +248,15 @@ class Talking:
             logger.warning("reply %s has no buttons: %s", exchange_id, error)
             return None
 
-    async def _show_row(self, view: discord.ui.View | None, screen: DiscordScreen) -> None:
+    async def _show_row(self, view: discord.ui.View | None, screen: DiscordScreen) -> bool:
+        """False when Discord is out of reach; where it refuses, it stays so."""
         try:
             await self.budget(screen.channel_id).take(is_final=True)
             await screen.show_row(view)
         except (ScreenGone, ScreenRefused) as error:
             logger.info("The buttons could not be shown: %s", error)
+            return not isinstance(error, ScreenUnreachable)
+        return True
 
     async def _note_page(self, exchange_id: str, screen: DiscordScreen, message_id: str, page: int) -> None:
         """Remember which message shows a page. Without the store the reply goes on; `_note_end` tries again."""
@@ -274,14 +270,17 @@ class Talking:
             logger.warning("reply %s: %s", exchange_id, error)
 
     async def _note_end(self, exchange_id: str, screen: DiscordScreen, delivered: Delivered) -> None:
+        """What is not shown to its end stays noted as such, so that `Recovery` mends it."""
         shown = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
         try:
             async with self._service.store.session() as session:
-                for former in filter(None, (*screen.moved, screen.thinking)):
+                for former in filter(None, (*screen.moved, screen.thinking if delivered.is_shown or shown else None)):
                     await exchanges.remove_delivery(session, SOURCE, former)
+                note = partial(exchanges.add_delivery, is_final=delivered.is_shown, token=screen.token)
                 for page, message_id in enumerate(shown):
-                    await exchanges.add_delivery(session, exchange_id, message_id, position=page)
-                await exchanges.finish_deliveries(session, exchange_id)
+                    await note(session, exchange_id, message_id, position=page)
+                if delivered.is_shown:
+                    await exchanges.finish_deliveries(session, exchange_id)
         except PersonasError as error:
             logger.warning("reply %s: %s", exchange_id, error)
 

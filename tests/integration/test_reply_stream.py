@@ -6,7 +6,7 @@ import time
 import pytest
 
 from bot.edit_budget import EditBudget
-from bot.reply_stream import Delivered, ReplyStream, ScreenRefused
+from bot.reply_stream import Delivered, ReplyStream, ScreenRefused, ScreenUnreachable
 from bot.responder import PendingReply
 from core.engine.echo_engine import EchoEngine
 from core.errors import StoreUnavailable
@@ -268,3 +268,17 @@ async def test_a_service_that_stops_leaves_no_waiting_line(shop, channel):
     delivered = await delivering
     assert "stopping" in delivered.error
     assert channel.screen.texts == [delivered.error]
+
+
+async def test_a_reply_whose_platform_goes_out_of_reach_is_read_to_its_end_but_not_shown(shop, channel):
+    shop.engine.gate.close()
+    shop.engine.gate.let_through(1)
+    asked = await shop.ask("one two three")
+    delivering = channel.deliver(asked)
+    await channel.screen.until("one")
+    channel.screen.refusal = ScreenUnreachable("Nobody answers.")
+    shop.engine.gate.open()
+    delivered = await delivering
+    assert (delivered.text, delivered.finish_reason) == ("one two three", "stop")
+    assert (delivered.is_shown, delivered.error) == (False, "Nobody answers.")
+    assert (await until_ended(shop, asked)).status == JobStatus.SUCCEEDED

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from sqlalchemy import delete, insert, select, update
 
+from bot.discord_chat import recovery, refusals
+from core.store import consent, places
 from core.store.models import Delivery, Exchange
 from tests.discord_commands import registered
-from tests.discord_rooms import LONG, DiscordRoom, connected
+from tests.discord_rooms import LONG, DiscordRoom, connected, discord_room
 from tests.fakes.fake_discord.messages import LOADING, Message
 
 CRASHED = "The program ended before this reply was finished; send the message again."
+
+
+WHOLE = "**🏴 Captain Codebeard**\n[codebeard@1] one two three"
+
+
+async def crash_before_the_end_is_noted(room: DiscordRoom, *shown: str) -> list[Message]:
+    """Leave a reply that has succeeded in the ledger, with these texts and ⏹ on its messages."""
+    question = await room.asks("one two three")
+    exchange = await room.ended(question)
+    pages = await room.pages(exchange)
+    await room.until(lambda: are_under(pages, "reply:delete:"))
+    await room.chat.close()
+    for page, text in zip(pages, shown, strict=True):
+        page.content = text
+        button = page.components[0]["components"][0]
+        page.components[0]["components"] = [{**button, "custom_id": f"reply:stop:{exchange.id}"}]
+    async with room.service.store.session() as session:
+        await session.execute(update(Delivery).values(is_final=False))
+    return pages
+
+
+async def are_under(pages: list[Message], button: str) -> bool:
+    return button in str(pages[-1].components)
+
+
+async def all_is_final(room: DiscordRoom) -> bool:
+    async with room.service.store.session() as session:
+        return all(await session.scalars(select(Delivery.is_final)))
 
 
 async def crash_in_mid_reply(room: DiscordRoom, question: Message) -> list[Message]:
@@ -71,8 +104,7 @@ async def test_the_further_pages_of_a_reply_that_was_cut_off_go(wordy_room: Disc
     room = wordy_room
     first, second = await crash_in_mid_reply(room, await room.asks(LONG))
     async with connected(room.fake, room.service) as room.chat:
-        await room.channel.wait_for(lambda _: first.content == CRASHED)
-    assert second.deleted
+        await room.channel.wait_for(lambda _: first.content == CRASHED and second.deleted)
 
 
 async def test_what_is_gone_or_forbidden_does_not_stop_the_start(room: DiscordRoom):
@@ -101,3 +133,110 @@ async def test_messages_missed_while_the_bot_was_away_stay_unanswered(room: Disc
     async with connected(room.fake, room.service) as room.chat:
         await room.ask_and_answer("now you are")
     assert len(await room.exchanges()) == 1
+
+
+async def test_a_kept_reply_that_was_not_shown_to_its_end_is_shown_whole(room: DiscordRoom):
+    async with room.service.store.session() as session:
+        await consent.give(session, f"discord:{room.ann.id}", source="discord")
+        await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
+    [page] = await crash_before_the_end_is_noted(room, WHOLE.removesuffix(" two three"))
+    async with connected(room.fake, room.service) as room.chat:
+        await room.channel.wait_for(lambda _: page.content == WHOLE)
+        await room.until(lambda: all_is_final(room))
+    assert await are_under([page], "reply:delete:")
+    assert not await are_under([page], "reply:stop:")
+
+
+async def test_a_kept_reply_goes_on_in_pages_that_were_never_posted(wordy_room: DiscordRoom):
+    room = wordy_room
+    async with room.service.store.session() as session:
+        await consent.give(session, f"discord:{room.ann.id}", source="discord")
+        await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
+    first, second = await crash_in_mid_reply(room, await room.asks(LONG))
+    texts = [first.content, second.content]
+    async with room.service.store.session() as session:
+        await session.execute(update(Exchange).values(status="succeeded", error=None))
+        await session.execute(delete(Delivery).where(Delivery.position == 1))
+    first.content = "**🏴 Captain Codebeard**\n…"
+    async with connected(room.fake, room.service) as room.chat:
+        await room.channel.wait_for(lambda messages: messages[-1] is not second and messages[-1].content == texts[1])
+        await room.until(lambda: all_is_final(room))
+        [exchange] = await room.exchanges()
+        assert [page.content for page in await room.pages(exchange)] == texts
+
+
+async def test_words_that_are_not_kept_are_left_alone_and_only_their_buttons_change(room: DiscordRoom):
+    [page] = await crash_before_the_end_is_noted(room, WHOLE)
+    async with connected(room.fake, room.service) as room.chat:
+        await room.channel.wait_for(lambda _: "reply:delete:" in str(page.components))
+        await room.until(lambda: all_is_final(room))
+    assert page.content == WHOLE
+
+
+async def test_a_waiting_line_whose_reply_is_not_kept_becomes_a_sentence(room: DiscordRoom):
+    [page] = await crash_before_the_end_is_noted(room, "**🏴 Captain Codebeard**\n2nd in line, about 6 s")
+    async with connected(room.fake, room.service) as room.chat:
+        await room.channel.wait_for(lambda _: page.content == recovery.CUT_OFF)
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", ())
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+@pytest.mark.parametrize("is_in_mid_reply", [True, False])
+async def test_a_reply_whose_end_discord_was_out_of_reach_for_is_shown_whole_later(
+    tmp_path: Path, is_in_mid_reply: bool
+):
+    async with discord_room(tmp_path) as room:
+        room.gate.close()
+        await room.asks("one two three")
+        room.gate.let_through(2)
+        await room.channel.wait_for(lambda messages: messages[-1].content.endswith("one"))
+        [exchange] = await room.exchanges()
+        fault = room.fake.faults.cut("PATCH", "/channels/*/messages/*", times=1000)
+        if is_in_mid_reply:
+            room.gate.let_through(1)
+            await fault.struck.wait()
+        room.gate.open()
+        await room.chat.talking.ended(exchange.id)
+        assert not await all_is_final(room)
+        room.fake.faults.clear()
+        [page] = room.channel.from_bot
+        await room.channel.wait_for(lambda _: page.content == WHOLE)
+        await room.until(lambda: all_is_final(room))
+        assert await are_under([page], "reply:delete:")
+
+
+async def left_behind(room: DiscordRoom) -> Message:
+    """A finished reply whose last edit is missing."""
+    page = await room.ask_and_answer("one two three")
+    await room.until(lambda: are_under([page], "reply:delete:"))
+    page.content = WHOLE.removesuffix(" two three")
+    async with room.service.store.session() as session:
+        await session.execute(update(Delivery).values(is_final=False))
+    return page
+
+
+async def test_a_new_connection_mends_what_the_former_one_left(room: DiscordRoom):
+    left = await left_behind(room)
+    former = room.chat.bot
+    await room.fake.gateway.drop(4014)
+    await room.channel.wait_for(lambda _: left.content == WHOLE)
+    assert room.chat.bot is not former
+
+
+async def test_what_is_mended_while_replies_are_running_leaves_them_alone(room: DiscordRoom):
+    left = await left_behind(room)
+    room.gate.close()
+    await room.asks("four five")
+    room.gate.let_through(2)
+    await room.channel.wait_for(lambda messages: messages[-1].content.endswith("] four"))
+    running = room.channel.from_bot[-1]
+    await room.chat.before_events()
+    await room.channel.wait_for(lambda _: left.content == WHOLE)
+    assert running.content.endswith("] four")
+    room.gate.open()
+    await room.channel.wait_for(lambda _: running.content.endswith("] four five"))
