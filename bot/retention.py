@@ -11,6 +11,7 @@ from core.errors import StoreUnavailable
 from core.store import data_rights
 from core.store.db import Store
 
+FIRST_S = 60.0  # a start has enough to do
 DAY_S = 86_400.0
 RETRY_S = 3_600.0
 
@@ -20,10 +21,11 @@ logger = logging.getLogger(__name__)
 async def keep_erasing(
     store: Store, *, keep_text_days: int, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
-    """Erase old text now and every day, until cancelled; an hour later where the store is out of order.
+    """Erase old text soon and then every day, until cancelled; an hour later where the store is out of order.
 
     `pause` waits this many seconds.
     """
+    await pause(FIRST_S)
     while True:
         pause_s = DAY_S
         try:

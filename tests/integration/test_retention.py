@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 from sqlalchemy import update
 
-from bot.retention import DAY_S, RETRY_S, keep_erasing
+from bot.retention import DAY_S, FIRST_S, RETRY_S, keep_erasing
 from bot.service import Service
 from core.engine.echo_engine import EchoEngine
 from core.store import exchanges
@@ -61,6 +61,8 @@ async def erasing(store):
     """The loop over a store, with text kept for ten days; its pauses."""
     pauses = Pauses()
     task = asyncio.create_task(keep_erasing(store, keep_text_days=10, pause=pauses))
+    assert await pauses.lengths_s.get() == FIRST_S
+    pauses.end()
     yield pauses
     task.cancel()
     await asyncio.wait({task})
@@ -90,7 +92,8 @@ async def test_a_store_out_of_order_is_tried_again_in_an_hour(store, erasing, tm
     assert not await has_text(store, old)
 
 
-async def test_a_running_service_erases_old_text_and_stops_in_order(tmp_path):
+async def test_a_running_service_erases_old_text_and_stops_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr("bot.retention.FIRST_S", 0)
     settings = echo_settings(tmp_path, keep_text_days=1)
     service = await Service.open(settings, engine=EchoEngine())
     old = await record_days_ago(service.store, 2)
