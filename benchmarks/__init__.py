@@ -1,3 +1,5 @@
 """Side-by-side measurements of the engine and its peers."""
 
-import training  # noqa: F401  # keeps PEFT, which is measured here, from fetching kernels from the hub
+from core.engine.quantization import forestall_bitsandbytes
+
+forestall_bitsandbytes()  # before PEFT is imported anywhere here

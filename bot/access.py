@@ -32,6 +32,11 @@ class TooFast(PersonasError):
         self.is_silent = is_silent
 
 
+def is_silent(error: PersonasError) -> bool:
+    """Whether who asked is better left without a word about this error."""
+    return isinstance(error, TooFast | NotAllowed) and error.is_silent
+
+
 @dataclass(frozen=True, slots=True)
 class AccessLimits:
     """Limits are messages a minute, None is no limit. Without `allowed_places` every place is allowed.

@@ -139,6 +139,25 @@ async def echo_service(
 
 
 @asynccontextmanager
+async def process_in(
+    folder: Path,
+    fake: FakeDiscord,
+    channel: Channel,
+    ann: Person,
+    *,
+    limits: AccessLimits = NO_LIMITS,
+    engine: EchoEngine | None = None,
+    **settings: Any,
+) -> AsyncIterator[DiscordRoom]:
+    """One run of the whole program on a Discord that is there before and after. A folder can be used again."""
+    async with (
+        echo_service(folder, fake, engine=engine, **settings) as service,
+        connected(fake, service, limits=limits) as chat,
+    ):
+        yield DiscordRoom(fake, service, chat, channel, ann)
+
+
+@asynccontextmanager
 async def discord_room(
     folder: Path,
     *,
@@ -152,10 +171,7 @@ async def discord_room(
         guild = fake.add_guild("harbour")
         channel = guild.add_channel("general")
         ann = fake.add_person("ann")
-        async with (
-            echo_service(folder, fake, engine=engine, **settings) as service,
-            connected(fake, service, limits=limits) as chat,
-        ):
-            yield DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(folder, fake, channel, ann, limits=limits, engine=engine, **settings) as room:
+            yield room
         fake.check_contract()
         assert not fake.all_pings()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from alembic.config import Config
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from core.engine.base import AdapterRef, SamplingParams, WeightedAdapter
 from core.jobs import JobStatus
@@ -14,6 +17,7 @@ from core.messages import ChatMessage, Usage
 from core.personas import Persona, PersonaFile
 from core.registry import Registry
 from core.store import exchanges
+from core.store.db import alembic_config
 from core.store.exchanges import NewExchange, new_exchange_id
 
 ZEN = ("zen", "demo")
@@ -22,6 +26,18 @@ CODEBEARD_3 = WeightedAdapter(AdapterRef("codebeard@3", Path("adapters/codebeard
 
 def sqlite_url(path: Path, query: str = "") -> str:
     return f"sqlite+aiosqlite:///{path}{query}"
+
+
+async def migrate(engine: AsyncEngine, run: Callable[[Config, str], None], revision: str) -> None:
+    """Run Alembic's upgrade or downgrade on this engine."""
+
+    def on(connection: Connection) -> None:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        run(config, revision)
+
+    async with engine.begin() as connection:
+        await connection.run_sync(on)
 
 
 def new_exchange(**changes: Any) -> NewExchange:

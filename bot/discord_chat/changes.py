@@ -97,10 +97,8 @@ class Changes:
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed from a server, or the server is gone; an outage of Discord's is neither."""
-        channels = [places.channel_place(channel.id) for channel in guild.channels]
-        threads = [places.thread_place(thread.id) for thread in guild.threads]
         self._chat.identities.forget_profile(guild.id)
-        await self._forget_places(places.guild_place(guild.id), *channels, *threads)
+        await self._forget_places(*places.places_in(guild))
 
     async def on_webhooks_update(self, channel: discord.abc.GuildChannel) -> None:
         self._chat.identities.forget_webhooks(channel.id)

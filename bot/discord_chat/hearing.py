@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from bot.access import NotAllowed, TooFast
+from bot.access import is_silent
 from bot.discord_chat import places
 from bot.discord_chat.context import SPOKEN, Said
 from bot.discord_chat.refusals import sentence_of
@@ -54,8 +54,7 @@ class Hearing:
             self._type(message.channel)
             await self._answer(message, place_ids, is_free_talk=is_free_talk)
         except PersonasError as error:
-            is_silent = isinstance(error, TooFast | NotAllowed) and error.is_silent
-            if self._is_called(message) and not message.author.bot and not is_silent:
+            if self._is_called(message) and not (message.author.bot or is_silent(error)):
                 await self._say(message, sentence_of(error))
 
     def forget_free_talk(self) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.discord_chat import places
 from bot.discord_chat.refusals import TOO_MANY_WEBHOOKS, WayLost, attempt
 from bot.discord_chat.screens import PINGS_NOBODY, ChannelScreen, DiscordScreen, InteractionScreen, WebhookScreen
-from bot.discord_chat.wording import header
+from bot.discord_chat.wording import has_header, header
 from bot.persona_choice import describe
 from bot.reply_stream import ScreenGone, ScreenRefused
 from core.blends import parse_blend
@@ -93,8 +93,8 @@ class Identities:
         """A screen that can rewrite a reply of ours that begins here. Raises ScreenGone when its webhook is gone."""
         channel, channel_id = message.channel, message.channel.id
         if message.webhook_id is None:
-            has_header = message.content.startswith("**")
-            return ChannelScreen(channel, channel_id, header=header(self.title(model)) if has_header else "")
+            title = header(self.title(model)) if has_header(message.content) else ""
+            return ChannelScreen(channel, channel_id, header=title)
         webhook_id = message.webhook_id
         for webhook in self._webhooks.values():
             if webhook.id == webhook_id:
@@ -207,10 +207,7 @@ class Identities:
 
     async def is_profile_chosen(self, session: AsyncSession, guild: discord.Guild) -> bool:
         """Whether any place in this server lets the bot wear the server's persona."""
-        channels = [places.channel_place(channel.id) for channel in guild.channels]
-        threads = [places.thread_place(thread.id) for thread in guild.threads]
-        here = {places.guild_place(guild.id), *channels, *threads}
-        return not here.isdisjoint(await place_rows.with_identity(session, "profile"))
+        return not (await place_rows.with_identity(session, "profile")).isdisjoint(places.places_in(guild))
 
     async def take_off(self, guild: discord.Guild) -> str | None:
         """Give the bot its own name and picture again in a server. Returns the sentence why Discord does not let it."""

@@ -13,6 +13,7 @@ import discord
 from bot.discord_chat.places import message_key, split_key
 from bot.discord_chat.screens import PINGS_NOBODY
 from bot.discord_chat.talking import NOT_POSTED
+from bot.discord_chat.wording import has_header
 from core.store.models import Delivery
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ async def reach(client: discord.Client, page: Delivery) -> LeftPage:
     if message.webhook_id is None:
         edit = partial(message.edit, allowed_mentions=PINGS_NOBODY)
         post = partial(channel.send, allowed_mentions=PINGS_NOBODY, suppress_embeds=True)
-        return LeftPage(page.message_id, message.content, message.content.startswith("**"), edit, post)
+        return LeftPage(page.message_id, message.content, has_header(message.content), edit, post)
     webhook = await client.fetch_webhook(message.webhook_id)
     thread = discord.utils.MISSING if webhook.channel_id == channel_id else discord.Object(channel_id)
     return LeftPage(

@@ -53,6 +53,13 @@ def places_of(channel: MessageableChannel | discord.abc.Snowflake, guild_id: int
     return channel_place(channel.id), *servers
 
 
+def places_in(guild: discord.Guild) -> tuple[str, ...]:
+    """A server with all its channels and threads, the server first."""
+    channels = (channel_place(channel.id) for channel in guild.channels)
+    threads = (thread_place(thread.id) for thread in guild.threads)
+    return guild_place(guild.id), *channels, *threads
+
+
 def is_in_guild(place_ids: Sequence[str]) -> bool:
     """Whether these places are in a server, not in a DM."""
     return any(place.startswith(GUILD_PREFIX) for place in place_ids)

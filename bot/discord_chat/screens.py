@@ -75,6 +75,11 @@ class DiscordScreen(ABC):
         if self._pages:
             await self._change(self._pages[-1], {"view": row})
 
+    @property
+    def _row_fields(self) -> Fields:
+        """The buttons as discord.py's sending functions take them; it has its own word for none."""
+        return {} if self.row is None else {"view": self.row}
+
     async def _clear_last_page(self) -> None:
         if self._pages and self.row is not None:
             await self._change(self._pages[-1], {"view": None})
@@ -140,7 +145,7 @@ class ChannelScreen(DiscordScreen):
         self._nonces: dict[str, int] = {}
 
     async def _send_message(self, text: str, *, is_first: bool) -> str:
-        more: Fields = {} if self.row is None else {"view": self.row}
+        more = self._row_fields
         if is_first and self._question is not None:
             more["reference"] = self._question.to_reference()
         # The same nonce for every attempt: Discord shows a message once, even if its first answer was lost.
@@ -207,14 +212,13 @@ class InteractionScreen(DiscordScreen):
                 content=text, view=self.row, allowed_mentions=PINGS_NOBODY
             )
         else:
-            more: Fields = {} if self.row is None else {"view": self.row}
             message = await self._interaction.followup.send(
                 text,
                 wait=True,
                 ephemeral=self._is_ephemeral,
                 allowed_mentions=PINGS_NOBODY,
                 suppress_embeds=True,
-                **more,
+                **self._row_fields,
             )
         return message_key(self.channel_id, message.id)
 
@@ -259,7 +263,6 @@ class WebhookScreen(DiscordScreen):
         self._name = name
 
     async def _send_message(self, text: str, *, is_first: bool) -> str:
-        more: Fields = {} if self.row is None else {"view": self.row}
         message = await self._webhook.send(
             text,
             username=self._name,
@@ -267,7 +270,7 @@ class WebhookScreen(DiscordScreen):
             allowed_mentions=PINGS_NOBODY,
             suppress_embeds=True,
             **self._thread,
-            **more,
+            **self._row_fields,
         )
         return message_key(self.channel_id, message.id)
 

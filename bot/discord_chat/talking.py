@@ -17,7 +17,7 @@ from typing import cast
 import discord
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.access import Access, NotAllowed, TooFast
+from bot.access import Access, NotAllowed, is_silent
 from bot.chat_platform import IncomingMessage, SamplingOverrides
 from bot.conversation import to_messages
 from bot.discord_chat.context import Context, Said
@@ -182,8 +182,7 @@ class Talking:
         except DuplicateEvent:
             return None
         except PersonasError as error:
-            is_silent = isinstance(error, TooFast | NotAllowed) and error.is_silent
-            if is_thinking or not (is_silent or ask.is_bot):
+            if is_thinking or not (is_silent(error) or ask.is_bot):
                 await self._say(refuse, sentence_of(error))
             return None
 

@@ -39,6 +39,11 @@ def own_words(content: str) -> str:
     return text.strip()
 
 
+def has_header(content: str) -> bool:
+    """Whether one of our own messages begins with who speaks."""
+    return content.startswith("**")
+
+
 def header(title: str) -> str:
     """What stands above a persona's reply where nothing else shows who speaks."""
     return f"**{title}**"

@@ -10,7 +10,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -25,6 +25,7 @@ Quantization = Literal["none", "nf4", "int8"]
 QuantizedKind = Literal["nf4", "int8"]
 # transformers 5 refuses older ones, and 0.46 is the first with kernels for the CPU.
 MIN_BITSANDBYTES = (0, 46, 1)
+IMPORT_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)  # what a broken bitsandbytes raises
 MAX_SHARE_OF_FREE_MEMORY = 0.6
 # bitsandbytes.functional._convert_weight_packed_for_cpu
 PACKED_ROWS, PACKED_COLUMNS = 32, 64
@@ -119,7 +120,7 @@ def probe_quantization(device: torch.device) -> QuantizationProbe:
         return QuantizationProbe(device.type, installed)
     try:
         bitsandbytes = import_bitsandbytes()
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+    except IMPORT_ERRORS as error:
         return QuantizationProbe(device.type, installed, failure=_first_line(error))
     supported = frozenset(getattr(bitsandbytes, "supported_torch_devices", ()))
     failures = {}
@@ -130,6 +131,13 @@ def probe_quantization(device: torch.device) -> QuantizationProbe:
             except (ImportError, RuntimeError, AttributeError, ValueError) as error:
                 failures[kind] = _first_line(error)
     return QuantizationProbe(device.type, installed, None, supported, failures)
+
+
+def forestall_bitsandbytes() -> None:
+    """Import bitsandbytes in our way before PEFT does in its own; `probe_quantization` tells of a broken one."""
+    if find_spec("bitsandbytes") is not None:
+        with suppress(*IMPORT_ERRORS):
+            import_bitsandbytes()
 
 
 def import_bitsandbytes() -> ModuleType:

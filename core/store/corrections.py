@@ -7,10 +7,10 @@ import time
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import InvalidInput, NotFound
-from core.jobs import JobStatus
+from core.errors import InvalidInput
+from core.store import exchanges
 from core.store.db import insert
-from core.store.models import Correction, Exchange
+from core.store.models import Correction
 
 
 async def add(session: AsyncSession, *, exchange_id: str, user_id: str, text: str, source: str) -> None:
@@ -18,11 +18,7 @@ async def add(session: AsyncSession, *, exchange_id: str, user_id: str, text: st
 
     Raises NotFound for an unknown exchange and InvalidInput for one without a finished reply or an empty text.
     """
-    status = await session.scalar(select(Exchange.status).where(Exchange.id == exchange_id))
-    if status is None:
-        raise NotFound(f'There is no reply "{exchange_id[:60]}"; give the id that came with the reply.')
-    if status != JobStatus.SUCCEEDED:
-        raise InvalidInput(f'The reply "{exchange_id}" is {status}; only a finished reply can be corrected.')
+    await exchanges.check_finished(session, exchange_id, to_be="corrected")
     if not text.strip():
         raise InvalidInput("The better answer is empty; write what the reply should have said.")
     written = {"text": text.strip(), "source": source, "given_at": time.time()}

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, CompoundSelect, delete, exists, literal, o
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.store import consent, exchanges
-from core.store.erasure import UNSYNCHRONIZED, erase_text, erase_words_of, holds_message, holds_words_of
+from core.store.db import UNSYNCHRONIZED
+from core.store.erasure import erase_text, erase_words_of, holds_message, holds_words_of
 from core.store.models import (
     Base,
     Consent,

@@ -114,6 +114,10 @@ def insert(session: AsyncSession, model: type[Base]) -> sqlite.Insert | postgres
     return sqlite.insert(model)
 
 
+# Changes that leave the session's own objects behind; the reads in core.store fetch them anew.
+UNSYNCHRONIZED = {"synchronize_session": False}
+
+
 def alembic_config() -> Config:
     """Alembic's settings in code, so that nobody has to find an alembic.ini."""
     config = Config()

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, null, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.store.db import UNSYNCHRONIZED
 from core.store.models import Correction, Exchange, Quote, TrainingExample
 
 MAX_IDS = 1000  # in one statement; databases bound its parameters
@@ -74,7 +75,3 @@ def _is_vague_in(conversations: Select[str]) -> ColumnElement[bool]:
     """True for exchanges of these conversations with a kept text that does not say whom it quotes."""
     says_whom = exists().where(Quote.exchange_id == Exchange.id)
     return and_(Exchange.conversation_id.in_(conversations), Exchange.prompt.is_not(null()), ~says_whom)
-
-
-# The session's own objects are left behind; the reads in core.store fetch them anew.
-UNSYNCHRONIZED = {"synchronize_session": False}

@@ -11,10 +11,10 @@ from sqlalchemy import case, delete, false, func, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.engine.base import SamplingParams, WeightedAdapter
-from core.errors import NotFound
+from core.errors import InvalidInput, NotFound
 from core.jobs import JobStatus
 from core.messages import ChatMessage, FinishReason, Quoted, Usage
-from core.store.db import insert
+from core.store.db import UNSYNCHRONIZED, insert
 from core.store.models import Delivery, Exchange, ExchangePlace, Quote
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -160,7 +160,7 @@ async def add_delivery(
 async def finish_deliveries(session: AsyncSession, exchange_id: str) -> None:
     """The messages that show this exchange change no more; their tokens are erased."""
     finished = update(Delivery).where(Delivery.exchange_id == exchange_id).values(is_final=True, token=None)
-    await session.execute(finished, execution_options={"synchronize_session": False})
+    await session.execute(finished, execution_options=UNSYNCHRONIZED)
 
 
 async def remove_delivery(session: AsyncSession, source: str, message_id: str) -> None:
@@ -190,6 +190,18 @@ async def unshown(session: AsyncSession, source: str, *, since: float) -> list[E
     shown = select(Delivery.exchange_id).where(Delivery.exchange_id == Exchange.id).exists()
     asked = (Exchange.source == source, Exchange.question_id.is_not(None), Exchange.created_at > since)
     return await _all(session, *asked, Exchange.finished_at.is_not(None), ~shown)
+
+
+async def check_finished(session: AsyncSession, exchange_id: str, *, to_be: str) -> None:
+    """Let only a finished reply pass "to be" judged, corrected ...
+
+    Raises NotFound for an unknown exchange and InvalidInput for one without a finished reply.
+    """
+    status = await session.scalar(select(Exchange.status).where(Exchange.id == exchange_id))
+    if status is None:
+        raise NotFound(f'There is no reply "{exchange_id[:60]}"; give the id that came with the reply.')
+    if status != JobStatus.SUCCEEDED:
+        raise InvalidInput(f'The reply "{exchange_id}" is {status}; only a finished reply can be {to_be}.')
 
 
 async def find_by_delivery(session: AsyncSession, source: str, message_id: str) -> Exchange | None:
@@ -254,4 +266,4 @@ async def _change(session: AsyncSession, exchange_id: str, *former: JobStatus, *
 async def _update(session: AsyncSession, *conditions: Any, **values: Any) -> int:
     changed = update(Exchange).where(*conditions).values(**values).returning(Exchange.id)
     # The session's own objects are left behind here; the reads above fetch them anew.
-    return len((await session.scalars(changed, execution_options={"synchronize_session": False})).all())
+    return len((await session.scalars(changed, execution_options=UNSYNCHRONIZED)).all())

@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import InvalidInput, NotFound
-from core.jobs import JobStatus
+from core.store import exchanges
 from core.store.db import insert
 from core.store.models import Exchange, Feedback
 
@@ -34,11 +33,7 @@ async def record(session: AsyncSession, *, exchange_id: str, user_id: str, label
 
     Raises NotFound for an unknown exchange and InvalidInput for one without a finished reply.
     """
-    status = await session.scalar(select(Exchange.status).where(Exchange.id == exchange_id))
-    if status is None:
-        raise NotFound(f'There is no reply "{exchange_id[:60]}"; give the id that came with the reply.')
-    if status != JobStatus.SUCCEEDED:
-        raise InvalidInput(f'The reply "{exchange_id}" is {status}; only a finished reply can be judged.')
+    await exchanges.check_finished(session, exchange_id, to_be="judged")
     if label is None:
         await session.execute(delete(Feedback).where(Feedback.exchange_id == exchange_id, Feedback.user_id == user_id))
         return

@@ -11,7 +11,7 @@ from bot.discord_chat.refusals import STORE_IS_OUT
 from bot.discord_chat.reply_row import DOWN
 from core.store import consent, places
 from core.store.models import Correction
-from tests.discord_rooms import DiscordRoom, connected, echo_service
+from tests.discord_rooms import DiscordRoom, process_in
 from tests.fakes.fake_discord.channels import Channel
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.server import FakeDiscord
@@ -130,14 +130,12 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_in_after_it(tmp_
     async with FakeDiscord() as fake:
         channel = fake.add_guild("harbour").add_channel("general")
         ann = fake.add_person("ann")
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             await agree(room)
             invitation = await invited(room, await answered(room))
             opened = await ann.presses(invitation, WRITE)
             await opened.wait_modal()
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             sent = await ann.submits(opened, better="worth the wait")
             assert (await sent.wait_reply()).content == better_answer.KEPT
             assert [correction.text for correction in await written(room)] == ["worth the wait"]

@@ -12,7 +12,7 @@ from bot.discord_chat import reactions
 from bot.discord_chat.places import message_key
 from bot.discord_chat.reply_row import AGAIN, DOWN, STOP, UP
 from core.store import exchanges, places
-from tests.discord_rooms import DiscordRoom, connected, echo_service
+from tests.discord_rooms import DiscordRoom, process_in
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord
@@ -222,14 +222,12 @@ async def test_a_reaction_to_an_answer_of_an_earlier_process_counts(tmp_path: Pa
     async with FakeDiscord() as fake:
         channel = fake.add_guild("harbour").add_channel("general")
         ann, ben = fake.add_person("ann"), fake.add_person("ben")
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             answer = await answered(room)
             await ann.reacts(answer, "👍")
             await noted(room, up=(ann,))
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
-            assert not chat.bot.cached_messages
+        async with process_in(tmp_path, fake, channel, ann) as room:
+            assert not room.chat.bot.cached_messages
             await ben.reacts(answer, "👎")
             await noted(room, up=(ann,), down=(ben,))
             await ann.unreacts(answer, "👍")
@@ -241,15 +239,14 @@ async def test_thumbs_that_were_held_when_the_process_died_are_read_again(tmp_pa
     async with FakeDiscord() as fake:
         channel = fake.add_guild("harbour").add_channel("general")
         ann, ben, robot = fake.add_person("ann"), fake.add_person("ben"), fake.add_person("robot", bot=True)
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             answer = await answered(room)
             [exchange] = await room.exchanges()
-            async with service.store.session() as session:  # as a crash before the last edit leaves it
+            async with room.service.store.session() as session:  # as a crash before the last edit leaves it
                 key = message_key(channel.id, answer.id)
                 await exchanges.add_delivery(session, exchange.id, key, is_final=False)
         for who, emoji in ((ann, "👍🏿"), (ben, "👍"), (ben, "👎"), (robot, "👎")):
             await who.reacts(answer, emoji)
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            await noted(DiscordRoom(fake, service, chat, channel, ann), up=(ann,))  # of ben's two, the last is unknown
+        async with process_in(tmp_path, fake, channel, ann) as room:
+            await noted(room, up=(ann,))  # of ben's two, the last is unknown
         fake.check_contract()

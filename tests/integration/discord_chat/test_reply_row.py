@@ -12,7 +12,7 @@ from core.engine.echo_engine import EchoEngine
 from core.jobs import JobStatus
 from core.store import consent, exchanges, places
 from core.store.models import Exchange
-from tests.discord_rooms import DiscordRoom, connected, discord_room, echo_service
+from tests.discord_rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.interactions import Interaction
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
@@ -129,12 +129,10 @@ async def test_the_buttons_of_an_earlier_process_work(tmp_path: Path):
     async with FakeDiscord() as fake:
         channel = fake.add_guild("harbour").add_channel("general")
         ann = fake.add_person("ann")
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             answer = await answered(room)
             confirmation = await (await ann.presses(answer, DOWN)).wait_reply()
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             ben = fake.add_person("ben")
             await told(await ben.presses(answer, UP))
             await ann.presses(confirmation, "Take it back")

@@ -10,7 +10,7 @@ from bot.discord_chat.reply_row import AGAIN, BEST, DELETE, DOWN, NEXT, PREVIOUS
 from core.jobs import JobStatus
 from core.store import consent, places, preferences
 from core.store.models import Exchange, Preference
-from tests.discord_rooms import DiscordRoom, connected, discord_room, echo_service
+from tests.discord_rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord
@@ -140,12 +140,11 @@ async def test_where_the_question_is_gone_there_is_no_other_answer(tmp_path: Pat
     async with FakeDiscord() as fake:
         channel = fake.add_guild("harbour").add_channel("general")
         ann = fake.add_person("ann")
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            answer = await answered(DiscordRoom(fake, service, chat, channel, ann))
+        async with process_in(tmp_path, fake, channel, ann) as room:
+            answer = await answered(room)
         assert answer.reply_to is not None
         await ann.deletes(answer.reply_to)
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             assert "The question behind this answer is gone" in await told(room, answer, AGAIN)
         fake.check_contract()
 
@@ -266,17 +265,15 @@ async def test_after_a_restart_only_kept_words_can_be_shown_again(tmp_path: Path
     async with FakeDiscord() as fake:
         channel = fake.add_guild("harbour").add_channel("general")
         ann = fake.add_person("ann")
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             fleeting = await answered(room)
             await again(room, fleeting, count=2)
-            async with service.store.session() as session:
+            async with room.service.store.session() as session:
                 await consent.give(session, f"discord:{ann.id}", source="discord")
                 await places.change(session, f"discord:channel:{channel.id}", source="discord", is_text_kept=True)
             kept = await answered(room, "keep this")
             await again(room, kept, count=2)
-        async with echo_service(tmp_path, fake) as service, connected(fake, service) as chat:
-            room = DiscordRoom(fake, service, chat, channel, ann)
+        async with process_in(tmp_path, fake, channel, ann) as room:
             assert await told(room, fleeting, PREVIOUS) == variants.NOT_KEPT
             assert "2/2" in faces(fleeting)
             await ann.presses(kept, PREVIOUS)

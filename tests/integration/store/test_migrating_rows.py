@@ -10,8 +10,8 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.store.db import alembic_config, create_engine
-from tests.store_examples import sqlite_url
+from core.store.db import create_engine
+from tests.store_examples import migrate, sqlite_url
 
 LEDGER = "20261122_create_ledger"
 POSTGRES_URL = os.environ.get("PERSONAS_TEST_POSTGRES_URL")
@@ -39,16 +39,6 @@ async def engine(request, tmp_path):
     yield engine
     await migrate(engine, command.downgrade, "base")
     await engine.dispose()
-
-
-async def migrate(engine: AsyncEngine, run, revision: str) -> None:
-    def on(connection):
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        run(config, revision)
-
-    async with engine.begin() as connection:
-        await connection.run_sync(on)
 
 
 async def execute(engine: AsyncEngine, *statements: str) -> None:

@@ -14,9 +14,9 @@ from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import StoreUnavailable
-from core.store.db import Store, alembic_config, create_engine, upgrade
+from core.store.db import Store, create_engine, upgrade
 from core.store.models import Base
-from tests.store_examples import sqlite_url
+from tests.store_examples import migrate, sqlite_url
 
 POSTGRES_URL = os.environ.get("PERSONAS_TEST_POSTGRES_URL")
 
@@ -31,16 +31,6 @@ async def engine(tmp_path):
     engine = create_engine(sqlite_url(tmp_path / "walk.db"))
     yield engine
     await engine.dispose()
-
-
-async def migrate(engine: AsyncEngine, run, revision: str) -> None:
-    def on(connection):
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        run(config, revision)
-
-    async with engine.begin() as connection:
-        await connection.run_sync(on)
 
 
 async def inspected(engine: AsyncEngine, look):
