@@ -64,9 +64,12 @@ class ChatTemplate:
         return len(self.encode(messages))
 
     def special_token_in(self, text: str) -> str | None:
-        """A special token that is written out in the text, where the tokenizer would take it for a real one."""
+        """A special token that is written out in the text, where the tokenizer would take it for a real one.
+
+        In any case of letters, because a template may change it.
+        """
         special = {token.content for token in self._tokenizer.added_tokens_decoder.values() if token.special}
-        return next((token for token in sorted(special) if token in text), None)
+        return next((token for token in sorted(special) if token.lower() in text.lower()), None)
 
     def _is_system_rendered(self) -> bool:
         turns = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "Hello."}]

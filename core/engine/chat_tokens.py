@@ -20,7 +20,8 @@ class ChatTokens:
         self._template = ChatTemplate(tokenizer)
         special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         longest_first = sorted(special | set(tokenizer.all_special_tokens), key=len, reverse=True)
-        self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+        # Whatever the case, since a chat template may change it: the bundled model's reads users in lower case.
+        self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)", re.IGNORECASE)
 
     def encode(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Token ids of the conversation, up to where the reply begins.
@@ -32,9 +33,9 @@ class ChatTokens:
         return self._template.encode(harmless)
 
     def decode(self, tokens: list[int]) -> str:
-        """Text of these tokens, without the special ones."""
+        """Text of these tokens without the special ones, and without NUL, which no later message may hold."""
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
+        return text.replace("\0", "")
 
     def _spell_apart(self, text: str) -> str:
         try:
