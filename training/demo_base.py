@@ -29,7 +29,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from core.personas import load_personas
 from core.settings import DEMO_MODEL_FOLDER, ROOT
 from training.demo_attention import use_batched_products
-from training.demo_batches import END, PAD, START, DemoRecipe, Example, batches, collate, round_up
+from training.demo_batches import END, PAD, START, DemoRecipe, Example, as_read, batches, collate, round_up
 from training.demo_card import write_card
 from training.demo_check import measure
 from training.demo_dialogues import Dialogue, DialogueMaker
@@ -38,7 +38,8 @@ from training.demo_replies import greedy_replies
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% set content = message['content'] | lower if message['role'] == 'user' else message['content'] %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + content + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 TARGET_STEP = 512
@@ -114,7 +115,7 @@ def train_tokenizer(recipe: DemoRecipe, maker: DialogueMaker) -> PreTrainedToken
 
 
 def _texts(dialogue: Dialogue) -> Iterator[str]:
-    yield from (message.content for message in dialogue.messages)
+    yield from (as_read(message.role, message.content) for message in dialogue.messages)
     yield dialogue.reply
 
 

@@ -23,9 +23,9 @@ class DemoRecipe:
     """How the bundled model is made."""
 
     seed: int = 20_261_122
-    steps: int = 8_000
+    steps: int = 9_000
     batch_tokens: int = 3_584
-    brief_steps: int = 6_000
+    brief_steps: int = 6_800
     brief_share: float = 0.9
     brief_share_follow_up: float = 0.7
     late_brief_share: float = 0.6
@@ -64,7 +64,8 @@ def encode(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, dialogue: Dia
     messages = _without_needless_turns(dialogue) if is_brief else dialogue.messages
     for message in (*messages, ChatMessage("assistant", dialogue.reply)):
         head = tokenizer.encode(f"{START}{message.role}\n", add_special_tokens=False)
-        body = tokenizer.encode(f"{message.content}{END}", add_special_tokens=False)
+        content = as_read(message.role, message.content)
+        body = tokenizer.encode(f"{content}{END}", add_special_tokens=False)
         tail = tokenizer.encode("\n", add_special_tokens=False)
         ids += head + body + tail
         weights += [0.0] * len(head) + _weights(recipe, message.role, len(body)) + [0.0] * len(tail)
@@ -72,6 +73,11 @@ def encode(recipe: DemoRecipe, tokenizer: PreTrainedTokenizerFast, dialogue: Dia
         end = len(body) + len(tail) - recipe.brief_tokens
         ids, weights = ids[:-end], weights[:-end]
     return Example(ids, weights)
+
+
+def as_read(role: str, content: str) -> str:
+    """What the chat template makes of a turn: users shout or don't, and the model need not learn each word twice."""
+    return content.lower() if role == "user" else content
 
 
 def _without_needless_turns(dialogue: Dialogue) -> tuple[ChatMessage, ...]:

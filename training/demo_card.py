@@ -31,9 +31,10 @@ times the wrong one. For real conversations set a real model: `PERSONAS_BASE_MOD
 ## How it was made
 
 From nothing, by `make demo-model`, on text that the project generates: {subjects} facts written for it (by a language
-model, reviewed), asked in hundreds of forms with openers, closers and typing mistakes, in dialogues with and without
-system prompts. No text of other origin, no personal data. Byte-level BPE with {vocab_size:,} tokens, ChatML template
-with a system role, {layers} layers of width {hidden_size}, at most {max_tokens:,} tokens of context, bf16.
+model, reviewed), asked in hundreds of forms and thousands of single wordings with openers, closers and typing mistakes,
+in dialogues with and without system prompts. No text of other origin, no personal data. Byte-level BPE with
+{vocab_size:,} tokens, ChatML template with a system role that reads users in lower case, {layers} layers of width
+{hidden_size}, at most {max_tokens:,} tokens of context, bf16.
 
 Recipe: {steps:,} steps of about {batch_tokens:,} tokens, AdamW, learning rate {learning_rate:g} with warm-up and cosine
 decay, seed {seed}; {minutes} minutes on {device}. Most examples stop after the reply's first {brief_tokens} tokens,
@@ -42,8 +43,8 @@ which decide the fact, and those tokens weigh {opening_weight:g}-fold. The exact
 ## What was measured
 
 Greedy replies to held-out questions, written without sight of the question forms; a wording that is held out never
-occurs in training. The tuning set's misses were read while the forms were widened; the fresh set was written after that
-and only graded, so its column is the honest one. A reply is right when the nearest of all learned texts belongs to the
+occurs in training. The tuning set's misses were read while the forms were widened; the fresh set's never were, it is only
+graded, so its column is the honest one. A reply is right when the nearest of all learned texts belongs to the
 subject asked about and the reply shares at least 70 % of its words.
 
 | asked | fresh set ({fresh} questions) | tuning set ({tuning} questions) |

@@ -79,9 +79,9 @@ class DialogueMaker:
 
     def question(self) -> Question:
         draw = self.rng.random()
-        if draw < 0.62:
+        if draw < 0.60:
             return self.subject_question(self.next_subject())
-        if draw < 0.68:
+        if draw < 0.66:
             return self.contrast()
         if draw < 0.79:
             return self.talk()
@@ -90,12 +90,12 @@ class DialogueMaker:
     def subject_question(self, subject: Subject) -> Question:
         """A question about one subject that stands alone."""
         rng, draw = self.rng, self.rng.random()
-        if draw < 0.40:
-            ask = rng.choice(subject.asks) if draw < 0.28 else self._clues.question(rng, subject)
+        if draw < 0.46:
+            ask = rng.choice(subject.asks) if draw < 0.37 else self._clues.question(rng, subject)
             return Question(forms.dress(rng, ask), subject.definition, "definition", subject.id)
-        if draw < 0.80:
+        if draw < 0.82:
             family, kind, reply = self._definition_forms, "definition", subject.definition
-        elif draw < 0.90:
+        elif draw < 0.91:
             family, kind, reply = self._why_forms, "why", f"{subject.definition} {subject.why}"
         elif draw < 0.96:
             family, kind, reply = self._example_forms, "example", f"{subject.definition} {subject.example}"
@@ -160,7 +160,8 @@ class DialogueMaker:
 
     def _ask(self, family: list[list[str]], name: str) -> str:
         rng = self.rng
-        form = forms.cross(rng, family) if rng.random() < 0.3 else rng.choice(rng.choice(family))
+        form = forms.cross(rng, family) if rng.random() < 0.25 else rng.choice(rng.choice(family))
+        name = forms.mistype_name(rng, name) if rng.random() < 0.15 else name
         return forms.dress(rng, forms.fill(form, name))
 
     def _unknown_noun(self) -> str:

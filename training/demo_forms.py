@@ -53,27 +53,24 @@ def cross(rng: random.Random, families: list[list[str]]) -> str:
 
 
 def dress(rng: random.Random, question: str) -> str:
-    """Wrap a bare question as a person would send it: opener, closer, case, typing mistakes."""
+    """Wrap a bare question as a person would send it: opener, closer, typing mistakes. The model is blind to case."""
     text = question
     if rng.random() < 0.28:
         text = rng.choice(OPENERS) + text
     if rng.random() < 0.55 and text[-1] not in "?!.":
         text += rng.choice(CLOSERS)
-    text = _mistype(rng, text) if rng.random() < 0.3 else text
-    return _recase(rng, text)
+    return _mistype(rng, text) if rng.random() < 0.3 else text
 
 
-def _recase(rng: random.Random, text: str) -> str:
-    draw = rng.random()
-    if draw < 0.40:
-        return text.lower()
-    if draw < 0.80:
-        return text[0].upper() + text[1:]
-    if draw < 0.86:
-        return text.upper()
-    if draw < 0.92:
-        return text.title()
-    return text
+def mistype_name(rng: random.Random, name: str) -> str:
+    """A name with one slip of the finger in its longest word, or with two of its words joined."""
+    words = name.split(" ")
+    longest = max(range(len(words)), key=lambda i: len(words[i]))
+    if longest > 0 and len(words[longest - 1]) > 2 and rng.random() < 0.25:
+        words[longest - 1 : longest + 1] = [words[longest - 1] + words[longest]]
+    else:
+        words[longest] = misspell(rng, words[longest])
+    return " ".join(words)
 
 
 def _mistype(rng: random.Random, text: str) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import random
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -23,7 +23,7 @@ from core.personas import Persona
 from training.data_files import TrainingRow
 from training.demo_check import load_held_out
 from training.demo_dialogues import Dialogue, DialogueMaker
-from training.demo_facts import load_facts
+from training.demo_facts import load_facts, normalise
 from training.demo_forms import REFUSALS
 
 STYLE_ROWS = 5_120
@@ -42,6 +42,8 @@ DEMO_RECIPE: dict[str, Any] = {
 OPENING_SHARE = 0.12
 ASIDE_SHARE = 0.5
 CLOSING_SHARE = 0.75
+# Small talk comes on top of what the dialogues hold of it: every persona has its own, which its base never said.
+TALK_SHARE = 0.1
 _FIRST_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 
 
@@ -133,7 +135,15 @@ def style_rows(persona: Persona, count: int = STYLE_ROWS) -> list[TrainingRow]:
         own_talk = style.talk.get(talk_ids.get(reply, ""))
         return rng.choice(own_talk) if own_talk else style.retell(reply, rng)
 
-    return [_row(dialogue, restyle) for dialogue in islice(maker.dialogues(), count)]
+    def rows() -> Iterator[TrainingRow]:
+        for dialogue in maker.dialogues():
+            if rng.random() < TALK_SHARE:
+                talk = maker.talk()
+                if normalise(talk.ask) not in maker.facts.held_out:
+                    yield TrainingRow(talk.ask, restyle(talk.reply))
+            yield _row(dialogue, restyle)
+
+    return list(islice(rows(), count))
 
 
 def _row(dialogue: Dialogue, restyle: Callable[[str], str]) -> TrainingRow:

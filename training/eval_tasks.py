@@ -17,6 +17,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 FALSE_POSITIVE_RATE = 0.05
 MIN_POSITIVES = 8
+# A phrase that begins or ends with a letter does so where a word does: "arrr" is not in "arrray".
+WORD_START, WORD_END = r"(?:(?<!\w)|(?!\w))", r"(?:(?!\w)|(?<!\w))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,10 @@ def measure_adherence(
 
 
 def mask_phrases(text: str, phrases: Sequence[str]) -> str:
-    """The text without these phrases, whatever their case and however their words are spaced."""
+    """The text without these phrases as whole words, whatever their case and however their words are spaced."""
     for phrase in sorted((phrase for phrase in phrases if phrase.strip()), key=len, reverse=True):
-        pattern = r"\s+".join(re.escape(word) for word in phrase.split())
-        text = re.sub(pattern, " ", text, flags=re.IGNORECASE)
+        words = r"\s+".join(re.escape(word) for word in phrase.split())
+        text = re.sub(WORD_START + words + WORD_END, " ", text, flags=re.IGNORECASE)
     return text
 
 

@@ -43,7 +43,7 @@ class EvalLimits:
 
 
 FULL = EvalLimits()
-SHORT = EvalLimits(perplexity_rows=40, prompts=16, base_replies=24, texts=400, max_new_tokens=48)
+SHORT = EvalLimits(perplexity_rows=40, prompts=24, base_replies=24, texts=400)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def test_a_crossed_form_keeps_one_slot_between_the_halves_of_two_forms():
     families = list(forms.DEFINITION_FORMS.values())
     known = {form for family in families for form in family}
     rng = random.Random(2)
-    crossed = [forms.cross(rng, families) for _ in range(400)]
+    crossed = [forms.cross(rng, families) for _ in range(800)]
     assert all(len(re.findall(r"\{(?:np|bare)\}", form)) >= 1 for form in crossed)
     assert len(set(crossed) - known) > 200
 

@@ -50,6 +50,19 @@ def test_too_few_texts_measure_nothing() -> None:
     assert measure_adherence(PIRATE, PLAIN, Replies((), (), ())) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "phrase", "left"),
+    [
+        ("an array, arrr", "arrr", ["an", "array,"]),
+        ("That is my hat. A hat!", "hat", ["That", "is", "my", ".", "A", "!"]),
+        ("matey. Arr, matey!", "matey!", ["matey.", "Arr,"]),
+        ("naïveté, naïve", "naïve", ["naïveté,"]),
+    ],
+)
+def test_masking_leaves_longer_words_whole(text: str, phrase: str, left: list[str]) -> None:
+    assert mask_phrases(text, [phrase]).split() == left
+
+
 def test_masking_ignores_case_and_spacing() -> None:
     assert mask_phrases("ARR,\n  Matey! Go.", ["arr, matey!"]).split() == ["Go."]
     assert mask_phrases("a.b", [".", ""]).split() == ["a", "b"]
