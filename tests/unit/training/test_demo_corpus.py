@@ -92,3 +92,9 @@ def test_a_slip_of_the_finger_changes_at_most_a_little(seed, word):
 def test_dressing_a_question_keeps_it_readable(seed):
     dressed = forms.dress(random.Random(seed), "what is a mutex")
     assert dressed and len(dressed) < 120
+
+
+def test_no_question_writes_out_a_special_token_as_serving_spells_it_apart():
+    facts = load_facts()
+    asks = [ask for group in (facts.subjects, facts.talk, facts.contrasts) for record in group for ask in record.asks]
+    assert not [ask for ask in (*asks, *facts.off_topic) if re.search(r"<\|\w+\|>", ask)]
