@@ -28,6 +28,11 @@ def sqlite_url(path: Path, query: str = "") -> str:
     return f"sqlite+aiosqlite:///{path}{query}"
 
 
+def not_null(table: str, column: str) -> str:
+    """What SQLite or PostgreSQL says of a column that must not be empty, as a pattern."""
+    return rf'NOT NULL constraint failed: {table}\.{column}|null value in column "{column}"'
+
+
 async def migrate(engine: AsyncEngine, run: Callable[[Config, str], None], revision: str) -> None:
     """Run Alembic's upgrade or downgrade on this engine."""
 

@@ -10,16 +10,20 @@ import yaml
 from core.settings import ROOT, Settings
 
 
-def has_compose() -> bool:
-    return shutil.which("docker") is not None and (
-        subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
-    )
+def compose() -> list[str]:
+    """The client that is there: Docker's plugin, or the program of former days."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True).returncode == 0:
+            return command
+    reason = "docker's compose client is not installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
-@pytest.mark.skipif(not has_compose(), reason="docker's compose client is not installed")
 @pytest.mark.parametrize("profile", ["cpu", "gpu"])
 def test_compose_accepts_the_file_and_refuses_to_start_without_a_key(profile):
-    command = ["docker", "compose", "--profile", profile, "config", "--quiet"]
+    command = [*compose(), "--profile", profile, "config", "--quiet"]
     environment = {**os.environ, "PERSONAS_API_KEY": "a-key"}
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
     environment.pop("PERSONAS_API_KEY")
@@ -27,11 +31,11 @@ def test_compose_accepts_the_file_and_refuses_to_start_without_a_key(profile):
     assert refused.returncode != 0 and "PERSONAS_API_KEY" in refused.stderr
 
 
-def test_every_setting_that_compose_passes_exists():
+def test_every_setting_that_compose_passes_exists_and_a_gated_model_can_be_had():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     named = {name for service in services.values() for name in service.get("environment", {})}
     known = {f"PERSONAS_{field.upper()}" for field in Settings.model_fields}
-    assert named and named <= known
+    assert named - known == {"HF_TOKEN"}
 
 
 def test_each_profile_migrates_before_it_serves_and_keeps_its_data():

@@ -6,13 +6,22 @@ import pytest
 
 from core.registry import Registry
 from core.store.db import Store
+from tests.postgres import URL, empty_postgres
 from tests.store_examples import persona, sqlite_url, write_adapter
 
 
+@pytest.fixture(params=["sqlite"] if URL is None else ["sqlite", "postgresql"])
+async def url(request, tmp_path):
+    """An empty database: a file, whose users give up on a lock after 50 ms, or a server's."""
+    if request.param == "postgresql":
+        return await empty_postgres()
+    return sqlite_url(tmp_path / "personas.db", "?timeout=0.05")
+
+
 @pytest.fixture
-async def store(tmp_path):
-    """A migrated database in a file, which gives up on a lock after 50 ms."""
-    store = await Store.open(sqlite_url(tmp_path / "personas.db", "?timeout=0.05"), create_or_upgrade=True)
+async def store(url):
+    """An open, migrated database."""
+    store = await Store.open(url, create_or_upgrade=True)
     yield store
     await store.close()
 

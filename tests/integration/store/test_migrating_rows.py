@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.store.db import create_engine
-from tests.store_examples import migrate, sqlite_url
+from tests.store_examples import migrate
 
 LEDGER = "20261122_create_ledger"
-POSTGRES_URL = os.environ.get("PERSONAS_TEST_POSTGRES_URL")
 
 FORMER_ROWS = (
     "INSERT INTO exchanges (id, source, event_id, conversation_id, user_id, model, base_model, adapters, seed,"
@@ -29,15 +27,12 @@ FORMER_ROWS = (
 FORMER_TABLES = ("exchanges", "conversations", "deliveries", "feedback")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def engine(request, tmp_path):
-    if request.param == "postgresql" and POSTGRES_URL is None:
-        pytest.skip("PERSONAS_TEST_POSTGRES_URL names no PostgreSQL server to walk on")
-    engine = create_engine(sqlite_url(tmp_path / "walk.db") if request.param == "sqlite" else POSTGRES_URL)
+@pytest.fixture
+async def engine(url):
+    engine = create_engine(url)
     await migrate(engine, command.upgrade, LEDGER)
     await execute(engine, *FORMER_ROWS)
     yield engine
-    await migrate(engine, command.downgrade, "base")
     await engine.dispose()
 
 

@@ -39,6 +39,9 @@ asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
 
+ONLY_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "personas.db"
@@ -57,6 +60,7 @@ async def test_what_a_session_wrote_is_rolled_back_when_its_body_raises(store):
     assert await count(store, "exchanges") == 0
 
 
+@ONLY_SQLITE
 async def test_a_locked_database_is_a_sentence_and_works_again_afterwards(store, path):
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -70,6 +74,7 @@ async def test_a_locked_database_is_a_sentence_and_works_again_afterwards(store,
         assert await exchanges.record(session, new)
 
 
+@ONLY_SQLITE
 async def test_a_full_disk_is_a_sentence_and_loses_nothing_that_was_written(store):
     async with store.session() as session:
         kept = await record_answered(session)
@@ -87,6 +92,7 @@ async def test_a_full_disk_is_a_sentence_and_loses_nothing_that_was_written(stor
         assert await exchanges.record(session, long)
 
 
+@ONLY_SQLITE
 async def test_a_read_only_database_is_a_sentence(store):
     async with store.session() as session:
         await session.execute(text("PRAGMA query_only = ON"))
