@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -92,13 +93,20 @@ class ContinuousBatching:
 
 
 def continuous_with_lora(base: RandomBase) -> ContinuousBatching:
+    """Loaded in a thread that ends: were its OpenMP threads still there, libgomp would let those that serve sleep."""
+    with ThreadPoolExecutor(max_workers=1) as loader:
+        model, stack = loader.submit(_load_with_lora, base).result()
+    return ContinuousBatching(model, stack)
+
+
+def _load_with_lora(base: RandomBase) -> tuple[PreTrainedModel, AdapterStack]:
     model = load_base(base).eval()
     stack = AdapterStack(model, rows=len(base.adapter_refs), slots=len(base.adapter_refs), dtype=model.dtype)
     reader = AdapterReader((base.folder,), stack.targets, R)
     for index, ref in enumerate(base.adapter_refs):
         stack.load(index, reader.read(ref))
         stack.assign(index, {index: 1.0})
-    return ContinuousBatching(model, stack)
+    return model, stack
 
 
 def continuous_without_lora(base: RandomBase) -> ContinuousBatching:

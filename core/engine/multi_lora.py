@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import linear
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -42,9 +41,9 @@ class Segment:
     weights: torch.Tensor | None
 
     def take(self, tokens: torch.Tensor) -> torch.Tensor:
-        """This segment's part of a step's tokens [tokens, ...]."""
-        is_all = self.end - self.begin == tokens.shape[0]
-        return tokens if is_all else tokens[self.begin : self.end]
+        """This segment's part of a step's tokens [1, tokens, ...]."""
+        is_all = self.end - self.begin == tokens.shape[1]
+        return tokens if is_all else tokens[:, self.begin : self.end]
 
 
 @dataclass
@@ -56,7 +55,7 @@ class LoraStep:
 
 
 class SharedA:
-    """The A matrices of modules that read one input: `stacked` is [K, members, r, in_features]."""
+    """The A matrices of modules that read one input: `stacked` is [members, K, r, in_features]."""
 
     def __init__(self, step: LoraStep, members: int, in_features: int) -> None:
         self._step = step
@@ -65,21 +64,25 @@ class SharedA:
         self._input: torch.Tensor | None = None
         self._hidden: list[Sequence[torch.Tensor]] = []
         self._views: dict[tuple[int, int], torch.Tensor] = {}
-        self.stacked = torch.empty(0, members, 0, in_features)
+        self.stacked = torch.empty(members, 0, 0, in_features)
         self.rows = 0
 
     def resize(self, rows: int, r: int, like: torch.Tensor) -> None:
         """Make room for `r` per row, keeping what is there. `like` gives dtype and device."""
-        grown = like.new_zeros(rows, self._members, r, self._in_features)
-        grown[: self.stacked.shape[0], :, : self.stacked.shape[2]] = self.stacked
+        grown = like.new_zeros(self._members, rows, r, self._in_features)
+        grown[:, : self.stacked.shape[1], : self.stacked.shape[2]] = self.stacked
         self.stacked = grown
         self._views.clear()
 
+    def row(self, row: int) -> torch.Tensor:
+        """[members, r, in_features], a view."""
+        return self.stacked[:, row]
+
     def shrink(self, x: torch.Tensor, member: int) -> list[torch.Tensor]:
-        """(A x) ⊙ w for one member, per segment: [tokens, (stop - start)·r]. One product serves all members."""
+        """(A x) ⊙ w for one member, per segment: [1, tokens, (stop - start)·r]. One product serves all members."""
         if self._input is not x:
-            flat = x.reshape(-1, self._in_features).to(self.stacked.dtype)
-            self._hidden = [self._shrink_segment(flat, segment) for segment in self._step.segments]
+            row = _in_one_row(x.contiguous()).to(self.stacked.dtype)
+            self._hidden = [self._shrink_segment(row, segment) for segment in self._step.segments]
             # Holding on to the input makes `is` safe: its memory cannot become another tensor's meanwhile.
             self._input = x
         hidden = self._hidden
@@ -89,21 +92,18 @@ class SharedA:
 
     def _shrink_segment(self, x: torch.Tensor, segment: Segment) -> Sequence[torch.Tensor]:
         """For every member a matrix that is ready for its B."""
-        hidden = linear(segment.take(x), self._rows_of(segment))
+        tokens = segment.take(x)
         if self._members == 1:
+            hidden = torch.bmm(tokens, self._rows_of(segment))
             return (hidden if segment.weights is None else hidden.mul_(segment.weights),)
-        by_member = hidden.view(len(hidden), segment.stop - segment.start, self._members, -1).transpose(1, 2)
-        if segment.weights is not None:
-            # A weighed product is written anew anyway, so each member's is written in one piece.
-            weights = segment.weights.view(len(hidden), 1, *by_member.shape[2:])
-            by_member = torch.mul(by_member, weights, out=hidden.new_empty(by_member.shape))
-        return by_member.flatten(2).unbind(1)
+        hidden = torch.bmm(tokens.expand(self._members, -1, -1), self._rows_of(segment))
+        return torch.split(hidden if segment.weights is None else hidden.mul_(segment.weights), 1)
 
     def _rows_of(self, segment: Segment) -> torch.Tensor:
-        """[(stop - start)·members·r, in_features], a view; kept, because every step of a batch asks for the same."""
+        """[members, in_features, (stop - start)·r], a view; kept, because every step of a batch asks for the same."""
         key = segment.start, segment.stop
         if key not in self._views:
-            self._views[key] = self.stacked[segment.start : segment.stop].view(-1, self._in_features)
+            self._views[key] = self.stacked[:, segment.start : segment.stop].flatten(1, 2).transpose(1, 2)
         return self._views[key]
 
 
@@ -136,26 +136,30 @@ class MultiLoraLinear(nn.Module):
         self.stacked = grown
         self._views.clear()
 
+    def row(self, row: int) -> torch.Tensor:
+        """[r, out_features], a view."""
+        return self.stacked[row]
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.base(x)
         step = self._step
         if not self.rows & step.rows:
             return y
-        flat = y.view(-1, self._out_features)
+        row = _in_one_row(y)
         for segment, hidden in zip(step.segments, self.shared.shrink(x, self.member), strict=True):
             if self.rows & segment.rows:
-                part, b = segment.take(flat), self._rows_of(segment)
+                part, b = segment.take(row), self._rows_of(segment)
                 if b.dtype == y.dtype:
-                    part.addmm_(hidden, b)
+                    part.baddbmm_(hidden, b)
                 else:
                     part += hidden @ b
         return y
 
     def _rows_of(self, segment: Segment) -> torch.Tensor:
-        """[(stop - start)·r, out_features], a view."""
+        """[1, (stop - start)·r, out_features], a view."""
         key = segment.start, segment.stop
         if key not in self._views:
-            self._views[key] = self.stacked[segment.start : segment.stop].view(-1, self._out_features)
+            self._views[key] = self.stacked[segment.start : segment.stop].view(1, -1, self._out_features)
         return self._views[key]
 
 
@@ -187,9 +191,9 @@ class AdapterStack:
             self._grow(-(-adapter.r // RANK_STEP) * RANK_STEP)
         for name, pair in adapter.pairs.items():
             layer = self._layers.get(name) or self._wrap(name)
-            layer.shared.stacked[row, layer.member, : pair.r] = pair.a.to(layer.shared.stacked)
+            layer.shared.row(row)[layer.member, : pair.r] = pair.a.to(layer.shared.stacked)
             # The scale is folded in at full precision, before B is rounded to the model's dtype.
-            layer.stacked[row, : pair.r] = (pair.b.to(self._device, torch.float32) * pair.scale).T.to(self._dtype)
+            layer.row(row)[: pair.r] = (pair.b.to(self._device, torch.float32) * pair.scale).T.to(self._dtype)
             layer.rows |= 1 << row
             layer.shared.rows |= 1 << row
 
@@ -198,7 +202,7 @@ class AdapterStack:
         """Take the adapter of a row out."""
         for part in self._parts():
             if part.rows & 1 << row:
-                part.stacked[row].zero_()
+                part.row(row).zero_()
                 part.rows &= ~(1 << row)
 
     @torch.inference_mode()
@@ -266,6 +270,11 @@ class AdapterStack:
             if child in family and all(name in self.targets for name in names):
                 return names
         return (prefix + child,)
+
+
+def _in_one_row(x: torch.Tensor) -> torch.Tensor:
+    """Tokens of any shape as [1, tokens, features], a view; which is how a step's tokens come."""
+    return x if x.dim() == 3 and len(x) == 1 else x.view(1, -1, x.shape[-1])
 
 
 def find_targets(model: PreTrainedModel) -> dict[str, tuple[int, int]]:
