@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +16,7 @@ import torch
 from core.engine.adapter_files import AdapterWeights
 from core.engine.adapter_shelf import AdapterShelf
 from core.engine.base import AdapterRef, EngineStats, SamplingParams
+from core.engine.crash_watch import CrashWatch
 from core.engine.detokenizer import Detokenizer
 from core.engine.kv_slots import SlotTokens
 from core.engine.model_runner import ModelRunner
@@ -25,8 +25,6 @@ from core.engine.scheduler import Chunk, Scheduler
 from core.engine.scheduler import Sequence as TokenSequence
 from core.messages import FinishReason, ReplyChunk, Usage
 
-MAX_CRASHES = 5
-CRASH_WINDOW_S = 60.0
 RATE_DECAY = 0.98  # weight of the past in tokens per second, per step
 
 CRASHED = "The engine failed while writing this reply; send the message again."
@@ -89,7 +87,8 @@ class GenerationLoop:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._replies: dict[str, Reply] = {}
         self._outbox: list[tuple[Callable[[ReplyChunk], None], ReplyChunk]] = []
-        self._crashes: deque[float] = deque(maxlen=MAX_CRASHES)
+        self._stepping: list[TokenSequence] = []  # the replies of the step that runs
+        self._crashes = CrashWatch()
         self._is_closing = False
         self.is_healthy = True
         self._counters = _Counters()
@@ -99,14 +98,14 @@ class GenerationLoop:
         self._commands.put(command)
 
     def run(self) -> None:
-        """Serve until `close`. An error in a step fails the replies it was writing; the others go on."""
+        """Serve until `close`. An error in a step fails the reply that causes it; the others go on."""
         while not self._is_closing:
             try:
                 self._take_commands()
                 self._step()
             except Exception:
                 logger.exception("A step of the engine failed.")
-                self._recover()
+                self._recover_or_stop()
             self._flush()
 
     def add(self, reply: Reply) -> None:
@@ -151,11 +150,13 @@ class GenerationLoop:
         if not chunks:
             return
         started = time.perf_counter()
+        self._stepping = [chunk.sequence for chunk in chunks]
         finished = [chunk.sequence for chunk in chunks if chunk.is_last]
         tokens = self._compute(chunks, [self._replies[sequence.request_id].sampler for sequence in finished])
         self._scheduler.settle(chunks)
         for sequence, token in zip(finished, tokens, strict=True):
             self._advance(self._replies[sequence.request_id], token)
+        self._stepping = []
         self._counters.count_step(len(tokens), time.perf_counter() - started)
 
     def _admit(self) -> None:
@@ -173,7 +174,8 @@ class GenerationLoop:
         for sequence in self._scheduler.admit(acquire):
             reply = self._replies[sequence.request_id]
             self._shelf.assign(sequence.slot, reply.weights, reply.rows or {})
-            reply.sampler = RowSampler.start(reply.sampling, sequence.tokens, self._vocab, self._device)
+            written = sequence.completion_tokens  # of a reply that begins again after a crash
+            reply.sampler = RowSampler.start(reply.sampling, sequence.tokens, self._vocab, self._device, written)
             self._counters.count_prompt(sequence.prompt_tokens, sequence.cached_tokens)
         for reply in unloadable:
             self._finish(reply, "error", error=NO_MEMORY)
@@ -187,6 +189,7 @@ class GenerationLoop:
     def _advance(self, reply: Reply, token: int | None) -> None:
         """Add the chosen token to its reply, and end the reply if that was the last."""
         sequence = reply.sequence
+        sequence.is_suspect = False
         if token is None:
             self._runner.clear(sequence.slot)
             self._finish(reply, "error", error=NOT_A_NUMBER, keep_prefix=False)
@@ -205,38 +208,48 @@ class GenerationLoop:
             self._tell(reply, ReplyChunk(text))
 
     def _finish(
-        self,
-        reply: Reply,
-        reason: FinishReason,
-        text: str = "",
-        *,
-        error: str | None = None,
-        keep_prefix: bool = True,
+        self, reply: Reply, reason: FinishReason, text: str = "", *, error: str | None = None, keep_prefix: bool = True
     ) -> None:
         self._scheduler.remove(reply.sequence, keep_prefix=keep_prefix)
+        del self._replies[reply.sequence.request_id]
         self._release(reply)
         self._tell(reply, reply.last_chunk(reason, text, error))
 
     def _release(self, reply: Reply) -> None:
-        del self._replies[reply.sequence.request_id]
         if reply.rows is not None:
             self._shelf.release(reply.rows)
             reply.rows = None
 
+    def _recover_or_stop(self) -> None:
+        try:
+            self._recover()
+        except Exception:
+            logger.exception("The engine could not recover.")
+            self._stop()
+
     def _recover(self) -> None:
-        """After a crashed step nothing on the device can be trusted: fail what ran, and start with clean slots."""
+        """After a crashed step nothing on the device can be trusted: what ran begins again, in clean slots."""
         now = self._clock()
-        self._crashes.append(now)
         self._counters.restarts += 1
         dropped = self._scheduler.forget()
         self._runner.reset()
+        crashed = [sequence for sequence in dropped if not self._stepping or sequence in self._stepping]
+        self._stepping = []
+        failed = self._crashes.note(crashed, now)
         for sequence in dropped:
+            self._release(self._replies[sequence.request_id])
+        self._scheduler.requeue(dropped)
+        for sequence in failed:
             self._finish(self._replies[sequence.request_id], "error", error=CRASHED)
-        if len(self._crashes) == MAX_CRASHES and now - self._crashes[0] <= CRASH_WINDOW_S:
-            self.is_healthy = False
-            logger.error("The engine failed %d times within %d s and stops.", MAX_CRASHES, CRASH_WINDOW_S)
-            for reply in list(self._replies.values()):
-                self._finish(reply, "error", error=STOPPED)
+        if self._crashes.is_hopeless(now):
+            self._stop()
+
+    def _stop(self) -> None:
+        """Write nothing any more: every reply fails, those that come as well."""
+        self.is_healthy = False
+        logger.error("The engine fails again and again, and stops.")
+        for reply in list(self._replies.values()):
+            self._finish(reply, "error", error=STOPPED)
 
     def _tell(self, reply: Reply, chunk: ReplyChunk) -> None:
         self._outbox.append((reply.publish, chunk))

@@ -22,13 +22,21 @@ class RowSampler:
     seen: torch.Tensor | None
 
     @classmethod
-    def start(cls, params: SamplingParams, prompt: list[int], vocab: int, device: torch.device) -> RowSampler:
-        """State for a new reply. Without a seed the random numbers come from the operating system."""
+    def start(
+        cls, params: SamplingParams, tokens: list[int], vocab: int, device: torch.device, written: int = 0
+    ) -> RowSampler:
+        """State for a reply of which the last `written` tokens are there already: its random numbers go on behind them.
+
+        Without a seed they come from the operating system.
+        """
         seen = None
         if params.repetition_penalty != 1:
             seen = torch.zeros(vocab, dtype=torch.bool, device=device)
-            seen[torch.tensor(prompt, device=device)] = True
-        return cls(params, random.Random(params.seed), seen)
+            seen[torch.tensor(tokens, device=device)] = True
+        numbers = random.Random(params.seed)
+        for _ in range(written):
+            numbers.random()
+        return cls(params, numbers, seen)
 
     @property
     def is_plain_greedy(self) -> bool:

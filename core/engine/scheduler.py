@@ -26,6 +26,8 @@ class Sequence:
     computed: int = 0
     cached_tokens: int = 0
     overtakes: int = 0
+    crashes: int = 0  # steps with it that crashed
+    is_suspect: bool = False  # the latest of them was its latest step
     prompt_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +111,12 @@ class Scheduler:
         """Queue a reply."""
         self._waiting.append(sequence)
 
+    def requeue(self, sequences: list[Sequence]) -> None:
+        """Let dropped replies begin again before all that wait; they keep the tokens that they have written."""
+        for sequence in sequences:
+            sequence.computed = sequence.cached_tokens = 0
+        self._waiting.extendleft(reversed(sequences))
+
     def admit(self, acquire: Callable[[Sequence], bool]) -> list[Sequence]:
         """Give free slots to waiting replies, first come first served.
 
@@ -131,11 +139,16 @@ class Scheduler:
         return admitted
 
     def next_chunks(self) -> list[Chunk]:
-        """The next step: decoding replies in slot order, then prompts in the order they were admitted."""
-        decoding = [Chunk(slot.running, 1) for slot in self.slots if slot.running and slot.running.remaining == 1]
+        """The next step: decoding replies in slot order, then prompts in the order they were admitted.
+
+        While there are suspects of a crash, one of them is processed alone, until its next token shows its innocence.
+        """
+        started = next(([each] for each in self._started if each.is_suspect), self._started)
+        by_slot = sorted(started, key=lambda sequence: sequence.slot)
+        decoding = [Chunk(sequence, 1) for sequence in by_slot if sequence.remaining == 1]
         prompts = []
         budget = self._budget
-        for sequence in self._started:
+        for sequence in started:
             if sequence.remaining > 1 and budget > 0:
                 count = min(sequence.remaining, budget) if self._can_resume else sequence.remaining
                 budget -= count

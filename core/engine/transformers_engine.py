@@ -116,7 +116,8 @@ class TransformersEngine:
 
     @property
     def is_healthy(self) -> bool:
-        return self._parts is not None and self._parts.loop.is_healthy
+        is_alive = self._thread is not None and self._thread.is_alive()
+        return is_alive and self._parts is not None and self._parts.loop.is_healthy
 
     async def start(self) -> None:
         """Load the model and start the loop. Raises NotFound, InvalidSetting or EngineFailed with a sentence."""
