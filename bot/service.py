@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from bot.process_lock import ProcessLock
+from bot.process_lock import CHAT_SOURCES, SERVER_SOURCES, ProcessLock
 from bot.responder import Responder
 from bot.retention import keep_erasing
 from bot.storage import Storage, open_storage
 from core.engine.base import Engine
 from core.engine.deferred_engine import DeferredEngine
-from core.errors import PersonasError
+from core.errors import EngineFailed, PersonasError
 from core.job_queue import MemoryJobQueue
 from core.personas import Persona
 from core.registry import Registry
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from core.engine.loading import LoadedBase
 
 CRASHED = "The program ended before this reply was finished; send the message again."
+ENGINE_STOPPED = "The engine failed again and again and has stopped; see the log above for the cause, and start anew."
 STOPPED = "The service was stopped before this reply was finished; send the message again."
+HEALTH_CHECK_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +74,21 @@ class Service:
         self._is_drained = self._is_stopped = False
 
     @classmethod
-    async def open(cls, settings: Settings, *, engine: Engine | None = None) -> Self:
+    async def open(
+        cls,
+        settings: Settings,
+        *,
+        engine: Engine | None = None,
+        sources: Collection[str] = SERVER_SOURCES + CHAT_SOURCES,
+    ) -> Self:
         """Everything but the model. Exchanges that a crash left unfinished are settled.
 
-        `engine` replaces the in-process one. Raises what `open_storage` raises, and InvalidSetting.
+        `engine` replaces the in-process one; `sources` are those whose exchanges are written here. Raises what
+        `open_storage` raises, and InvalidSetting.
         """
         resources = AsyncExitStack()
         try:
-            lock = resources.enter_context(ProcessLock(settings.data_dir))
+            lock = resources.enter_context(ProcessLock(settings.data_dir, sources))
             storage = await resources.enter_async_context(open_storage(settings))
             service = cls(storage, engine, lock, resources)
             if count := await service._fail_unfinished(CRASHED):
@@ -139,9 +148,14 @@ class Service:
         self._problem = None
 
     async def wait(self) -> None:
-        """Return when the worker has stopped. Raises what broke it."""
-        if self._working is not None:
-            await asyncio.shield(self._working)
+        """Return when the worker has stopped. Raises what broke it, and EngineFailed once the engine has stopped."""
+        working = self._working
+        while working is not None and not working.done():
+            await asyncio.wait({working}, timeout=HEALTH_CHECK_S)
+            if not working.done() and not self.engine.is_healthy:
+                raise EngineFailed(ENGINE_STOPPED)
+        if working is not None:
+            working.result()
 
     async def drain(self) -> None:
         """Take nothing new, let running replies finish within the drain time, and settle the others as failed.
@@ -176,14 +190,16 @@ class Service:
             self._working.cancel()
 
     async def _fail_unfinished(self, sentence: str) -> int:
-        """Settle what nobody writes any more; nothing while another process may be writing it."""
-        if not self._lock.try_alone():
-            return 0
-        try:
-            async with self.store.session() as session:
-                return await exchanges.fail_unfinished(session, sentence)
-        finally:
-            self._lock.share()
+        """Settle what nobody writes any more; nothing of a source while another process may be writing it."""
+        async with self.store.session() as session:
+            sources = {exchange.source for exchange in await exchanges.unfinished(session)}
+        count = 0
+        for source in sorted(sources):
+            with self._lock.alone(source) as is_alone:
+                if is_alone:
+                    async with self.store.session() as session:
+                        count += await exchanges.fail_unfinished(session, sentence, source=source)
+        return count
 
     def _note_facts(self, base: LoadedBase) -> None:
         self.model_facts = ModelFacts(

@@ -12,6 +12,7 @@ from bot.commands.output import make_console, user_name
 from bot.commands.running import run_service
 from bot.line_input import edited_lines, piped_lines
 from bot.logs import configure_logging
+from bot.process_lock import CHAT_SOURCES
 from bot.service import Service
 from bot.terminal_chat import TerminalChat
 from core.errors import PersonasError
@@ -26,7 +27,7 @@ def chat(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _chat(spec: str | None, settings: Settings) -> int:
     console, errors = make_console(), make_console(is_error=True)
-    service = await Service.open(settings)
+    service = await Service.open(settings, sources=CHAT_SOURCES)
     try:
         conversation = TerminalChat(service, console, errors, spec=spec or service.default_persona, user=user_name())
         loading = f"Loading {escape(settings.base_model)} ..."

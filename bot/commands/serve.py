@@ -18,6 +18,7 @@ from bot.commands.discord_side import DiscordSide
 from bot.commands.output import make_console
 from bot.commands.running import INTERRUPTED, run_service
 from bot.listening import listen
+from bot.process_lock import SERVER_SOURCES
 from bot.service import Service
 from core.settings import Settings
 
@@ -54,7 +55,7 @@ class Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
-        self._service = service = await Service.open(self._settings)
+        self._service = service = await Service.open(self._settings, sources=SERVER_SOURCES)
         try:
             await self._serve(service)
         finally:

@@ -14,8 +14,8 @@ from bot.chat_platform import IncomingMessage, SamplingOverrides
 from bot.feedback_intake import record_feedback
 from bot.responder import PendingReply
 from bot.web import openai_schema as schema
-from bot.web.api_errors import UnknownModel, error_body, error_response, install_error_handlers
-from bot.web.event_stream import EventStream, cancelled_on_disconnect
+from bot.web.api_errors import UnknownModel, error_response, install_error_handlers
+from bot.web.event_stream import EventStream, StreamFailed, cancelled_on_disconnect
 from bot.web.follow_ups import FollowUps
 from bot.web.metrics import Metrics
 from bot.web.service_view import Service, champions
@@ -165,21 +165,30 @@ async def _whole(reply: PendingReply, chunks: AsyncIterator[ReplyChunk]) -> Resp
 
 
 async def _records(
-    reply: PendingReply, chunks: AsyncIterator[ReplyChunk], *, is_usage_sent: bool
+    reply: PendingReply, chunks: AsyncGenerator[ReplyChunk], *, is_usage_sent: bool
 ) -> AsyncGenerator[dict[str, Any]]:
-    """The events of a stream: the role first, then text, then why it ended, then the usage if asked for."""
+    """The events of a stream: the role, then text, then why it ended, then the usage if asked for.
+
+    None comes before the first chunk, which may be an error. Raises StreamFailed.
+    """
     head = (reply.exchange_id, reply.model, int(reply.created_at))
     extra: dict[str, Any] = {"usage": None} if is_usage_sent else {}
-    yield schema.chunk_body(*head, delta={"role": "assistant", "content": ""}) | extra
-    async for chunk in chunks:
-        if chunk.text:
-            yield schema.chunk_body(*head, delta={"content": chunk.text}) | extra
-        if chunk.finish_reason in ("cancelled", "error"):
-            yield error_body(*_failure(chunk))
-        elif chunk.finish_reason is not None:
-            yield schema.chunk_body(*head, delta={}, finish_reason=chunk.finish_reason) | extra
-            if is_usage_sent:
-                yield schema.usage_chunk_body(*head, chunk.usage or Usage())
+    is_begun, failure = False, None
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if chunk.finish_reason in ("cancelled", "error"):
+                failure = StreamFailed(error_response(*_failure(chunk)))
+            if not is_begun and (chunk.text or failure is None):
+                is_begun = True
+                yield schema.chunk_body(*head, delta={"role": "assistant", "content": ""}) | extra
+            if chunk.text:
+                yield schema.chunk_body(*head, delta={"content": chunk.text}) | extra
+            if chunk.finish_reason in ("stop", "length"):
+                yield schema.chunk_body(*head, delta={}, finish_reason=chunk.finish_reason) | extra
+                if is_usage_sent:
+                    yield schema.usage_chunk_body(*head, chunk.usage or Usage())
+    if failure is not None:
+        raise failure
 
 
 def _failure(end: ReplyChunk) -> tuple[int, str]:

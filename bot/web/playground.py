@@ -11,10 +11,10 @@ from fastapi import FastAPI
 
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
-from bot.web.playground_chat import MAX_MESSAGE_CHARS, Chat, Conversation, PlaygroundChats, Turn
+from bot.web.playground_chat import Chat, Conversation, PlaygroundChats, Turn, sendable
 from bot.web.service_view import Service
 from core.blends import BASE, Blend, parse_blend
-from core.errors import PersonasError
+from core.errors import InvalidInput, PersonasError
 from core.settings import DEMO_MODEL
 
 LOADING_POLL_S = 2.0
@@ -37,6 +37,7 @@ def mount_playground(app: FastAPI, service: Service, metrics: Metrics) -> None:
         mcp_server=False,
         ssr_mode=False,
         max_file_size=1,  # byte: the page takes no files
+        show_error=False,  # Python's own words are no sentences
         theme=THEME,
         css=CSS,
         head=HEAD,
@@ -67,7 +68,6 @@ class Playground:
                     value=self._example_blend(),
                     label="Blend: personas and their weights",
                     info="Press Enter to use it. A weight lies above 0 and up to 2.",
-                    max_length=200,
                     visible=False,
                     elem_id="blend",
                 )
@@ -88,7 +88,6 @@ class Playground:
                     placeholder="Write a message and press Enter",
                     label="Message",
                     show_label=False,
-                    max_length=MAX_MESSAGE_CHARS,
                     max_lines=8,
                     submit_btn="Send",
                     autofocus=True,
@@ -105,7 +104,8 @@ class Playground:
         choice = [picker, blend]
         chosen = [blend, about, chatbot, status]
         spoken = [chatbot, message]
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        # Not preprocessed, what was sent is seen as it is, and what is wrong with it is said in our own words.
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
         ordered = quiet | {"concurrency_id": "chat"}  # a message sent after clearing starts after it
         page.load(self._refresh, choice, status, **quiet)
         clock.tick(self._await_model, choice, [status, clock], **quiet)
@@ -121,26 +121,26 @@ class Playground:
         chatbot.like(self._judge, conversation, None, **quiet)
         page.unload(self._leave)
 
-    async def _refresh(self, choice: str, blend: str) -> str:
+    async def _refresh(self, choice: object, blend: object) -> str:
         if self._service.model_problem is not None:
             return escape(self._service.model_problem)
         try:
-            return await self._chats.describe(parse_blend(blend if choice == BLEND else choice))
+            return await self._chats.describe(parse_blend(_spec(choice, blend)))
         except PersonasError as error:
-            return escape(str(error))
+            return _said(error)
 
-    async def _await_model(self, choice: str, blend: str) -> tuple[Any, ...]:
+    async def _await_model(self, choice: object, blend: object) -> tuple[Any, ...]:
         """Look again until the model is loaded, then stop the clock."""
         if self._service.model_problem is not None:
             return gr.skip(), gr.skip()
         return await self._refresh(choice, blend), gr.Timer(active=False)
 
-    async def _choose(self, choice: str, blend: str, request: gr.Request) -> tuple[Any, ...]:
+    async def _choose(self, choice: object, blend: object, request: gr.Request) -> tuple[Any, ...]:
         """The picker or the blend changed: the chat stays, the conversation is bound to the new choice."""
         try:
-            chosen = await self._chats.choose(_session(request), blend if choice == BLEND else choice)
+            chosen = await self._chats.choose(_session(request), _spec(choice, blend))
         except PersonasError as error:
-            gr.Warning(escape(str(error)))
+            gr.Warning(_said(error))
             return gr.Textbox(visible=choice == BLEND), gr.skip(), gr.skip(), gr.skip()
         return (
             gr.Textbox(visible=choice == BLEND),
@@ -150,25 +150,26 @@ class Playground:
         )
 
     async def _send_example(
-        self, conversation: Conversation, choice: str, blend: str, request: gr.Request, picked: gr.SelectData
+        self, conversation: Conversation, choice: object, blend: object, request: gr.Request, picked: gr.SelectData
     ) -> AsyncGenerator[tuple[Any, ...]]:
-        async for update in self._send(picked.value["text"], conversation, choice, blend, request):
+        text = picked.value.get("text") if isinstance(picked.value, dict) else None
+        async for update in self._send(text, conversation, choice, blend, request):
             yield update
 
     async def _send(
-        self, text: str, conversation: Conversation, choice: str, blend: str, request: gr.Request
+        self, text: object, conversation: Conversation, choice: object, blend: object, request: gr.Request
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Write one reply. What fails is said in a toast."""
         yield gr.skip(), gr.Textbox("", submit_btn=False, stop_btn="Stop")
-        spec = blend if choice == BLEND else choice
         try:
-            async for turns in self._chats.send(_session(request), conversation, text, spec):
+            question, spec = _text("The message", text), _spec(choice, blend)
+            async for turns in self._chats.send(_session(request), conversation, question, spec):
                 yield _shown(turns), gr.skip()
         except PersonasError as error:
-            gr.Warning(escape(str(error)))
+            gr.Warning(_said(error))
         yield gr.skip(), gr.skip()  # Gradio repeats the last update when it ends, which may be after Clear
 
-    async def _await_message(self, conversation: Conversation, choice: str, blend: str) -> tuple[Any, ...]:
+    async def _await_message(self, conversation: Conversation, choice: object, blend: object) -> tuple[Any, ...]:
         """The reply has ended. A question without an answer goes back to the box; else what is typed there stays."""
         draft = conversation.take_draft()
         buttons: dict[str, Any] = {"submit_btn": "Send", "stop_btn": False}
@@ -185,11 +186,12 @@ class Playground:
     async def _judge(self, conversation: Conversation, request: gr.Request, thumb: gr.LikeData) -> None:
         """A thumb was pressed; pressing it again sends "", which takes it back."""
         label = thumb.liked if isinstance(thumb.liked, bool) else None
-        index = thumb.index if isinstance(thumb.index, int) else thumb.index[0]
+        place: object = thumb.index[0] if isinstance(thumb.index, tuple | list) and thumb.index else thumb.index
+        index = place if isinstance(place, int) else -1
         try:
             await self._chats.judge(_session(request), conversation.turns, index, label)
         except PersonasError as error:
-            gr.Warning(escape(str(error)))
+            gr.Warning(_said(error))
             return
         said = {True: "Your 👍 is kept.", False: "Your 👎 is kept.", None: "Your thumb is taken back."}
         gr.Info(said[label], duration=3)
@@ -221,6 +223,22 @@ class Playground:
 
 def _session(request: gr.Request) -> str:
     return str(request.session_hash)
+
+
+def _spec(choice: object, blend: object) -> str:
+    """What the picker and the blend beside it choose. Raises InvalidInput."""
+    return _text("The blend", blend) if choice == BLEND else _text("The persona", choice)
+
+
+def _text(what: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidInput(f"{what} must be text; open this page anew, or send a string.")
+    return value
+
+
+def _said(error: PersonasError) -> str:
+    """The error's sentence for a page; it may quote what was sent."""
+    return escape(sendable(str(error)))
 
 
 def _shown(chat: Chat) -> list[dict[str, str]]:

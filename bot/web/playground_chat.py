@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
+from bot.advice import train_command
 from bot.chat_platform import IncomingMessage
 from bot.feedback_intake import record_feedback
 from bot.responder import PendingReply
@@ -93,7 +94,7 @@ class PlaygroundChats:
             if conversation.clearings != clearings:
                 return
             if conversation.turns == before or not conversation.turns[-1].text:
-                conversation.turns, conversation.draft = before, text
+                conversation.turns, conversation.draft = before, sendable(text)
                 yield before
             if problem is not None:
                 raise problem
@@ -131,14 +132,15 @@ class PlaygroundChats:
 
     async def describe(self, blend: Blend) -> str:
         """One line in Markdown: which adapter versions on which base model answer."""
-        base = f"base model `{self._service.settings.base_model}`"
+        base_model = self._service.settings.base_model
+        base = f"base model `{base_model}`"
         if blend.is_base:
             return f"Answers: the {base} alone, without a persona."
         adapters = {adapter.persona: adapter for adapter in await champions(self._service, blend)}
         names = [
             f"adapter `{adapters[part.slug].ref.name}`"
             if part.slug in adapters
-            else f"the system prompt of `{part.slug}` only (`personas train {part.slug}` makes an adapter)"
+            else f"the system prompt of `{part.slug}` only (`{train_command(part.slug, base_model)}` makes an adapter)"
             for part in blend.parts
         ]
         return f"Answers: {' + '.join(names)} on the {base}."
@@ -153,6 +155,10 @@ class PlaygroundChats:
         """The chat with the question and, as it grows, its reply. Raises PersonasError."""
         if not text.strip():
             raise InvalidInput("The message is empty; write something to get a reply.")
+        if len(text) > MAX_MESSAGE_CHARS:
+            raise InvalidInput(
+                f"The message is {len(text)} characters long; at most {MAX_MESSAGE_CHARS} are allowed, send less."
+            )
         blend = check_blend(self._service.personas, parse_blend(spec))
         asked = (*chat, Turn("user", text))
         incoming = IncomingMessage(
@@ -191,6 +197,11 @@ class PlaygroundChats:
                     yield answer
                 if chunk.finish_reason == "error":
                     raise EngineFailed(chunk.error or "The reply could not be written; ask again.")
+
+
+def sendable(text: str) -> str:
+    """The text with "?" in place of half surrogate pairs, which a page may send but none can be sent."""
+    return text.encode(errors="replace").decode()
 
 
 def _conversation(session_id: str) -> str:

@@ -176,6 +176,24 @@ async def test_a_reply_that_fails_is_explained_and_the_question_comes_back(page,
     await expect(replies(page).last).to_contain_text("short one")
 
 
+async def test_half_a_character_is_refused_and_the_page_goes_on(page):
+    await expect(page.get_by_role("button", name="Send")).to_be_visible()
+    typed = "box => {box.value = 'half \\ud800'; box.dispatchEvent(new Event('input', {bubbles: true}))}"
+    await box(page).evaluate(typed)
+    await box(page).press("Enter")
+    await expect(page.get_by_test_id("toast-body")).to_contain_text("broken character at position 5")
+    await expect(box(page)).to_have_value("half ?")
+    await say(page, "whole again")
+    await expect(replies(page).last).to_contain_text("whole again")
+
+
+async def test_an_enormous_message_is_refused_and_not_cut(page, server):
+    await say(page, "x" * 20_001)
+    await expect(page.get_by_test_id("toast-body")).to_contain_text("20001 characters long; at most 20000")
+    await expect(box(page)).to_have_value("x" * 20_001)
+    await expect(replies(page)).to_have_count(0)
+
+
 async def test_a_page_that_is_closed_cancels_its_reply(browser, server):
     context = await browser.new_context()
     page = await context.new_page()

@@ -6,9 +6,14 @@ import asyncio
 
 import pytest
 
+from bot import terminal_chat
 from bot.chat_platform import IncomingMessage
+from bot.discord_chat import places
+from bot.process_lock import CHAT_SOURCES, SERVER_SOURCES
 from bot.service import NotReady, Service
+from bot.web import openai_api, playground_chat
 from core.engine.echo_engine import EchoEngine
+from core.errors import EngineFailed
 from core.jobs import JobStatus
 from core.messages import ChatMessage
 from core.settings import Settings
@@ -124,8 +129,8 @@ async def test_a_hurried_stop_waits_for_nobody(settings, engine):
     assert await reading == ("", "error")
 
 
-async def leave_unfinished(service: Service) -> str:
-    new = new_exchange()
+async def leave_unfinished(service: Service, source: str = "api") -> str:
+    new = new_exchange(source=source)
     async with service.store.session() as session:
         await exchanges.record(session, new)
     return new.id
@@ -151,6 +156,38 @@ async def test_what_another_living_process_writes_is_left_alone(settings, engine
     await other.stop()
     assert (await status_of(living, exchange_id))[0] == JobStatus.QUEUED
     await living.stop()
+
+
+async def test_what_a_killed_server_left_is_settled_while_a_chat_is_open(settings, engine):
+    chat = await Service.open(settings, engine=EchoEngine(), sources=CHAT_SOURCES)
+    in_chat = await leave_unfinished(chat, "terminal")
+    crashed = await Service.open(settings, engine=engine, sources=SERVER_SOURCES)
+    left = {source: await leave_unfinished(crashed, source) for source in SERVER_SOURCES}
+    await crashed._resources.aclose()
+    service = await Service.open(settings, engine=engine, sources=SERVER_SOURCES)
+    for exchange_id in left.values():
+        assert (await status_of(service, exchange_id))[0] == JobStatus.FAILED
+    assert (await status_of(service, in_chat))[0] == JobStatus.QUEUED
+    await chat._resources.aclose()
+    await service.stop()
+    again = await Service.open(settings, engine=engine, sources=SERVER_SOURCES)
+    assert (await status_of(again, in_chat))[0] == JobStatus.FAILED
+    await again.stop()
+
+
+def test_every_front_ends_source_is_locked():
+    assert set(SERVER_SOURCES) == {openai_api.SOURCE, playground_chat.SOURCE, places.SOURCE}
+    assert set(CHAT_SOURCES) == {terminal_chat.SOURCE}
+
+
+async def test_waiting_for_a_service_whose_engine_stops_for_good_ends_with_a_sentence(settings, engine):
+    service = await Service.open(settings, engine=engine)
+    await service.start()
+    waiting = asyncio.create_task(service.wait())
+    engine.crash()
+    with pytest.raises(EngineFailed, match="has stopped"):
+        await waiting
+    await service.stop()
 
 
 async def test_the_default_persona_is_the_first_installed_where_nobody_chose_one(settings, tmp_path, engine):

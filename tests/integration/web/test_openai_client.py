@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import openai
 import pytest
 
+from bot.web import event_stream
 from core.engine.echo_engine import EchoEngine
 from tests.serving import echo_server, until
 
@@ -178,18 +180,47 @@ async def test_an_engine_error_is_a_sentence_and_the_next_reply_comes(tmp_path):
         broken = [{"role": "user", "content": "boom"}]
         with pytest.raises(openai.InternalServerError, match="cannot say"):
             await client.chat.completions.create(model="base", messages=broken)
-        stream = await client.chat.completions.create(model="base", messages=broken, stream=True)
+        with pytest.raises(openai.InternalServerError, match="cannot say"):
+            await client.chat.completions.create(model="base", messages=broken, stream=True)
+        late = [{"role": "user", "content": "at first boom"}]
+        stream = await client.chat.completions.create(model="base", messages=late, stream=True)
         with pytest.raises(openai.APIError, match="cannot say"):
             [chunk async for chunk in stream]
         whole = await client.chat.completions.create(model="base", messages=HELLO)
     assert whole.choices[0].message.content == "good morning to you"
 
 
-async def test_a_message_beyond_the_context_is_the_clients_error(live_server):
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_message_beyond_the_context_is_the_clients_error(live_server, is_streamed):
     long = [{"role": "user", "content": "word " * 1000}]
     async with live_server.client() as client:
         with pytest.raises(openai.BadRequestError, match="too long"):
-            await client.chat.completions.create(model="base", messages=long)
+            await client.chat.completions.create(model="base", messages=long, stream=is_streamed)
+
+
+async def test_a_stream_that_waits_is_kept_alive_and_its_error_is_an_event(tmp_path, monkeypatch):
+    monkeypatch.setattr(event_stream, "BEAT_S", 0.01)
+    async with echo_server(tmp_path, engine=EchoEngine(fails_on="boom")) as server, server.http() as http:
+        server.echo.gate.close()
+        body = {"model": "base", "messages": [{"role": "user", "content": "boom"}], "stream": True}
+        async with http.stream("POST", "/v1/chat/completions", json=body) as response:
+            lines = response.aiter_lines()
+            assert response.status_code == 200
+            assert await anext(lines) == ": waiting"
+            server.echo.gate.open()
+            events = [line async for line in lines if line.startswith("data: ")]
+    assert "cannot say" in json.loads(events[0].removeprefix("data: "))["error"]["message"]
+    assert events[1:] == ["data: [DONE]"]
+
+
+async def test_the_stock_client_waits_for_a_stream_whose_first_word_is_late(live_server, monkeypatch):
+    monkeypatch.setattr(event_stream, "BEAT_S", 0.01)
+    live_server.echo.gate.close()
+    async with live_server.client() as client:
+        stream = await client.chat.completions.create(model="base", messages=HELLO, stream=True)
+        live_server.echo.gate.open()
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert text == "good morning to you"
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
