@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Self
 
+from bot.sliding_window import SlidingWindow
 from core.errors import PermissionNeeded, PersonasError
+from core.settings import Settings, listed
 
 WINDOW_S = 60.0
 
@@ -53,14 +55,27 @@ class AccessLimits:
     allowed_bots: frozenset[str] = frozenset()
     max_bot_turns: int = 3
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What whoever runs the bot has set; 0 messages a minute mean any number of them."""
+        return cls(
+            per_user_per_minute=settings.user_messages_per_minute or None,
+            per_channel_per_minute=settings.channel_messages_per_minute or None,
+            allowed_places=listed(settings.allowed_places),
+            blocked_places=listed(settings.blocked_places),
+            blocked_users=listed(settings.blocked_users),
+            allowed_bots=listed(settings.allowed_bots),
+            max_bot_turns=settings.max_bot_turns,
+        )
+
 
 class Access:
     """`check` every message that wants a reply, once. `clock` gives seconds that never go back."""
 
     def __init__(self, limits: AccessLimits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
-        self._asked = _Window(clock)
-        self._told = _Window(clock)
+        self._asked = SlidingWindow(clock, WINDOW_S)
+        self._told = SlidingWindow(clock, WINDOW_S)
         self._bot_turns: dict[str, int] = {}
 
     def check(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool = False) -> None:
@@ -68,16 +83,32 @@ class Access:
 
         `place_ids` are where it was written, the narrowest first: thread, channel, server. Raises NotAllowed, TooFast.
         """
-        self._check_place(place_ids)
-        if user_id in self._limits.blocked_users:
-            raise NotAllowed("You are blocked from talking to me here; ask who runs this bot.", is_silent=True)
+        try:
+            self._look(user_id, place_ids, is_bot=is_bot)
+        except TooFast as error:
+            if not error.is_silent:
+                self._told.add(user_id)
+            raise
         place = place_ids[0]
-        self._guard_against_loops(user_id, place, is_bot=is_bot)
-        self._check_pace(user_id, place)
         if is_bot:
             self._bot_turns[place] = self._bot_turns.get(place, 0) + 1
         self._asked.add(user_id)
         self._asked.add(place)
+
+    def lets(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool = False) -> bool:
+        """Whether `check` would let this message pass. Nothing is counted, and nobody is told."""
+        try:
+            self._look(user_id, place_ids, is_bot=is_bot)
+        except (NotAllowed, TooFast):
+            return False
+        return True
+
+    def _look(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool) -> None:
+        self._check_place(place_ids)
+        if user_id in self._limits.blocked_users:
+            raise NotAllowed("You are blocked from talking to me here; ask who runs this bot.", is_silent=True)
+        self._guard_against_loops(user_id, place_ids[0], is_bot=is_bot)
+        self._check_pace(user_id, place_ids[0])
 
     def _check_place(self, place_ids: Sequence[str]) -> None:
         places, allowed = set(place_ids), self._limits.allowed_places
@@ -100,34 +131,5 @@ class Access:
             return
         who = "You are" if user_s >= place_s else "This channel is"
         is_silent = self._told.wait_s(user_id, 1) > 0
-        if not is_silent:
-            self._told.add(user_id)
         sentence = f"{who} asking faster than I can answer; try again in {max(1, ceil(retry_s))} s, please."
         raise TooFast(sentence, retry_s, is_silent=is_silent)
-
-
-class _Window:
-    """What was counted within the last minute. What is older is forgotten, so that it stays small."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._log: deque[tuple[float, str]] = deque()
-        self._times: dict[str, deque[float]] = {}
-
-    def add(self, key: str) -> None:
-        now = self._clock()
-        self._log.append((now, key))
-        self._times.setdefault(key, deque()).append(now)
-
-    def wait_s(self, key: str, limit: int | None) -> float:
-        """Seconds until one more is within the limit; 0 when it is now."""
-        now = self._clock()
-        while self._log and self._log[0][0] <= now - WINDOW_S:
-            _, old = self._log.popleft()
-            self._times[old].popleft()
-            if not self._times[old]:
-                del self._times[old]
-        times = self._times.get(key, ())
-        if limit is None or len(times) < limit:
-            return 0.0
-        return times[len(times) - limit] + WINDOW_S - now if limit else WINDOW_S

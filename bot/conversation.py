@@ -29,14 +29,25 @@ def to_messages(turns: Sequence[Turn], *, several_people: bool) -> tuple[ChatMes
     Consecutive turns of one role become one message. Where several people talk, each of their turns begins with the
     name of who said it. Of more than MAX_TURNS turns or MAX_CHARS characters the newest are kept, the last in any case.
     """
-    said = [turn for turn in turns if turn.text.strip()]
-    while said and said[-1].role == "assistant":
-        said.pop()
-    kept = dropwhile(lambda turn: turn.role == "assistant", _newest(said))
+    kept = dropwhile(lambda turn: turn.role == "assistant", _newest(_up_to_the_question(turns)))
     return tuple(
         ChatMessage(role, "\n".join(_line(turn, has_name=several_people) for turn in group))
         for role, group in groupby(kept, key=lambda turn: turn.role)
     )
+
+
+def is_cut(turns: Sequence[Turn]) -> bool:
+    """Whether `to_messages` leaves out older ones of these turns, for there are too many."""
+    said = _up_to_the_question(turns)
+    return len(_newest(said)) < len(said)
+
+
+def _up_to_the_question(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """The turns with words, up to the last one of a user."""
+    said = [turn for turn in turns if turn.text.strip()]
+    while said and said[-1].role == "assistant":
+        said.pop()
+    return said
 
 
 def _newest(turns: Sequence[Turn]) -> Sequence[Turn]:

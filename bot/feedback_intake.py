@@ -36,7 +36,31 @@ async def keep_standing(
             labels = standing.get(row.user_id, ())
             if user_id not in (None, row.user_id) or row.label in labels:
                 continue
-            others = {other.label for other in given if other.user_id == row.user_id} - {row.label}
+            judged, judge = row.exchange_id, row.user_id
+            others = {other.label for other in given if other.user_id == judge} - {row.label}
             remaining = [label for label in labels if label not in others]
-            label = remaining[0] if remaining and row.exchange_id == exchange_id else None
-            await feedback.record(session, exchange_id=row.exchange_id, user_id=row.user_id, label=label, source=source)
+            if remaining and judged == exchange_id:
+                await feedback.record(session, exchange_id=judged, user_id=judge, label=remaining[0], source=source)
+            else:
+                await feedback.remove(session, exchange_id=judged, user_id=judge)
+
+
+async def give_missing(store: Store, exchange_id: str, standing: Standing, *, source: str) -> None:
+    """Note the thumbs of this source that stand although nobody told of them.
+
+    Left out are people with both thumbs, of which nobody knows the latest; those who judged this reply otherwise or,
+    from this source, another variant of it, for their thumb may be older than that; and everybody where a thumb may
+    stand that counts no more. Raises NotFound, InvalidInput for a reply that is not finished, and StoreUnavailable.
+    """
+    async with store.session() as session:
+        variants = [variant.id for variant in await exchanges.variants(session, exchange_id)]
+        if await feedback.has_void_thumbs(session, variants):
+            return
+        given = [row for one in variants for row in await feedback.of_exchange(session, one)]
+        known = {row.user_id for row in given if row.source == source}
+        for person, labels in standing.items():
+            if len(labels) == 1 and person not in known:
+                label = next(iter(labels))
+                await feedback.record(
+                    session, exchange_id=exchange_id, user_id=person, label=label, source=source, is_latest=False
+                )

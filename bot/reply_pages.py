@@ -24,11 +24,15 @@ _ZERO_WIDTH_SPACE = "\u200b"
 
 @dataclass(frozen=True, slots=True)
 class ReplyPages:
-    """`limit` is the longest message in characters, `small_print` how the platform writes remarks."""
+    """`limit` is the longest message in characters, `small_print` how the platform writes remarks.
+
+    `remarks` are lines that stand under the reply once it has ended.
+    """
 
     limit: int
     header: str = ""
     small_print: str = "{}"
+    remarks: tuple[str, ...] = ()
 
     def of(self, text: str, last: ReplyChunk | None, position: QueuePosition | None) -> list[str]:
         """The messages that show `text`, what has been written so far; at least one, none empty.
@@ -36,10 +40,10 @@ class ReplyPages:
         `last` is the reply's last chunk once it has ended. Before the first word the place in line is shown. The pages
         before the last one stay as they are while the text grows.
         """
-        notes = [] if last is None else self._notes(last)
-        if not split_message(text, self.limit):
-            silence = EMPTY_NOTE if last is not None else waiting_line(position)
-            return self._split("\n".join(notes) or silence)
+        is_silent = not split_message(text, self.limit)
+        notes = [] if last is None else self._notes(last, is_silent=is_silent)
+        if is_silent:
+            return self._split("\n".join(notes) or waiting_line(position))
         pages = self._split(text)
         for note in notes:
             longer = f"{pages[-1]}\n{note}"
@@ -49,15 +53,16 @@ class ReplyPages:
     def _split(self, text: str) -> list[str]:
         return split_message(without_calls(f"{self.header}\n{text}"), self.limit)
 
-    def _notes(self, last: ReplyChunk) -> list[str]:
+    def _notes(self, last: ReplyChunk, *, is_silent: bool) -> list[str]:
         notes = []
         if last.finish_reason == "cancelled":
             notes.append(STOPPED_NOTE)
         if last.error:
             notes.append(without_calls(last.error))
-        if last.dropped:
-            notes.append(self.small_print.format(DROPPED_NOTE))
-        return notes
+        if is_silent and not notes:
+            notes.append(EMPTY_NOTE)
+        remarks = [*self.remarks, DROPPED_NOTE] if last.dropped else self.remarks
+        return notes + [self.small_print.format(remark) for remark in dict.fromkeys(remarks)]
 
 
 def waiting_line(position: QueuePosition | None) -> str:

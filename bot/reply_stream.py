@@ -72,7 +72,8 @@ class ReplyStream:
     """Delivers one reply to one screen. `limit` is the longest message in characters, `header` stands above the reply.
 
     `on_posted(message_id, page)` is told of every message that shows a page (0-based) as soon as it does.
-    `small_print` is how the platform writes remarks. `interval_s` and `refresh_s` are seconds.
+    `small_print` is how the platform writes remarks, and `remarks` stand under the reply once it has ended.
+    `interval_s` and `refresh_s` are seconds.
     """
 
     def __init__(
@@ -84,12 +85,13 @@ class ReplyStream:
         on_posted: OnPosted,
         header: str = "",
         small_print: str = "-# {}",
+        remarks: tuple[str, ...] = (),
         interval_s: float = INTERVAL_S,
         refresh_s: float = REFRESH_S,
     ) -> None:
         self._screen = screen
         self._budget = budget
-        self._pages = ReplyPages(limit, header, small_print)
+        self._pages = ReplyPages(limit, header, small_print, remarks)
         self._on_posted = on_posted
         self._interval_s = interval_s
         self._refresh_s = refresh_s
@@ -97,17 +99,22 @@ class ReplyStream:
         self._last: ReplyChunk | None = None
         self._has_news = asyncio.Event()
         self._message_ids: list[str] = []
+        self._is_seldom_edited = False
         self._shown: list[str] = []  # what the first of these messages show
 
-    async def deliver(self, reply: PendingReply, *, onto: Sequence[str] = ()) -> Delivered:
+    async def deliver(
+        self, reply: PendingReply, *, onto: Sequence[str] = (), is_seldom_edited: bool = False
+    ) -> Delivered:
         """Show the reply until it has ended; its final text always arrives. Call it once.
 
         `onto` are messages that show an earlier reply: they are used again before new ones are posted, and removed when
-        they are left over. A reply that can't be shown to its end, because this is cancelled or the screen is
-        gone or refuses, is cancelled. One that is shown in part when the platform goes out of reach is read to its
-        end, for whoever shows it later.
+        they are left over. Where the platform lets them be edited but seldom (`is_seldom_edited`), they show a sign of
+        life and then nothing before the reply's end. A reply that can't be shown to its end, because this is cancelled
+        or the screen is gone or refuses, is cancelled. One that is shown in part when the platform goes out of reach is
+        read to its end, for whoever shows it later.
         """
         self._message_ids = list(onto)
+        self._is_seldom_edited = is_seldom_edited
         reading = asyncio.create_task(self._read(reply))
         refusal = None
         is_shown = True
@@ -164,6 +171,8 @@ class ReplyStream:
 
     def _changes(self, reply: PendingReply) -> list[tuple[int, str]]:
         """Pages that do not yet show what they should."""
+        if self._is_seldom_edited and self._shown and self._last is None:
+            return []
         pages = self._pages.of(self._text, self._last, reply.position())
         return [(page, text) for page, text in enumerate(pages) if self._shown[page : page + 1] != [text]]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.chat_platform import IncomingMessage, SamplingOverrides
+from bot.chat_platform import NOT_POSTED, IncomingMessage, Placeholder, SamplingOverrides
 from core import prompts
 from core.blends import Blend, parse_blend
 from core.engine.base import SamplingParams, WeightedAdapter
@@ -21,7 +21,7 @@ from core.jobs import JobStatus, QueuePosition, ReplyJob
 from core.messages import ChatMessage, ReplyChunk, Usage
 from core.personas import Persona, check_blend
 from core.registry import Registry
-from core.store import exchanges, places
+from core.store import consent, exchanges, places
 from core.store.db import Store
 
 MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
@@ -99,10 +99,23 @@ class Responder:
         was recorded but not queued is settled as failed.
         """
         _check(incoming)
+        opening = asyncio.create_task(self._record_and_enqueue(incoming))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:  # the sender left, but nothing may be recorded and then forgotten
+            await asyncio.wait({opening})
+            if opening.exception() is None:
+                await opening.result().cancel()
+            raise
+
+    async def _record_and_enqueue(self, incoming: IncomingMessage) -> PendingReply:
+        """What is decided about the message and what is written of it are one transaction."""
         async with self._store.session() as session:
             blend = await self._choose_blend(session, incoming)
             adapters = await self._champions(session, blend)
-        exchange = self._exchange(incoming, blend, adapters)
+            is_text_kept = await _may_keep_text(session, incoming)
+            exchange = self._exchange(incoming, blend, adapters, is_text_kept=is_text_kept)
+            await _record(session, exchange, incoming.placeholder)
         now = time.time()
         job = ReplyJob(
             exchange_id=exchange.id,
@@ -114,13 +127,10 @@ class Responder:
             enqueued_at=now,
             deadline_at=now + self._reply_timeout_s,
         )
-        queueing = asyncio.create_task(self._record_and_enqueue(exchange, job))
         try:
-            await asyncio.shield(queueing)
-        except asyncio.CancelledError:  # the sender left, but nothing may be recorded and then forgotten
-            await asyncio.wait({queueing})
-            if queueing.exception() is None:
-                await self._queue.cancel(exchange.id)
+            await self._queue.enqueue(job)
+        except QueueFull as error:
+            await self._settle_refused(exchange.id, incoming, str(error))
             raise
         return PendingReply(exchange.id, exchange.model, now, self._queue)
 
@@ -138,7 +148,7 @@ class Responder:
         return tuple(WeightedAdapter(champion.ref, weight) for champion, weight in champions if champion is not None)
 
     def _exchange(
-        self, incoming: IncomingMessage, blend: Blend, adapters: tuple[WeightedAdapter, ...]
+        self, incoming: IncomingMessage, blend: Blend, adapters: tuple[WeightedAdapter, ...], *, is_text_kept: bool
     ) -> exchanges.NewExchange:
         return exchanges.NewExchange(
             id=exchanges.new_exchange_id(),
@@ -149,7 +159,7 @@ class Responder:
             model=str(blend),
             base_model=self._base_model_slug,
             adapters=adapters,
-            prompt=incoming.messages if incoming.is_text_kept else None,
+            prompt=incoming.messages if is_text_kept else None,
             sampling=self._sampling(blend, incoming.sampling),
             variant_of=incoming.variant_of,
             question_id=incoming.question_id,
@@ -166,20 +176,11 @@ class Responder:
         sampling = overrides.apply(sampling)
         return sampling if sampling.seed is not None else replace(sampling, seed=random.getrandbits(63))
 
-    async def _record_and_enqueue(self, exchange: exchanges.NewExchange, job: ReplyJob) -> None:
+    async def _settle_refused(self, exchange_id: str, incoming: IncomingMessage, error: str) -> None:
+        """The refusal takes the placeholder's place, so nothing is left to be shown."""
         async with self._store.session() as session:
-            if not await exchanges.record(session, exchange):
-                raise DuplicateEvent(
-                    f'The {exchange.source} event "{exchange.event_id}" was received before and is answered once.'
-                )
-        try:
-            await self._queue.enqueue(job)
-        except QueueFull as error:
-            await self._settle_refused(exchange.id, str(error))
-            raise
-
-    async def _settle_refused(self, exchange_id: str, error: str) -> None:
-        async with self._store.session() as session:
+            if incoming.placeholder is not None:
+                await exchanges.remove_delivery(session, incoming.source, incoming.placeholder.message_id)
             await exchanges.settle(
                 session,
                 exchange_id,
@@ -189,6 +190,25 @@ class Responder:
                 usage=Usage(),
                 error=error,
             )
+
+
+async def _may_keep_text(session: AsyncSession, incoming: IncomingMessage) -> bool:
+    """Whether everybody who is quoted has agreed, and whoever runs the place lets text be kept."""
+    people = {incoming.user_id, *(quote.user_id for quote in incoming.quotes if quote.user_id)}
+    if incoming.needs_consent and not await consent.all_have(session, people):
+        return False
+    return not incoming.needs_permission or (await places.settings_of(session, *incoming.places)).is_text_kept
+
+
+async def _record(session: AsyncSession, exchange: exchanges.NewExchange, placeholder: Placeholder | None) -> None:
+    """Raises DuplicateEvent, and what `exchanges.record` raises."""
+    if not await exchanges.record(session, exchange):
+        raise DuplicateEvent(
+            f'The {exchange.source} event "{exchange.event_id}" was received before and is answered once.'
+        )
+    if placeholder is not None:
+        key, token = placeholder.message_id, placeholder.token
+        await exchanges.add_delivery(session, exchange.id, key, position=NOT_POSTED, is_final=False, token=token)
 
 
 def _check(incoming: IncomingMessage) -> None:

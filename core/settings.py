@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,21 +14,26 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from core.engine.base import MAX_NEW_TOKENS_LIMIT
 from core.errors import InvalidSetting
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE = "personas.toml"
+PREFIX, TEST_PREFIX = "PERSONAS_", "PERSONAS_TEST_"  # the latter is for our own tests
 DEMO_MODEL = "demo"
 DEMO_MODEL_FOLDER = Path(__file__).resolve().parent / "demo_model"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+PLACE, PERSON = re.compile(r"discord:(guild|channel|thread):\d+"), re.compile(r"discord:\d+")
 SOURCES = frozenset({"playground", "terminal", "api", "author", "discord", "slack"})
+
+logger = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
     """Every setting. The environment name is PERSONAS_ and the field's name in capitals; the environment wins."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PERSONAS_", toml_file=SETTINGS_FILE, env_ignore_empty=True, extra="forbid", frozen=True
+        env_prefix=PREFIX, toml_file=SETTINGS_FILE, env_ignore_empty=True, extra="forbid", frozen=True
     )
 
     base_model: str = Field(default=DEMO_MODEL, description='Hub id or folder; "demo" is the bundled model')
@@ -41,14 +48,22 @@ class Settings(BaseSettings):
     port: int = Field(default=7860, ge=0, le=65_535)
     api_key: SecretStr | None = None
     default_persona: str = "codebeard"
+    contact: str = Field(default="", max_length=200, description="Who runs this, for /privacy: a name, mail or link")
     training_sources: str = "playground,terminal,api,author"
     keep_text_days: int = Field(default=90, ge=1, description="What was said is erased after this long")
     discord_token: SecretStr | None = None
     discord_api_url: str = "https://discord.com/api/v10"
+    user_messages_per_minute: int = Field(default=10, ge=0, description="Answered in chats; 0 is no limit")
+    channel_messages_per_minute: int = Field(default=30, ge=0, description="Answered in a channel; 0 is no limit")
+    allowed_places: str = Field(default="", description="Answer in these places only, separated by commas")
+    blocked_places: str = Field(default="", description="Answer nobody in these places")
+    blocked_users: str = Field(default="", description="Answer these people nowhere")
+    allowed_bots: str = Field(default="", description="Answer these bots, too")
+    max_bot_turns: int = Field(default=3, ge=0, description="Messages of bots answered in a row, till a person speaks")
 
     slots: int = Field(default=8, ge=1, le=512, description="Replies written at once")
     max_context_tokens: int = Field(default=4096, ge=64)
-    max_new_tokens: int = Field(default=512, ge=1)
+    max_new_tokens: int = Field(default=512, ge=1, le=MAX_NEW_TOKENS_LIMIT)
     adapter_slots: int = Field(default=8, ge=1, le=128, description="Adapters resident on the device")
     host_adapters: int = Field(default=32, ge=0, description="Adapters kept in host memory besides")
     queue_size: int = Field(default=256, ge=1)
@@ -76,10 +91,20 @@ class Settings(BaseSettings):
     @field_validator("training_sources")
     @classmethod
     def _check_sources(cls, value: str) -> str:
-        unknown = {name.strip() for name in value.split(",") if name.strip()} - SOURCES
+        unknown = listed(value) - SOURCES
         if unknown:
             raise ValueError(f"unknown source {', '.join(sorted(unknown))}; known are {', '.join(sorted(SOURCES))}")
         return value
+
+    @field_validator("allowed_places", "blocked_places")
+    @classmethod
+    def _check_places(cls, value: str) -> str:
+        return _checked(value, PLACE, "place; write discord:guild:ID, discord:channel:ID or discord:thread:ID")
+
+    @field_validator("blocked_users", "allowed_bots")
+    @classmethod
+    def _check_people(cls, value: str) -> str:
+        return _checked(value, PERSON, "person or bot; write discord:ID")
 
     @field_validator("discord_api_url")
     @classmethod
@@ -155,7 +180,19 @@ class Settings(BaseSettings):
 
     @property
     def allowed_training_sources(self) -> frozenset[str]:
-        return frozenset(name.strip() for name in self.training_sources.split(",") if name.strip())
+        return listed(self.training_sources)
+
+
+def listed(value: str) -> frozenset[str]:
+    """What a setting names, separated by commas."""
+    return frozenset(name.strip() for name in value.split(",") if name.strip())
+
+
+def _checked(value: str, form: re.Pattern[str], what: str) -> str:
+    for name in sorted(listed(value)):
+        if not form.fullmatch(name):
+            raise ValueError(f'"{name[:40]}" is no {what}')
+    return value
 
 
 def base_slug(base_model: str) -> str:
@@ -169,7 +206,12 @@ def base_slug(base_model: str) -> str:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings. Raises InvalidSetting naming every bad one and where it stands."""
+    """Read the settings. Raises InvalidSetting naming every bad one and where it stands.
+
+    A variable with our prefix that is no setting is named in a warning: it may be misspelt, or somebody else's.
+    """
+    if strangers := _strangers(os.environ):
+        logger.warning("Ignored, because there is no such setting: %s.", ", ".join(strangers))
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -177,6 +219,19 @@ def load_settings(**overrides: Any) -> Settings:
         raise InvalidSetting(f"Bad setting: {'; '.join(problems)}.") from error
     except (ValueError, OSError) as error:  # TOML that does not parse
         raise InvalidSetting(f"personas.toml cannot be read: {error}.") from error
+
+
+def _strangers(names: Iterable[str]) -> list[str]:
+    """Variables with our prefix that are no settings, each with the setting that it may mean."""
+    known = [name.upper() for name in Settings.model_fields]
+    found = []
+    for name in sorted(names):
+        setting = name.upper().removeprefix(PREFIX)
+        if setting == name.upper() or setting in known or name.startswith(TEST_PREFIX):
+            continue
+        meant = get_close_matches(setting, known, n=1)
+        found.append(f"{name} (do you mean {PREFIX}{meant[0]}?)" if meant else name)
+    return found
 
 
 def _problem(loc: tuple[int | str, ...], kind: str, message: str, overrides: Mapping[str, Any]) -> str:
@@ -187,6 +242,6 @@ def _problem(loc: tuple[int | str, ...], kind: str, message: str, overrides: Map
     if kind == "extra_forbidden":
         reason = f"there is no such setting; the settings are {', '.join(sorted(Settings.model_fields))}"
     name = str(loc[0])
-    variable = f"PERSONAS_{name.upper()}"
+    variable = f"{PREFIX}{name.upper()}"
     where = variable if name in overrides or variable in os.environ else f"{name} in {SETTINGS_FILE}"
     return f"{where}: {reason}"

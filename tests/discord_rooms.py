@@ -18,6 +18,7 @@ from bot.access import AccessLimits
 from bot.discord_chat.client import DiscordChat
 from bot.discord_chat.places import message_key
 from bot.service import Service
+from core.engine.base import GenerationRequest
 from core.engine.echo_engine import EchoEngine
 from core.errors import PersonasError
 from core.jobs import JobStatus
@@ -175,3 +176,16 @@ async def discord_room(
             yield room
         fake.check_contract()
         assert not fake.all_pings()
+
+
+def listen(room: DiscordRoom) -> list[list[tuple[str, str]]]:
+    """What the model is asked from now on: the messages of every request, without the system prompt."""
+    heard: list[list[tuple[str, str]]] = []
+    submit = room.engine.submit
+
+    def listening(request: GenerationRequest) -> Any:
+        heard.append([(message.role, message.content) for message in request.messages if message.role != "system"])
+        return submit(request)
+
+    room.engine.submit = listening  # type: ignore[method-assign]
+    return heard

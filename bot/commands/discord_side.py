@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bot.access import AccessLimits
+from bot.advice import install_command
 from bot.service import Service
 from core.errors import PersonasError
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 NOT_INSTALLED = (
     "PERSONAS_DISCORD_TOKEN is set, but the package discord.py is missing;"
-    " install it with `pip install 'plug-and-play-personas[discord]'`."
+    f" install it with `{install_command('discord')}`."
 )
 LAST_WORDS_S = 3.0  # what running replies get to say that they were stopped, when nobody wants to wait
 
@@ -52,7 +54,7 @@ class DiscordSide:
             return
         from bot.discord_chat.client import DiscordChat  # needs discord.py, and takes a moment
 
-        self._chat = chat = DiscordChat(self._service, settings)
+        self._chat = chat = DiscordChat(self._service, settings, limits=AccessLimits.of(settings))
         greeting = asyncio.create_task(self._greet(chat))
         try:
             await chat.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from discord import app_commands
@@ -26,7 +27,7 @@ IDENTITIES = {
 @app_commands.command(description="See or change how the bot behaves here")
 @app_commands.describe(
     identity="How a persona shows itself",
-    free_talk="Answer every message in this channel, without a mention",
+    free_talk="Answer every message there, without a mention",
     keep_text="Keep the words of people who agreed with /consent",
     scope="Where it counts; if left out, in this thread or channel",
 )
@@ -52,8 +53,10 @@ async def settings(
     await interaction.response.defer(ephemeral=True)
     said = [f"Changed for {where(interaction, target)}."] if changes else []
     said += await _change(interaction, place, changes)
-    async with interaction.client.chat.service.store.session() as session:
-        now = await places.settings_of(session, *places_here(interaction))
+    chat, here = interaction.client.chat, places_here(interaction)
+    async with chat.service.store.session() as session:
+        now = await places.settings_of(session, *here)
+    now = replace(now, is_free_talk=await chat.hearing.free_talk.is_on(interaction.channel, here))
     lines = [*said, "**What counts here**", *_lines(now), *_warnings(interaction, now)]
     await interaction.edit_original_response(content="\n".join(lines))
 
@@ -72,7 +75,7 @@ async def _change(interaction: Interaction, place: str, changes: Changes) -> lis
             said.append(f"Erased: the words that were kept with {erased} {'answer' if erased == 1 else 'answers'}.")
         is_left = before.identity == "profile" and changes.get("identity", "profile") != "profile"
         is_worn = is_left and guild is not None and await chat.identities.is_profile_chosen(session, guild)
-    chat.hearing.forget_free_talk()
+    chat.hearing.free_talk.forget()
     if guild is not None and is_left and not is_worn and (refused := await chat.identities.take_off(guild)):
         said.append(f"⚠ {refused}")
     return said

@@ -12,12 +12,13 @@ import discord
 from discord import app_commands
 
 from bot.conversation import Turn
-from bot.discord_chat.context import RESET_LINE, Said
+from bot.discord_chat.asks import Ask
+from bot.discord_chat.context import RESET_LINE
 from bot.discord_chat.interaction_replies import failures_told, places_here, tell
 from bot.discord_chat.persona_commands import MAX_CHOICES, offer_personas
 from bot.discord_chat.places import SOURCE, message_key, user_id
+from bot.discord_chat.said import Said
 from bot.discord_chat.screens import InteractionScreen
-from bot.discord_chat.talking import Ask
 from bot.discord_chat.wording import header, own_words, text_of
 from bot.persona_choice import choose, describe
 from core.messages import Quoted
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 MAX_QUESTION_CHARS = 4_000
 MAX_QUESTION_ABOUT_CHARS = 1_000
 FORM_S = 3_600.0  # discord.py keeps a form until it is sent; Discord does not say that it was closed
+HERE, WHOEVER = "*", "Whoever answers here"  # an option beside the personas; no slug is like it
 NO_WORDS = "There are no words in this message that I could read; choose another one."
 
 
@@ -87,7 +89,8 @@ class QuestionAbout(discord.ui.Modal, title="Ask a persona about this"):
     async def on_submit(self, interaction: discord.Interaction[Any]) -> None:
         async with failures_told(interaction):
             name = self._persona.value if isinstance(self._persona, discord.ui.TextInput) else self._persona.values[0]
-            await _answer(interaction, self._said(interaction), name or None, is_private=False)
+            named = None if name in ("", HERE) else name
+            await _answer(interaction, self._said(interaction), named, is_private=False)
 
     def _said(self, interaction: Interaction) -> Said:
         message = self._message
@@ -97,6 +100,7 @@ class QuestionAbout(discord.ui.Modal, title="Ask a persona about this"):
             _conversation(interaction),
             (Turn("user", interaction.user.display_name, about),),
             () if _is_own(interaction, message) else (quote,),
+            has_files=bool(message.attachments) and not _is_own(interaction, message),
         )
 
 
@@ -122,19 +126,17 @@ async def _answer(interaction: Interaction, said: Said, persona: str | None, *, 
 
 def _persona_field(service: Service) -> discord.ui.Select[QuestionAbout] | discord.ui.TextInput[QuestionAbout]:
     """A list to choose from, or a field to type into where there are more personas than a list holds."""
-    if len(service.personas) > MAX_CHOICES:
-        return discord.ui.TextInput(default=service.default_persona, max_length=200, required=False)
-    return discord.ui.Select(
-        options=[
-            discord.SelectOption(
-                label=persona.name[:100],
-                value=slug,
-                description=textwrap.shorten(persona.file.description, 100, placeholder="…"),
-                default=slug == service.default_persona,
-            )
-            for slug, persona in service.personas.items()
-        ]
+    if len(service.personas) >= MAX_CHOICES:
+        return discord.ui.TextInput(placeholder=WHOEVER, max_length=200, required=False)
+    personas = (
+        discord.SelectOption(
+            label=persona.name[:100],
+            value=slug,
+            description=textwrap.shorten(persona.file.description, 100, placeholder="…"),
+        )
+        for slug, persona in service.personas.items()
     )
+    return discord.ui.Select(options=[discord.SelectOption(label=WHOEVER, value=HERE, default=True), *personas])
 
 
 def _words(interaction: Interaction, message: discord.Message) -> str:

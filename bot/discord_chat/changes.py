@@ -40,7 +40,6 @@ class Changes:
 
     def listen(self) -> None:
         add = self._chat.bot.add_listener
-        add(self.on_ready, "on_ready")
         add(self.on_raw_message_edit, "on_raw_message_edit")
         add(self.on_raw_message_delete, "on_raw_message_delete")
         add(self.on_raw_bulk_message_delete, "on_raw_bulk_message_delete")
@@ -48,18 +47,6 @@ class Changes:
         add(self.on_guild_channel_delete, "on_guild_channel_delete")
         add(self.on_guild_remove, "on_guild_remove")
         add(self.on_webhooks_update, "on_webhooks_update")
-
-    async def on_ready(self) -> None:
-        """Servers may have removed the bot while it was away. One that is out of reach at the moment has not."""
-        members_of = {places.guild_place(guild.id) for guild in self._chat.bot.guilds}
-        try:
-            async with self._chat.service.store.session() as session:
-                kept = await place_rows.with_something_kept(session, places.GUILD_PREFIX)
-        except PersonasError as error:
-            logger.warning("Servers that removed the bot meanwhile cannot be looked up: %s", error)
-            return
-        for place_id in set(kept) - members_of:
-            await self._forget_places(place_id)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         """A person's edit. Discord itself updates messages, too, when it unfolds a link: that is none."""
@@ -83,22 +70,22 @@ class Changes:
                 del self._newest[key], self._locks[key]
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        await self._forget_messages(event.channel_id, (event.message_id,))
+        await self.forget_messages(event.channel_id, (event.message_id,))
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
-        await self._forget_messages(event.channel_id, event.message_ids)
+        await self.forget_messages(event.channel_id, event.message_ids)
 
     async def on_raw_thread_delete(self, event: discord.RawThreadDeleteEvent) -> None:
         guild = self._chat.bot.get_guild(event.guild_id)
-        await self._forget_places(places.thread_place(event.thread_id), guild=guild)
+        await self.forget_places(places.thread_place(event.thread_id), guild=guild)
 
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
-        await self._forget_places(places.channel_place(channel.id), guild=channel.guild)
+        await self.forget_places(places.channel_place(channel.id), guild=channel.guild)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed from a server, or the server is gone; an outage of Discord's is neither."""
         self._chat.identities.forget_profile(guild.id)
-        await self._forget_places(*places.places_in(guild))
+        await self.forget_places(*places.places_in(guild))
 
     async def on_webhooks_update(self, channel: discord.abc.GuildChannel) -> None:
         self._chat.identities.forget_webhooks(channel.id)
@@ -142,12 +129,14 @@ class Changes:
                     return await self._chat.identities.screen_of(message, model)
         return None
 
-    async def _forget_messages(self, channel_id: int, message_ids: Collection[int]) -> None:
+    async def forget_messages(self, channel_id: int, message_ids: Collection[int]) -> None:
+        """These messages were deleted."""
         for message_id in message_ids:
             try:
                 await self._forget_message(places.message_key(channel_id, message_id))
             except PersonasError as error:
-                logger.warning("A deleted message could not be forgotten wholly: %s", error)
+                logger.warning("A deleted message could not be forgotten wholly, which is tried again: %s", error)
+                self._chat.is_behind.set()
 
     async def _forget_message(self, key: str) -> None:
         """A question takes its answers with it; of our own message, what it said goes."""
@@ -179,8 +168,8 @@ class Changes:
         with suppress(ScreenGone, ScreenRefused):  # somebody was faster, or does not let us
             await screen.remove(key)
 
-    async def _forget_places(self, *place_ids: str, guild: discord.Guild | None = None) -> None:
-        """`guild` is the server that these places were in, where the bot is still there."""
+    async def forget_places(self, *place_ids: str, guild: discord.Guild | None = None) -> None:
+        """These places are gone. `guild` is the server that they were in, where the bot is still there."""
         await self._chat.talking.stop_in(place_ids)
         identities = self._chat.identities
         try:
@@ -189,9 +178,10 @@ class Changes:
                 lost = await data_rights.forget_places(session, places.SOURCE, place_ids)
                 is_worn = was_chosen and guild is not None and await identities.is_profile_chosen(session, guild)
         except PersonasError as error:
-            logger.warning("What was said in places that are gone could not be forgotten: %s", error)
+            logger.warning("What was said in places that are gone is forgotten later: %s", error)
+            self._chat.is_behind.set()
             return
-        self._chat.hearing.forget_free_talk()
+        self._chat.hearing.free_talk.forget()
         logger.info("The bot has left %s: the text of %d exchanges is erased", place_ids[0], lost)
         if guild is not None and was_chosen and not is_worn:
             await identities.take_off(guild)

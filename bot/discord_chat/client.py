@@ -17,10 +17,12 @@ from discord.gateway import DiscordWebSocket
 
 from bot.access import Access, AccessLimits
 from bot.discord_chat import commands, views
+from bot.discord_chat.catch_up import CatchUp
 from bot.discord_chat.changes import Changes
 from bot.discord_chat.context import Context
 from bot.discord_chat.hearing import Hearing
 from bot.discord_chat.identity import Identities
+from bot.discord_chat.reactions import Reactions
 from bot.discord_chat.recovery import Recovery
 from bot.discord_chat.screens import PINGS_NOBODY
 from bot.discord_chat.talking import Row, Talking
@@ -79,24 +81,32 @@ class PersonaBot(prefix_commands.AutoShardedBot):
         """In place of discord.py's prefix commands: text from a person is never a command."""
         await self.chat.hearing.hear(message)
 
+    async def on_thread_remove(self, thread: discord.Thread) -> None:
+        """Somebody took the bot out of a thread. discord.py goes on as if it were a member."""
+        thread.me = None
+
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
         """The boundary of every event: a mistake in one leaves the others alone."""
         logger.exception("The Discord event %s failed", event_method)
 
 
 class DiscordChat:
-    """Everything that happens on Discord. `run` it as a task, and `close` it before the service stops."""
+    """Everything that happens on Discord. `run` it as a task, and `close` it before the service stops.
+
+    `is_behind` is set when something may have happened that was not taken in, until `CatchUp` takes it in.
+    """
 
     def __init__(self, service: Service, settings: Settings, *, limits: AccessLimits | None = None) -> None:
         self.service = service
         self.settings = settings
         self.access = Access(limits or AccessLimits())
         self.is_ready = asyncio.Event()
+        self.is_behind = asyncio.Event()
         self._may_read_all: bool | None = None  # unknown before the first login
         self._live: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = asyncio.Event()
-        self._mending: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
         self.bot = PersonaBot(self, has_message_content=False)
         self.context = Context(self)
         self.identities = Identities(self)
@@ -140,10 +150,12 @@ class DiscordChat:
 
     async def before_events(self) -> None:
         """Called when the bot has logged in and hears nothing yet."""
-        Changes(self).listen()
-        recovery = Recovery(self)
+        changes, reactions, recovery = Changes(self), Reactions(self), Recovery(self)
+        catch_up = CatchUp(self, changes, reactions)
+        for hearer in (changes, reactions, catch_up):
+            hearer.listen()
         await recovery.look()
-        self._mending = self._start(recovery.keep_mending())
+        self._upkeep = [self._start(recovery.keep_mending()), self._start(catch_up.keep_up())]
 
     async def _stay_connected(self, token: str) -> None:
         backoff = ExponentialBackoff()
@@ -180,8 +192,8 @@ class DiscordChat:
         try:
             await self.bot.start(token)
         finally:
-            if self._mending is not None:
-                self._mending.cancel()  # the next connection mends what this one leaves
+            for task in self._upkeep:
+                task.cancel()  # the next connection does what this one leaves
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -6,16 +6,20 @@ and DMs. Text is remembered in memory only, so that a chain need not be read aga
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import discord
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.conversation import MAX_TURNS, Turn
 from bot.discord_chat import places
+from bot.discord_chat.refusals import UNREADABLE, attempt
+from bot.discord_chat.said import Said
 from bot.discord_chat.wording import own_words, text_of
+from bot.reply_stream import ScreenUnreachable
 from core.errors import NotFound
 from core.jobs import JobStatus
 from core.messages import Quoted
@@ -31,24 +35,17 @@ MAX_REMEMBERED = 1000
 SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 ANSWERED = (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
 
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """The turns up to a question. `quotes` are the chat messages whose words stand in them."""
-
-    conversation_id: str
-    turns: tuple[Turn, ...] = ()
-    quotes: tuple[Quoted, ...] = ()
-
-    def after(self, *former: Turn, quotes: tuple[Quoted, ...] = ()) -> Said:
-        """The same with something that was said before."""
-        return replace(self, turns=(*former, *self.turns), quotes=(*quotes, *self.quotes))
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Remembered:
     said: Said
     reply: str
+
+    def parts(self) -> set[str]:
+        """The messages quoted, and whose they are."""
+        return {part for quote in self.said.quotes for part in (quote.message_id, quote.user_id)}
 
 
 class Context:
@@ -57,24 +54,38 @@ class Context:
     def __init__(self, chat: DiscordChat) -> None:
         self._chat = chat
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
+        self._parts: defaultdict[str, set[str]] = defaultdict(set)  # who and what has a part in which exchanges
 
     def remember(self, exchange_id: str, said: Said, reply: str) -> None:
         """Keep the exact words of an exchange for the next turn, in memory."""
-        self._remembered[exchange_id] = _Remembered(said, reply)
-        self._remembered.move_to_end(exchange_id)
+        self._drop(exchange_id)
+        self._remembered[exchange_id] = kept = _Remembered(said, reply)
+        for part in kept.parts():
+            self._parts[part].add(exchange_id)
         if len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.popitem(last=False)
+            self._drop(next(iter(self._remembered)))
 
     def forget(self, what: str) -> None:
         """Let go of everything in which this message key, user id or exchange id has a part."""
-        self._remembered = OrderedDict(
-            (exchange_id, kept)
-            for exchange_id, kept in self._remembered.items()
-            if what != exchange_id and not any(what in (quote.message_id, quote.user_id) for quote in kept.said.quotes)
-        )
+        for exchange_id in {what, *self._parts.get(what, ())}:
+            self._drop(exchange_id)
+
+    def _drop(self, exchange_id: str) -> None:
+        if exchange_id not in self._remembered:
+            return
+        for part in self._remembered.pop(exchange_id).parts():
+            self._parts[part].discard(exchange_id)
+            if not self._parts[part]:
+                del self._parts[part]
 
     async def said(self, message: discord.Message, *, is_free_talk: bool = False) -> Said:
-        """The conversation that this message ends."""
+        """The conversation that this message ends. Raises ScreenUnreachable when it cannot be read at the moment."""
+        found = await self._conversation(message, is_free_talk=is_free_talk)
+        parent = self.others_parent(message)
+        files = message.attachments or (parent is not None and parent.attachments)
+        return replace(found, is_parent_hidden=parent is not None and self._is_hidden(parent), has_files=bool(files))
+
+    async def _conversation(self, message: discord.Message, *, is_free_talk: bool) -> Said:
         channel = message.channel
         if isinstance(channel, discord.Thread):
             return await self._history(message, places.thread_place(channel.id))
@@ -112,6 +123,15 @@ class Context:
             return message.application_id == self._client.application_id
         return message.author.id == self._chat.own_id
 
+    def others_parent(self, message: discord.Message) -> discord.Message | None:
+        """The message that this one replies to, where it is known and not the bot's own."""
+        parent = None if message.reference is None else message.reference.resolved
+        return parent if isinstance(parent, discord.Message) and not self.is_own(parent) else None
+
+    def _is_hidden(self, message: discord.Message) -> bool:
+        """Whether Discord keeps somebody's words to itself."""
+        return not (self._chat.has_message_content or message.guild is None or message.content)
+
     def _own(self, message: discord.Message) -> tuple[Quoted, ...]:
         return (Quoted(places.message_key(message.channel.id, message.id), ""),)
 
@@ -129,20 +149,24 @@ class Context:
         said = self._spoken(message, places.chain_conversation(message.id))
         current: discord.Message | None = await self._parent(message)
         seen = {message.id}
-        while current is not None and current.id not in seen and len(said.turns) < MAX_TURNS:
+        while current is not None and current.id not in seen:
+            if len(seen) == MAX_TURNS:
+                return replace(said, is_cut=True)
             seen.add(current.id)
-            exchange = await self._exchange(current) if self.is_own(current) else None
+            is_own = self.is_own(current)
+            exchange = await self._exchange(current) if is_own else None
             if exchange is not None and (kept := self._remembered.get(exchange.id)):
                 said = said.after(Turn("assistant", "", kept.reply), quotes=self._own(current))
                 said = said.after(*kept.said.turns, quotes=kept.said.quotes)
-                return replace(said, conversation_id=kept.said.conversation_id)
+                return replace(said, conversation_id=kept.said.conversation_id, is_cut=kept.said.is_cut)
             if exchange is not None:
                 said = said.after(*await self._reply_turns(exchange, current), quotes=self._own(current))
                 current = await self._question(exchange) or await self._parent(current)
                 continue
-            spoken = self._spoken(current, said.conversation_id)
-            said = said.after(*spoken.turns, quotes=spoken.quotes)
-            said = replace(said, conversation_id=places.chain_conversation(current.id))
+            if not is_own:  # else it is a greeting, a refusal or what a command said: nobody's words
+                spoken = self._spoken(current, places.chain_conversation(current.id))
+                said = replace(said, conversation_id=spoken.conversation_id)
+                said = said.after(*spoken.turns, quotes=spoken.quotes)
             current = await self._parent(current)
         return said
 
@@ -172,18 +196,17 @@ class Context:
     async def _history(self, message: discord.Message, conversation_id: str) -> Said:
         """What was said in a thread, DM or free-talk channel, up to its last reset."""
         said = self._spoken(message, conversation_id)
-        try:
-            earlier = [found async for found in message.channel.history(limit=MAX_TURNS, before=message)]
-        except discord.HTTPException:  # no right to read the history, or the channel is gone
-            earlier = []
+        earlier = [_spoken_first(found) for found in await self._earlier(message)]
         async with self._store.session() as session:
             shown = {found.id: await self._find(session, found) for found in earlier if self.is_own(found)}
         told: set[str] = set()
-        for found in earlier:
+        for count, found in enumerate(earlier, start=1):
+            if found.id in shown and found.content == RESET_LINE:
+                break
+            if count == MAX_TURNS:
+                return replace(said, is_cut=True)
             if found.id not in shown:
                 said = self._before(said, found)
-            elif found.content == RESET_LINE:
-                break
             elif (exchange := shown[found.id]) is not None and exchange.id not in told:
                 text = self.exact_reply_of(exchange)
                 if text is not None:
@@ -194,15 +217,16 @@ class Context:
                     said = said.after(Turn("assistant", "", text), quotes=self._own(found))
         return said
 
+    async def _earlier(self, message: discord.Message) -> list[discord.Message]:
+        """What stands before this message, the newest first, as many as fit; nothing without the right to read it."""
+
+        async def page() -> list[discord.Message]:
+            return [found async for found in message.channel.history(limit=MAX_TURNS, before=message)]
+
+        return await _read(page) or []
+
     def _before(self, said: Said, message: discord.Message) -> Said:
         """Put a message of somebody else before what was said."""
-        if message.type is discord.MessageType.thread_starter_message and message.reference is not None:
-            started = message.reference.resolved
-            if not isinstance(started, discord.Message):
-                return said
-            if self.is_own(started):
-                return said.after(Turn("assistant", "", own_words(started.content)), quotes=self._own(started))
-            message = started
         if message.type not in SPOKEN or message.author.bot:
             return said
         spoken = self._spoken(message, said.conversation_id)
@@ -236,13 +260,30 @@ class Context:
         return await self.fetch(exchange.question_id)
 
     async def fetch(self, key: str) -> discord.Message | None:
-        """A message, from what the bot saw lately or from Discord; None when it is gone or may not be read."""
+        """A message, from what the bot saw lately or from Discord; None when it is gone or may not be read.
+
+        Raises ScreenUnreachable.
+        """
         channel_id, message_id = places.split_key(key)
         found = discord.utils.get(self._client.cached_messages, id=message_id)
         if found is not None:
             return found
         channel = self._client.get_channel(channel_id) or self._client.get_partial_messageable(channel_id)
-        try:
-            return await channel.fetch_message(message_id)  # type: ignore[union-attr]  # a channel with messages
-        except discord.HTTPException:
-            return None
+        return await _read(lambda: channel.fetch_message(message_id))  # type: ignore[union-attr]  # one with messages
+
+
+async def _read(call: Callable[[], Awaitable[T]]) -> T | None:
+    """What Discord shows the bot; None where it is gone or not for the bot to see. Raises ScreenUnreachable."""
+    try:
+        return await attempt(call)
+    except ScreenUnreachable:
+        raise
+    except UNREADABLE:
+        return None
+
+
+def _spoken_first(message: discord.Message) -> discord.Message:
+    """The message that a thread was started from, in place of what stands for it in the thread."""
+    started = None if message.reference is None else message.reference.resolved
+    is_stand_in = message.type is discord.MessageType.thread_starter_message
+    return started if is_stand_in and isinstance(started, discord.Message) else message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
@@ -40,9 +41,9 @@ async def mydata(interaction: Interaction) -> None:
     await interaction.response.defer(ephemeral=True)
     async with interaction.client.chat.service.store.session() as session:
         found = await data_rights.export(session, user_id(interaction.user))
+    file = await asyncio.to_thread(_as_file, found, interaction.filesize_limit)  # a long life takes seconds to pack
     await interaction.edit_original_response(
-        content="Everything this bot keeps about you. Times are seconds since 1970, UTC.",
-        attachments=[_as_file(found, interaction.filesize_limit)],
+        content="Everything this bot keeps about you. Times are seconds since 1970, UTC.", attachments=[file]
     )
 
 

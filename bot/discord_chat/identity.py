@@ -10,6 +10,7 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import discord
@@ -34,6 +35,7 @@ WithWebhooks: TypeAlias = discord.TextChannel | discord.VoiceChannel | discord.S
 WITH_WEBHOOKS = (discord.TextChannel, discord.VoiceChannel, discord.StageChannel, discord.ForumChannel)
 MAX_NAME_CHARS = 80  # of a webhook; a nickname may have 32
 MAX_NICK_CHARS = 32
+WEAR_S = 2.0  # how long a reply waits for the bot's profile to change
 FORBIDDEN_NAME = re.compile(r"discord|clyde", re.IGNORECASE)
 NO_WEBHOOK = "I cannot show {name}'s own name and picture here: {reason} Until then I answer under my own name."
 NO_PROFILE = "I cannot put on {name}'s name and picture in this server: {reason} Until then I answer under my own name."
@@ -54,6 +56,7 @@ class Identities:
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._told: set[tuple[int, str]] = set()
         self._worn: dict[int, str] = {}
+        self._wearing: dict[int, asyncio.Task[None]] = {}
 
     async def screen(
         self,
@@ -84,7 +87,7 @@ class Identities:
     ) -> DiscordScreen:
         """The messages that show this exchange, one of whose buttons was pressed, to be written anew by `model`."""
         message = interaction.message
-        if message is None or message.flags.ephemeral or self._client.get_channel(message.channel.id) is None:
+        if message is None or message.flags.ephemeral or not _is_present(interaction):
             is_ephemeral = message is not None and message.flags.ephemeral
             return InteractionScreen(interaction, header=header(self.title(model)), is_ephemeral=is_ephemeral)
         return await self.screen_of(await self._first_page(exchange) or message, model)
@@ -179,14 +182,29 @@ class Identities:
         return await own[0].edit(name=name, avatar=avatar)
 
     async def _wears(self, channel: discord.abc.Messageable, model: str, place_ids: Sequence[str]) -> bool:
-        """Whether the bot's profile in this server shows this blend. It shows the one that the server chose."""
+        """Whether the bot's profile in this server shows this blend. It shows the one that the server chose.
+
+        Discord may let a profile change but every few minutes; no reply waits for that.
+        """
         guild = getattr(channel, "guild", None)
         if not isinstance(guild, discord.Guild):
             return False
         async with self._service.store.session() as session:
             chosen = await place_rows.model_of(session, place_ids[-1]) or self._service.default_persona
-        await self.wear(guild, chosen)
-        return chosen == model
+        wearing = self._wearing.get(guild.id)
+        if wearing is None:
+            wearing = self._wearing[guild.id] = asyncio.create_task(self.wear(guild, chosen))
+            wearing.add_done_callback(partial(self._note_worn, guild.id))
+        await asyncio.wait({wearing}, timeout=WEAR_S)
+        if wearing.done():
+            wearing.result()  # raises why it is not worn
+        return self._worn.get(guild.id) == model
+
+    def _note_worn(self, guild_id: int, wearing: asyncio.Task[None]) -> None:
+        """Whoever did not wait so long is not told; the next reply tries again."""
+        del self._wearing[guild_id]
+        if not wearing.cancelled() and (error := wearing.exception()):
+            logger.info("The profile in server %d stays as it is: %s", guild_id, error)
 
     async def wear(self, guild: discord.Guild, model: str) -> None:
         """Give the bot this blend's name and picture in a server. Raises PermissionNeeded with the reason why not."""
@@ -237,3 +255,12 @@ class Identities:
     @property
     def _client(self) -> discord.Client:
         return self._chat.bot
+
+
+def _is_present(interaction: discord.Interaction[discord.Client]) -> bool:
+    """Whether the bot itself is where the interaction came from, and not only the app of a person's own account.
+
+    What discord.py has cached does not say: it knows no DM before it wrote there, and no archived thread.
+    """
+    is_member = interaction.is_guild_integration() and interaction.app_permissions.view_channel
+    return is_member or interaction.context.dm_channel

@@ -1,8 +1,9 @@
-"""Looks at the bot from outside, for the doctor: token, intents, servers, commands. Asks Discord, changes nothing."""
+"""Looks at the bot from outside, for the doctor: token, intents, servers, commands. Asks Discord and the store."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -13,12 +14,18 @@ from bot.commands.findings import Finding, Level
 from bot.discord_chat import commands
 from bot.discord_chat.client import MISSING, REFUSED
 from bot.discord_chat.command_sync import FILE_NAME, drift
-from bot.discord_chat.rights import invite_url, missing
+from bot.discord_chat.places import places_of
+from bot.discord_chat.rights import WEBHOOKS, Right, invite_url, missing, missing_in
+from core.errors import PersonasError
 from core.settings import Settings
+from core.store.db import Store
+from core.store.places import settings_of
 
 MAX_GUILDS = 200  # what Discord lists at once
 MAX_LOOKED_INTO = 20  # servers whose channels are looked at, three requests each
-MAX_CHANNELS = 8  # named in one line
+MAX_CHANNELS = 4  # named for each right
+WHERE = "Server Settings, Roles, the bot's role, or open the URL below and add it again"
+WHERE_IN_CHANNEL = "Edit Channel, Permissions"
 PORTAL = "https://discord.com/developers/applications"
 WITHOUT_CONTENT = (
     "Message Content intent off: the bot answers mentions, replies to it, direct messages and commands, which is what"
@@ -57,7 +64,7 @@ async def _inspect(client: discord.Client, settings: Settings) -> AsyncIterator[
     yield await _commands(client, settings)
     guilds = await client.http.get_guilds(MAX_GUILDS)
     for place, guild in enumerate(guilds):
-        yield await _server(client, guild, is_looked_into=place < MAX_LOOKED_INTO)
+        yield await _server(client, settings, guild, is_looked_into=place < MAX_LOOKED_INTO)
     url = invite_url(application.id)
     if guilds:
         yield _finding("ok", f"to add it to another server or to renew its permissions: {url}")
@@ -101,34 +108,59 @@ async def _commands(client: discord.Client, settings: Settings) -> Finding:
     return _finding("warn", text)
 
 
-async def _server(client: discord.Client, about: Any, *, is_looked_into: bool) -> Finding:
+async def _server(client: discord.Client, settings: Settings, about: Any, *, is_looked_into: bool) -> Finding:
     """What the bot lacks in one server. `about` is a partial guild, as Discord lists them."""
-    permissions = discord.Permissions(int(about["permissions"]))
-    name = f'in the server "{about["name"]}"'
-    lacks = missing(permissions)
+    lacks = missing(discord.Permissions(int(about["permissions"])))
+    narrow: defaultdict[Right, list[str]] = defaultdict(list)
+    if is_looked_into:
+        async for right, channel in _channels_lacking(client, settings, int(about["id"])):
+            if right not in lacks:
+                narrow[right].append(channel)
+    said = [f"may do all it needs{', but' if narrow else ''}"]
     if lacks:
-        level: Level = "fail" if any(right.is_essential for right in lacks) else "warn"
         what = "; ".join(f"{right.name} ({right.without})" for right in lacks)
-        where = "Server Settings, Roles, the bot's role, or open the URL below and add it again"
-        text = f"{name} the bot lacks {what}: {where}"
-        return _finding(level, text)
-    silent = await _silent_channels(client, int(about["id"])) if is_looked_into else []
-    but = f", but may not write in {', '.join(silent)}" if silent else ""
-    return _finding("ok", f"{name} the bot may do all it needs{but}")
+        said = [f"lacks {what}: {WHERE}{'; and' if narrow else ''}"]
+    if narrow:  # often it is meant to be so
+        what = "; ".join(f"{right.name} in {_some(channels)}" for right, channels in narrow.items())
+        said.append(f"lacks {what}: {WHERE_IN_CHANNEL}")
+    level: Level = "warn" if lacks or WEBHOOKS in narrow else "ok"
+    if any(right.is_essential for right in lacks):
+        level = "fail"
+    return _finding(level, f'in the server "{about["name"]}" the bot {" ".join(said)}')
 
 
-async def _silent_channels(client: discord.Client, guild_id: int) -> list[str]:
-    """The text channels that the bot sees and may not write in: often they are meant to be so."""
+async def _channels_lacking(
+    client: discord.Client, settings: Settings, guild_id: int
+) -> AsyncIterator[tuple[Right, str]]:
+    """Which rights the bot lacks in which channels that it sees; webhooks only where personas are shown by them."""
     guild = await client.fetch_guild(guild_id, with_counts=False)
     bot = await guild.fetch_member(client.user.id if client.user is not None else 0)
-    silent = []
-    for channel in await guild.fetch_channels():
-        permissions = channel.permissions_for(bot)
-        is_text = isinstance(channel, discord.TextChannel)
-        if is_text and permissions.view_channel and not permissions.send_messages:
-            silent.append(f"#{channel.name}")
-    more = [f"{len(silent) - MAX_CHANNELS} more"] if len(silent) > MAX_CHANNELS else []
-    return silent[:MAX_CHANNELS] + more
+    channels = await guild.fetch_channels()
+    with_webhooks = await _with_webhooks(settings, channels)
+    for channel in channels:
+        for right in missing_in(channel, bot):
+            if right != WEBHOOKS or channel.id in with_webhooks:
+                yield right, f"#{channel.name}"
+
+
+async def _with_webhooks(settings: Settings, channels: Sequence[discord.abc.GuildChannel]) -> set[int]:
+    """The channels whose personas speak through webhooks, by their ids; none where there is no database yet."""
+    try:
+        store = await Store.open(settings.store_url, create_or_upgrade=False)
+    except PersonasError:  # the doctor says so by itself
+        return set()
+    try:
+        async with store.session() as session:
+            chosen = {one.id: (await settings_of(session, *places_of(one))).identity for one in channels}
+    finally:
+        await store.close()
+    return {channel_id for channel_id, identity in chosen.items() if identity == "webhook"}
+
+
+def _some(channels: list[str]) -> str:
+    """The first few of them, and how many more there are."""
+    more = [f"{len(channels) - MAX_CHANNELS} more"] if len(channels) > MAX_CHANNELS else []
+    return ", ".join(channels[:MAX_CHANNELS] + more)
 
 
 def _finding(level: Level, text: str) -> Finding:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import discord
 from discord import app_commands
+from discord.http import handle_message_parameters
+from discord.webhook.async_ import async_context
 
 from bot.discord_chat.places import places_of
 from bot.discord_chat.refusals import sentence_of
@@ -44,6 +46,30 @@ async def tell(interaction: Interaction, sentence: str) -> None:
             await interaction.response.send_message(text, ephemeral=True)
     except discord.HTTPException as error:
         logger.info("An answer to %s came too late or was refused: %s", _what(interaction), error)
+
+
+async def fill_in(interaction: discord.Interaction[Any], text: str, view: discord.ui.View | None) -> int:
+    """Answer in place of "thinking…", with no link unfolded. Returns the message's id; raises what discord.py raises.
+
+    Discord takes that wish with the answer alone, not with the "thinking…" before, and discord.py's own
+    `edit_original_response` knows no flags.
+    """
+    way = interaction.followup
+    with handle_message_parameters(
+        content=text,
+        view=view,
+        flags=discord.MessageFlags(suppress_embeds=True),
+        allowed_mentions=discord.AllowedMentions.none(),
+    ) as form:
+        shown = await async_context.get().edit_original_interaction_response(
+            way.id,
+            interaction.token,
+            session=way.session,
+            proxy=way.proxy,
+            proxy_auth=way.proxy_auth,
+            payload=form.payload,
+        )
+    return int(shown["id"])
 
 
 async def tell_failure(interaction: Interaction, error: BaseException) -> None:

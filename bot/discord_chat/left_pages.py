@@ -10,9 +10,10 @@ from typing import cast
 
 import discord
 
+from bot.chat_platform import NOT_POSTED
 from bot.discord_chat.places import message_key, split_key
+from bot.discord_chat.refusals import is_passing
 from bot.discord_chat.screens import PINGS_NOBODY
-from bot.discord_chat.talking import NOT_POSTED
 from bot.discord_chat.wording import has_header
 from core.store.models import Delivery
 
@@ -39,9 +40,9 @@ async def reach(client: discord.Client, page: Delivery) -> LeftPage:
     if page.token is not None:
         try:
             return await _by_token(client, page, page.token)
-        except discord.DiscordServerError:
-            raise
         except discord.HTTPException as error:  # after 15 minutes the token is worth nothing
+            if is_passing(error):
+                raise
             logger.debug("The token of %s is over: %s", page.message_id, error)
     channel = client.get_partial_messageable(channel_id)
     message = await channel.fetch_message(message_id)

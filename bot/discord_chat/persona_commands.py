@@ -12,7 +12,7 @@ from bot.discord_chat.interaction_replies import places_here
 from bot.discord_chat.places import SOURCE
 from bot.persona_choice import OFFERED_WEIGHTS, choose, complete_blend, describe, search
 from core.blends import BASE, Blend
-from core.errors import InvalidInput, PermissionNeeded
+from core.errors import InvalidInput
 from core.store import places
 
 if TYPE_CHECKING:
@@ -151,15 +151,13 @@ def scopes_here(interaction: Interaction) -> dict[Scope, str]:
 def target_of(interaction: Interaction, asked: Scope | None) -> tuple[Scope, str]:
     """The scope that a choice is made for and its place; without an asked one, the narrowest.
 
-    Raises InvalidInput for a place that is not here, and PermissionNeeded for a server that is not theirs to change.
-    Who may use a command at all is decided in Discord: Server Settings, Integrations.
+    Raises InvalidInput for a place that is not here. Who may use a command, and so choose for all these places, is
+    decided in Discord alone: Server Settings, Integrations.
     """
     here = scopes_here(interaction)
     scope = asked or next(iter(here))
     if scope not in here:
         raise InvalidInput(f"There is no {scope} here; leave the scope out, or use the command inside one.")
-    if scope == "server" and not interaction.permissions.manage_guild:
-        raise PermissionNeeded("Only who may manage the server chooses for all of it; choose for this channel instead.")
     return scope, here[scope]
 
 

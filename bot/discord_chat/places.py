@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 SOURCE = "discord"
 GUILD_PREFIX = f"{SOURCE}:guild:"
+CHANNEL_PREFIX = f"{SOURCE}:channel:"
+THREAD_PREFIX = f"{SOURCE}:thread:"
 
 
 def user_id(user: discord.abc.Snowflake) -> str:
@@ -19,16 +21,21 @@ def user_id(user: discord.abc.Snowflake) -> str:
 
 
 def channel_place(channel_id: int) -> str:
-    return f"{SOURCE}:channel:{channel_id}"
+    return f"{CHANNEL_PREFIX}{channel_id}"
 
 
 def thread_place(thread_id: int) -> str:
     """A thread as a place, and as the conversation that it is."""
-    return f"{SOURCE}:thread:{thread_id}"
+    return f"{THREAD_PREFIX}{thread_id}"
 
 
 def guild_place(guild_id: int) -> str:
     return f"{GUILD_PREFIX}{guild_id}"
+
+
+def id_of(place_id: str) -> int:
+    """Discord's id of a server, channel or thread."""
+    return int(place_id.rpartition(":")[2])
 
 
 def chain_conversation(first_id: int) -> str:

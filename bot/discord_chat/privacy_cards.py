@@ -32,7 +32,7 @@ def privacy(settings: Settings) -> str:
             f"**Training**: {_training(settings)}",
             "",
             "`/mydata` shows everything, `/forget` erases it, `/consent` is your yes or no.",
-            "For anything else, ask whoever runs this bot; they alone can see what it keeps.",
+            f"For anything else, ask {settings.contact or 'whoever runs this bot'}; they alone can see what it keeps.",
         )
     )
 

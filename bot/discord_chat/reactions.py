@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -16,11 +17,9 @@ from weakref import WeakValueDictionary
 import discord
 
 from bot.discord_chat.places import SOURCE, message_key, split_key, user_id
-from bot.discord_chat.refusals import WayLost, attempt
-from bot.feedback_intake import Standing, keep_standing, record_feedback
-from bot.reply_stream import ScreenGone, ScreenRefused
-from core.errors import InvalidInput, NotFound, PersonasError, StoreUnavailable
-from core.jobs import JobStatus
+from bot.discord_chat.refusals import UNREADABLE, attempt
+from bot.feedback_intake import Standing, give_missing, keep_standing, record_feedback
+from core.errors import InvalidInput, NotFound, StoreUnavailable
 from core.store import exchanges
 
 if TYPE_CHECKING:
@@ -82,19 +81,22 @@ class Reactions:
         if label_of(event.emoji) is not None:
             await self._in_turn(event, self._take_back)
 
-    async def read_interrupted(self) -> None:
-        """Read the reactions to replies that were written to their end, but not shown to it when the process died.
+    async def read_again(self, exchange_id: str) -> None:
+        """Let what is kept agree with the thumbs that stand under a reply; where they cannot be read, nothing changes.
 
-        They were held until then, and with it lost.
+        Raises StoreUnavailable.
         """
-        try:
-            async with self._store.session() as session:
-                found = await exchanges.undelivered(session, SOURCE)
-            for exchange, _ in found:
-                if exchange.status == JobStatus.SUCCEEDED:
-                    await self._give_missing(exchange)
-        except PersonasError as error:
-            logger.warning("Reactions to interrupted replies could not be read: %s", error)
+        pages = await self._pages(exchange_id)
+        async with self._alone(pages):
+            await self._chat.talking.ended(exchange_id)
+            if not pages or await self._pages(exchange_id) != pages:  # something else is shown by now
+                return
+            try:
+                standing = _by_person([await attempt(partial(self._thumbs, key)) for key in pages])
+                await keep_standing(self._store, exchange_id, standing, source=REACTION)
+                await give_missing(self._store, exchange_id, standing, source=REACTION)
+            except (*UNREADABLE, InvalidInput, NotFound) as error:
+                logger.info("The reactions to %s stay as they are known: %s", exchange_id, error)
 
     async def _in_turn(
         self,
@@ -103,19 +105,27 @@ class Reactions:
     ) -> None:
         """Take an event in once the reply it is about has ended, again and again while the store is out of order."""
         key = message_key(event.channel_id, event.message_id)
-        lock = self._lines.setdefault(key, asyncio.Lock())
         with self._chat.talking.busy():
-            async with lock:
+            async with self._alone([key]):
                 for delay_s in (*RETRY_DELAYS_S, None):
                     try:
                         await self._take_in(key, event.message_id, take_in)
                         break
                     except StoreUnavailable as error:
                         if delay_s is None:
-                            logger.error("A reaction to %s is lost: %s", key, error)
+                            logger.warning("A reaction to %s will be read later: %s", key, error)
+                            self._chat.is_behind.set()
                         else:
                             logger.info("A reaction to %s waits for the store: %s", key, error)
                             await asyncio.sleep(delay_s)
+
+    @asynccontextmanager
+    async def _alone(self, keys: Iterable[str]) -> AsyncIterator[None]:
+        """Wait for your turn at these messages. Always in the same order, so that no two wait for each other."""
+        async with AsyncExitStack() as turns:
+            for key in sorted(keys):
+                await turns.enter_async_context(self._lines.setdefault(key, asyncio.Lock()))
+            yield
 
     async def _take_in(self, key: str, message_id: int, take_in: Callable[[Exchange], Awaitable[None]]) -> None:
         exchange = await self._shown_by(key, message_id)
@@ -147,32 +157,25 @@ class Reactions:
 
     async def _take_back(self, exchange: Exchange, *, only: int | None = None) -> None:
         """Let go of what reactions gave that do not stand any more: everybody's, or one person's."""
-        standing = await self._standing(exchange, only)
-        person = None if only is None else user_id(discord.Object(only))
-        await keep_standing(self._store, exchange.id, standing, source=REACTION, user_id=person)
-
-    async def _give_missing(self, exchange: Exchange) -> None:
-        for person, labels in (await self._standing(exchange)).items():
-            if len(labels) == 1:  # of two, nobody knows which came last
-                await record_feedback(
-                    self._store, exchange_id=exchange.id, user_id=person, label=next(iter(labels)), source=REACTION
-                )
-
-    async def _standing(self, exchange: Exchange, only: int | None = None) -> Standing:
-        """The thumbs that stand under any page of a reply, by person, without bots'."""
-        async with self._store.session() as session:
-            pages = await exchanges.deliveries_of(session, exchange.id)
-        standing: defaultdict[str, set[bool]] = defaultdict(set)
-        for page in pages:
+        found = []
+        for key in await self._pages(exchange.id):
             try:
-                await attempt(partial(self._read, page.message_id, only, standing))
-            except (ScreenGone, ScreenRefused, WayLost) as error:  # what can't be seen there doesn't stand
-                logger.info("The reactions to %s cannot be read: %s", page.message_id, error)
-        return standing
+                found.append(await attempt(partial(self._thumbs, key, only)))
+            except UNREADABLE as error:  # what can't be seen there doesn't stand
+                logger.info("The reactions to %s cannot be read: %s", key, error)
+        person = None if only is None else user_id(discord.Object(only))
+        await keep_standing(self._store, exchange.id, _by_person(found), source=REACTION, user_id=person)
 
-    async def _read(self, key: str, only: int | None, standing: defaultdict[str, set[bool]]) -> None:
+    async def _pages(self, exchange_id: str) -> list[str]:
+        """The messages that show an exchange."""
+        async with self._store.session() as session:
+            return [page.message_id for page in await exchanges.deliveries_of(session, exchange_id)]
+
+    async def _thumbs(self, key: str, only: int | None = None) -> list[tuple[str, bool]]:
+        """Who has given a message which thumb, without bots: everybody, or one person. Raises what discord.py does."""
         channel_id, message_id = split_key(key)
         message = await self._bot.get_partial_messageable(channel_id).fetch_message(message_id)
+        found: list[tuple[str, bool]] = []
         for reaction in message.reactions:
             label = label_of(reaction.emoji)
             if label is None:
@@ -183,6 +186,15 @@ class Reactions:
                 (discord.ReactionType.burst, reaction.burst_count),
             ):
                 limit = count if only is None else min(count, 1)
-                async for user in reaction.users(limit=limit, after=before, type=kind):
-                    if not user.bot and only in (None, user.id):
-                        standing[user_id(user)].add(label)
+                users = [user async for user in reaction.users(limit=limit, after=before, type=kind)]
+                found += [(user_id(user), label) for user in users if not user.bot and only in (None, user.id)]
+        return found
+
+
+def _by_person(thumbs: Iterable[list[tuple[str, bool]]]) -> Standing:
+    """The thumbs under all pages of a reply."""
+    standing: defaultdict[str, set[bool]] = defaultdict(set)
+    for page in thumbs:
+        for person, label in page:
+            standing[person].add(label)
+    return standing

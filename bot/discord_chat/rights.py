@@ -19,6 +19,7 @@ class Right:
     is_essential: bool = False
 
 
+WEBHOOKS = Right("manage_webhooks", "Manage Webhooks", "the identity webhook shows plain messages instead")
 RIGHTS = (
     Right("view_channel", "View Channels", "it hears nothing", is_essential=True),
     Right("send_messages", "Send Messages", "it cannot answer", is_essential=True),
@@ -26,7 +27,7 @@ RIGHTS = (
     Right("read_message_history", "Read Message History", "it cannot follow a chain of replies", is_essential=True),
     Right("embed_links", "Embed Links", "greetings and the gallery show no cards"),
     Right("attach_files", "Attach Files", "greetings and the gallery show no pictures"),
-    Right("manage_webhooks", "Manage Webhooks", "the identity webhook shows plain messages instead"),
+    WEBHOOKS,
     Right("change_nickname", "Change Nickname", "the identity profile shows plain messages instead"),
 )
 PERMISSIONS = discord.Permissions(**{right.flag: True for right in RIGHTS})
@@ -42,3 +43,21 @@ def missing(permissions: discord.Permissions) -> list[Right]:
     if permissions.administrator:
         return []
     return [right for right in RIGHTS if not getattr(permissions, right.flag)]
+
+
+def missing_in(channel: discord.abc.GuildChannel, bot: discord.Member) -> list[Right]:
+    """What the bot lacks in a channel that it sees; threads have their channel's permissions.
+
+    Nobody writes into a forum itself, and channels for voices have no threads. Who may not write shows no cards either.
+    """
+    permissions = channel.permissions_for(bot)
+    if not permissions.view_channel or isinstance(channel, discord.CategoryChannel):
+        return []
+    needless: set[str] = set()
+    if isinstance(channel, discord.ForumChannel):
+        needless = {"send_messages"}
+    elif isinstance(channel, discord.VoiceChannel | discord.StageChannel):
+        needless = {"send_messages_in_threads"}
+    if not permissions.send_messages:
+        needless |= {"embed_links", "attach_files"}
+    return [right for right in missing(permissions) if right.flag not in needless]

@@ -14,12 +14,20 @@ from typing import Any, cast
 
 import discord
 
+from bot.discord_chat.interaction_replies import fill_in
 from bot.discord_chat.places import message_key, split_key
 from bot.discord_chat.refusals import INVALID_FORM, NO_HISTORY, WayLost, attempt
 from bot.reply_stream import ScreenGone, ScreenRefused
 
 PINGS_NOBODY = discord.AllowedMentions.none()
+OLD_S = 55 * 60.0  # after an hour Discord lets a channel's messages be edited a few times a minute at most (code 30046)
 Fields = dict[str, Any]
+
+
+def is_old(key: str) -> bool:
+    """Whether Discord lets this message be edited but seldom, or is about to."""
+    age = discord.utils.utcnow() - discord.utils.snowflake_time(split_key(key)[1])
+    return age.total_seconds() > OLD_S
 
 
 class DiscordScreen(ABC):
@@ -208,18 +216,15 @@ class InteractionScreen(DiscordScreen):
     async def _send_message(self, text: str, *, is_first: bool) -> str:
         self._check_token()
         if is_first and not self._is_component:
-            message: discord.Message = await self._interaction.edit_original_response(
-                content=text, view=self.row, allowed_mentions=PINGS_NOBODY
-            )
-        else:
-            message = await self._interaction.followup.send(
-                text,
-                wait=True,
-                ephemeral=self._is_ephemeral,
-                allowed_mentions=PINGS_NOBODY,
-                suppress_embeds=True,
-                **self._row_fields,
-            )
+            return message_key(self.channel_id, await fill_in(self._interaction, text, self.row))
+        message = await self._interaction.followup.send(
+            text,
+            wait=True,
+            ephemeral=self._is_ephemeral,
+            allowed_mentions=PINGS_NOBODY,
+            suppress_embeds=True,
+            **self._row_fields,
+        )
         return message_key(self.channel_id, message.id)
 
     async def _edit_message(self, key: str, fields: Fields) -> None:
@@ -282,7 +287,8 @@ class WebhookScreen(DiscordScreen):
 
     @property
     def _thread(self) -> Fields:
-        return {"thread": self._channel} if isinstance(self._channel, discord.Thread) else {}
+        is_home = self.channel_id == self._webhook.channel_id
+        return {} if is_home else {"thread": discord.Object(self.channel_id)}
 
     def _heir(self) -> DiscordScreen:
         return ChannelScreen(self._channel, self.channel_id)

@@ -15,25 +15,23 @@ from functools import partial
 from typing import cast
 
 import discord
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.access import Access, NotAllowed, is_silent
-from bot.chat_platform import IncomingMessage, SamplingOverrides
-from bot.conversation import to_messages
-from bot.discord_chat.context import Context, Said
-from bot.discord_chat.places import SOURCE, is_in_guild
+from bot.chat_platform import Placeholder
+from bot.discord_chat.asks import Ask
+from bot.discord_chat.context import Context
+from bot.discord_chat.places import SOURCE
 from bot.discord_chat.refusals import sentence_of
-from bot.discord_chat.screens import DiscordScreen
+from bot.discord_chat.screens import DiscordScreen, is_old
 from bot.edit_budget import EditBudget
 from bot.reply_stream import Delivered, ReplyStream, ScreenGone, ScreenRefused, ScreenUnreachable
 from bot.responder import DuplicateEvent, PendingReply
 from bot.service import Service
 from core.errors import PersonasError, StoreUnavailable
-from core.store import consent, exchanges, places
+from core.store import exchanges, places
 
 MAX_CHARS = 2000  # of a message
 EDITS, EDITS_PER_S = 4, 5.0  # Discord lets a channel's messages be edited about five times in five seconds
-NOT_POSTED = -1  # the page of a reply that is still "thinking…"
 MAX_REMEMBERED = 4096
 LAST_WORDS_S = 10.0  # for the last edits of replies that were stopped
 LEAVING = "I am being restarted; ask me again in a minute, please."
@@ -43,22 +41,6 @@ Row = Callable[[str, bool], Awaitable[discord.ui.View]]
 """The buttons under an exchange's reply; the second argument says whether it is still being written."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Somebody's question with all that belongs to it. `places` are where it was asked, the narrowest first."""
-
-    user_id: str
-    user_name: str
-    event_id: str
-    said: Said
-    places: tuple[str, ...]
-    model: str | None = None
-    variant_of: str | None = None
-    question_id: str | None = None
-    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
-    is_bot: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +59,7 @@ class Talking:
         self._context = context
         self._budgets: dict[int, EditBudget] = {}
         self._running: dict[str, _Running] = {}
+        self._coming: dict[str, asyncio.Event] = {}
         self._busy: set[asyncio.Task[object]] = set()
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._is_leaving = False
@@ -98,7 +81,8 @@ class Talking:
         if self.is_known(ask.event_id):
             return None
         with self.busy():
-            reply = await self._open(ask, refuse or screen.post, is_thinking=screen.thinking is not None)
+            thinking = None if screen.thinking is None else Placeholder(screen.thinking, screen.token)
+            reply = await self._open(ask, refuse or screen.post, thinking)
             return None if reply is None else await self._deliver(reply, ask, screen, row, onto)
 
     def is_running(self, exchange_id: str) -> bool:
@@ -132,8 +116,22 @@ class Talking:
         finally:
             self._busy.discard(task)
 
+    @contextmanager
+    def coming(self, question_id: str) -> Iterator[None]:
+        """Around the time from the moment a message is heard to that when it is in the ledger, or is no question."""
+        if question_id in self._coming:  # the event came twice
+            yield
+            return
+        self._coming[question_id] = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._coming.pop(question_id).set()
+
     async def stop_answers_to(self, question_id: str) -> None:
-        """Stop what is being written in answer to this message, and wait until it has stopped."""
+        """Stop what is or is about to be written in answer to this message, and wait until it has stopped."""
+        if has_come := self._coming.get(question_id):
+            await has_come.wait()
         await self._stop_where(lambda ask: ask.question_id == question_id)
 
     async def stop_in(self, place_ids: Collection[str]) -> None:
@@ -172,60 +170,41 @@ class Talking:
             self._seen.popitem(last=False)
         return False
 
-    async def _open(self, ask: Ask, refuse: Refuse, *, is_thinking: bool) -> PendingReply | None:
+    async def _open(self, ask: Ask, refuse: Refuse, thinking: Placeholder | None) -> PendingReply | None:
         """Queue the reply, or say why there is none; a "thinking…" must end in any case."""
         try:
             if self._is_leaving:
                 raise NotAllowed(LEAVING)
             self._access.check(ask.user_id, ask.places, is_bot=ask.is_bot)
-            return await self._service.responder.open(await self._incoming(ask))
+            return await self._service.responder.open(ask.to_message(thinking))
         except DuplicateEvent:
             return None
         except PersonasError as error:
-            if is_thinking or not (is_silent(error) or ask.is_bot):
+            if thinking is not None or not (is_silent(error) or ask.is_bot):
                 await self._say(refuse, sentence_of(error))
             return None
-
-    async def _incoming(self, ask: Ask) -> IncomingMessage:
-        names = {turn.name for turn in ask.said.turns if turn.role == "user"}
-        async with self._service.store.session() as session:
-            is_text_kept = await self._may_keep_text(session, ask)
-        return IncomingMessage(
-            source=SOURCE,
-            event_id=ask.event_id,
-            conversation_id=ask.said.conversation_id,
-            user_id=ask.user_id,
-            messages=to_messages(ask.said.turns, several_people=len(names) > 1),
-            model=ask.model,
-            sampling=ask.sampling,
-            is_text_kept=is_text_kept,
-            places=ask.places,
-            variant_of=ask.variant_of,
-            question_id=ask.question_id,
-            quotes=ask.said.quotes,
-        )
-
-    async def _may_keep_text(self, session: AsyncSession, ask: Ask) -> bool:
-        """Everybody who is quoted has agreed, and in a server its administrators have, too."""
-        people = {ask.user_id, *(quote.user_id for quote in ask.said.quotes if quote.user_id)}
-        if not await consent.all_have(session, people):
-            return False
-        return not is_in_guild(ask.places) or (await places.settings_of(session, *ask.places)).is_text_kept
 
     async def _deliver(
         self, reply: PendingReply, ask: Ask, screen: DiscordScreen, row: Row | None, onto: Sequence[str]
     ) -> Delivered:
         exchange_id = reply.exchange_id
         running = self._running[exchange_id] = _Running(reply, ask)
+        if has_come := self._coming.get(ask.question_id or ""):
+            has_come.set()
         screen.on_removing = self._forget_delivery
         note_page = partial(self._note_page, exchange_id, screen)
         try:
             screen.row = await self._buttons(row, exchange_id, is_running=True)
-            if screen.thinking is not None:
-                await note_page(screen.thinking, NOT_POSTED)
             budget = self.budget(screen.channel_id)
-            stream = ReplyStream(screen, budget, limit=MAX_CHARS, header=screen.header, on_posted=note_page)
-            delivered = await stream.deliver(reply, onto=onto)
+            stream = ReplyStream(
+                screen,
+                budget,
+                limit=MAX_CHARS,
+                header=screen.header,
+                remarks=ask.said.remarks,
+                on_posted=note_page,
+            )
+            delivered = await stream.deliver(reply, onto=onto, is_seldom_edited=any(map(is_old, onto)))
             await self._note_end(exchange_id, screen, delivered)
             if delivered.finish_reason in ("stop", "length"):
                 self._context.remember(exchange_id, ask.said, delivered.text)

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import discord
 
 from bot.chat_platform import SamplingOverrides
+from bot.discord_chat.asks import Ask
 from bot.discord_chat.interaction_replies import places_here, tell
 from bot.discord_chat.places import SOURCE, user_id
 from bot.discord_chat.reply_row import action, row
 from bot.discord_chat.shown import UNKNOWN, Shown, shown_by
-from bot.discord_chat.talking import MAX_CHARS, Ask
+from bot.discord_chat.talking import MAX_CHARS
 from bot.reply_pages import ReplyPages
 from bot.reply_stream import ScreenGone
 from core.errors import InvalidInput, NotFound

@@ -1,4 +1,4 @@
-"""Puts the buttons under replies and the reactions to them on the bot. Knows none of them from within."""
+"""Puts the buttons under replies on the bot. Knows none of them from within."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import discord
 
 from bot.discord_chat import better_answer, reply_control, votes  # noqa: F401 - their import registers their actions
-from bot.discord_chat.reactions import Reactions
 from bot.discord_chat.reply_row import ReplyButton, row
 from bot.discord_chat.variants import place_of
 from core.jobs import JobStatus
@@ -20,16 +19,10 @@ if TYPE_CHECKING:
 
 
 async def add_to(bot: PersonaBot) -> None:
-    """Let the bot hear presses and reactions, however old their messages are.
-
-    Before anything else is done about replies that a crash interrupted: the reactions to them are read again.
-    """
+    """Let the bot hear presses, however old their messages are."""
     bot.row = row_of(bot.chat.service.store)
     bot.add_dynamic_items(ReplyButton)
     bot.add_listener(better_answer.on_interaction, "on_interaction")
-    reactions = Reactions(bot.chat)
-    reactions.listen()
-    await reactions.read_interrupted()
 
 
 def row_of(store: Store) -> Row:

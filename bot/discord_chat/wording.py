@@ -18,7 +18,8 @@ HEADER = re.compile(r"^\*\*[^\n]{1,300}\*\*\n")
 
 def text_of(message: discord.Message, own_id: int) -> str:
     """What a person wrote. Being addressed is not part of it: the mention of `own_id` at either end is left out."""
-    own = re.compile(rf"<@!?{own_id}>")
+    roles = "".join(rf"|&{role.id}" for role in message.role_mentions if is_role_of(own_id, role))
+    own = re.compile(rf"<@(?:!?{own_id}{roles})>")
     text = re.sub(rf"^\s*(?:{own.pattern}[\s,:]*)+|\s*(?:{own.pattern}\s*)+$", "", message.content)
     names = {("@", user.id): user.display_name for user in message.mentions}
     names |= {("@&", role.id): role.name for role in message.role_mentions}
@@ -29,6 +30,11 @@ def text_of(message: discord.Message, own_id: int) -> str:
         return f"{kind[0]}{names.get((kind, int(match[2])), 'somebody' if kind == '@' else 'something')}"
 
     return CUSTOM_EMOJI.sub(r"\1", MENTION.sub(named, text)).strip()
+
+
+def is_role_of(bot_id: int, role: discord.Role) -> bool:
+    """Whether this is the role that Discord made for the bot when it joined: it has the bot's name."""
+    return role.tags is not None and role.tags.bot_id == bot_id
 
 
 def own_words(content: str) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.store import erasure
+from core.store.db import take_turns
 from core.store.models import Consent
 
 CONSENT_VERSION = 1
@@ -39,7 +40,8 @@ async def has(session: AsyncSession, user_id: str) -> bool:
 
 
 async def all_have(session: AsyncSession, user_ids: Collection[str]) -> bool:
-    """Whether every one of these people agrees to the current version."""
+    """Whether every one of these people agrees to the current version, and will do so until the transaction's end."""
+    await take_turns(session, is_shared=True)
     agreed = (await session.scalars(consenting().where(Consent.user_id.in_(user_ids)))).all()
     return set(user_ids) <= set(agreed)
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CompoundSelect, delete, exists, literal, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.store import consent, exchanges
+from core.store import consent, exchanges, feedback
 from core.store.db import UNSYNCHRONIZED
 from core.store.erasure import erase_text, erase_words_of, holds_message, holds_words_of
 from core.store.models import (
@@ -95,6 +95,7 @@ async def forget(session: AsyncSession, user_id: str, places: Collection[str] = 
     await _delete(session, Quote, Quote.user_id == user_id)
     await _delete(session, Consent, Consent.user_id == user_id)
     await _delete(session, Place, _is_named_for(user_id))
+    await feedback.void_thumbs_of(session, user_id)
     return Forgotten(
         exchanges=len(asked),
         feedback=await _delete(session, Feedback, Feedback.user_id == user_id),

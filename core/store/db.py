@@ -17,7 +17,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import URL, Connection, event, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -27,6 +27,7 @@ from core.store.models import Base
 
 MIGRATIONS_FOLDER = Path(__file__).resolve().parent.parent.parent / "migrations"
 MIGRATION_LOCK = 0x706572736F6E61  # "persona": PostgreSQL's lock that lets one process migrate at a time
+TEXT_LOCK = 0x74657874  # "text": PostgreSQL's lock that `take_turns` takes
 URL_ADVICE = "use sqlite:///path/to/file.db or postgresql://user:password@host/name"
 
 SQLITE_ADVICE = {
@@ -112,6 +113,17 @@ def insert(session: AsyncSession, model: type[Base]) -> sqlite.Insert | postgres
     if session.get_bind().dialect.name == "postgresql":
         return postgresql.insert(model)
     return sqlite.insert(model)
+
+
+async def take_turns(session: AsyncSession, *, is_shared: bool) -> None:
+    """Let this transaction keep text (`is_shared`) or erase text, and nobody the other way round before it has ended.
+
+    Else a text could be written down on the strength of a consent while its withdrawal, which does not see that text
+    yet, erases all others. SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        lock = func.pg_advisory_xact_lock_shared if is_shared else func.pg_advisory_xact_lock
+        await session.execute(select(lock(TEXT_LOCK)))
 
 
 # Changes that leave the session's own objects behind; the reads in core.store fetch them anew.

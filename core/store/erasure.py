@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, null, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.store.db import UNSYNCHRONIZED
+from core.store.db import UNSYNCHRONIZED, take_turns
 from core.store.models import Correction, Exchange, Quote, TrainingExample
 
 MAX_IDS = 1000  # in one statement; databases bound its parameters
@@ -40,6 +40,7 @@ def holds_message(source: str, message_id: str, of_exchange: ColumnElement[bool]
 
 async def erase_words_of(session: AsyncSession, user_id: str) -> int:
     """Erase what this person said, wherever it stands. Returns how many exchanges lost their text."""
+    await take_turns(session, is_shared=False)
     await session.execute(delete(Correction).where(Correction.user_id == user_id))
     return await erase_text(session, holds_words_of(user_id))
 
@@ -50,6 +51,7 @@ async def erase_text(session: AsyncSession, *conditions: ColumnElement[bool]) ->
     What decided the reply stays, and so does every judgement of it. Whom an exchange quoted stays noted where an
     adapter version was trained on it.
     """
+    await take_turns(session, is_shared=False)
     found = select(Exchange.id).where(*conditions)
     await session.execute(delete(Correction).where(Correction.exchange_id.in_(found)), execution_options=UNSYNCHRONIZED)
     await _erase_stop_strings(session, *conditions)

@@ -192,6 +192,28 @@ async def unshown(session: AsyncSession, source: str, *, since: float) -> list[E
     return await _all(session, *asked, Exchange.finished_at.is_not(None), ~shown)
 
 
+async def shown_since(session: AsyncSession, source: str, *, since: float, limit: int) -> list[tuple[str, str, str]]:
+    """The newest `limit` messages that were posted after `since` (unix seconds) and show a reply, the newest first.
+
+    Of each its id, the exchange's, and the question's: "" where no message asked it.
+    """
+    question_id = func.coalesce(Exchange.question_id, "")
+    posted = (Delivery.source == source, Delivery.created_at > since, Delivery.position >= 0)
+    found = select(Delivery.message_id, Delivery.exchange_id, question_id).join(Exchange).where(*posted)
+    rows = await session.execute(found.order_by(Delivery.created_at.desc()).limit(limit))
+    return [(message_id, exchange_id, asked) for message_id, exchange_id, asked in rows]
+
+
+async def quoted_since(session: AsyncSession, source: str, *, since: float) -> set[str]:
+    """Every message that stands in the kept text of an exchange whose reply was posted after `since` (unix seconds)."""
+    posted = (Delivery.source == source, Delivery.created_at > since)
+    return set(
+        await session.scalars(
+            select(Quote.message_id).join(Delivery, Delivery.exchange_id == Quote.exchange_id).where(*posted)
+        )
+    )
+
+
 async def check_finished(session: AsyncSession, exchange_id: str, *, to_be: str) -> None:
     """Let only a finished reply pass "to be" judged, corrected ...
 
@@ -233,10 +255,10 @@ async def unfinished(session: AsyncSession) -> list[Exchange]:
     return await _all(session, Exchange.status.in_(UNFINISHED))
 
 
-async def fail_unfinished(session: AsyncSession, error: str) -> int:
-    """Settle everything unfinished as failed with this sentence, and say how many there were."""
+async def fail_unfinished(session: AsyncSession, error: str, *, source: str) -> int:
+    """Settle everything unfinished of a source as failed with this sentence, and say how many there were."""
     failed = {"status": JobStatus.FAILED, "finish_reason": "error", "error": error, "finished_at": time.time()}
-    return await _update(session, Exchange.status.in_(UNFINISHED), **failed)
+    return await _update(session, Exchange.source == source, Exchange.status.in_(UNFINISHED), **failed)
 
 
 async def _first_variant(session: AsyncSession, exchange_id: str) -> str:

@@ -140,7 +140,10 @@ class Delivery(Base):
     """A chat message that shows an exchange's reply; a reaction to it is feedback on the exchange."""
 
     __tablename__ = "deliveries"
-    __table_args__ = (CheckConstraint("NOT is_final OR token IS NULL", name="token_erased_when_final"),)
+    __table_args__ = (
+        CheckConstraint("NOT is_final OR token IS NULL", name="token_erased_when_final"),
+        Index(None, "source", "created_at"),
+    )
 
     source: Mapped[str] = mapped_column(primary_key=True, comment="Chat platform of the message")
     message_id: Mapped[str] = mapped_column(primary_key=True, comment="The message's id, unique within the platform")
@@ -161,6 +164,14 @@ class Feedback(Base):
     label: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="label"), comment="Thumbs up or down")
     source: Mapped[str] = mapped_column(comment="Where the judgement was given")
     given_at: Mapped[float] = mapped_column(comment="When it was given or last changed, UTC unix seconds")
+
+
+class VoidThumbs(Base):
+    """An exchange under which a thumb may stand that counts no more: its giver was forgotten, or took it back here."""
+
+    __tablename__ = "void_thumbs"
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), primary_key=True, comment="What was judged")
 
 
 class Preference(Base):

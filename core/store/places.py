@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
 
-from sqlalchemy import null, select, union
+from sqlalchemy import null, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from core.store.db import insert
 from core.store.models import Exchange, ExchangePlace, Place
@@ -53,6 +54,12 @@ async def settings_of(session: AsyncSession, *place_ids: str) -> PlaceSettings:
     return PlaceSettings(**{name: value for name, value in chosen.items() if value is not None})
 
 
+async def free_talk_of(session: AsyncSession, *place_ids: str) -> bool | None:
+    """Whether the first of these places to say something about it has free talk; None when none did."""
+    chosen: bool | None = _first(await _rows(session, place_ids), "is_free_talk")
+    return chosen
+
+
 async def change(session: AsyncSession, place_id: str, *, source: str, **changes: Unpack[Changes]) -> None:
     """Change what is named and leave the rest as it is."""
     await _write(session, place_id, source=source, **changes)
@@ -72,6 +79,23 @@ async def with_something_kept(session: AsyncSession, prefix: str) -> list[str]:
         .where(ExchangePlace.place_id.startswith(prefix, autoescape=True), Exchange.prompt.is_not(null()))
     )
     return list(await session.scalars(union(settled, said)))
+
+
+async def with_something_kept_inside(session: AsyncSession, prefix: str, *, around: str) -> list[tuple[str, str]]:
+    """Those whose id begins with `prefix`, each with the place around it, whose id begins with `around`.
+
+    Left out are places that lie in none such, and those where nobody ever asked anything.
+    """
+    outer = aliased(ExchangePlace)
+    found = (
+        select(ExchangePlace.place_id, outer.place_id)
+        .join(outer, outer.exchange_id == ExchangePlace.exchange_id)
+        .join(Exchange, Exchange.id == ExchangePlace.exchange_id)
+        .where(ExchangePlace.place_id.startswith(prefix, autoescape=True))
+        .where(outer.place_id.startswith(around, autoescape=True))
+        .where(or_(Exchange.prompt.is_not(null()), ExchangePlace.place_id.in_(select(Place.id))))
+    )
+    return [(inner, around_it) for inner, around_it in await session.execute(found.distinct())]
 
 
 async def _rows(session: AsyncSession, place_ids: tuple[str, ...]) -> list[Place]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from bot.commands import discord_side
 from bot.commands.discord_side import NOT_INSTALLED, DiscordSide
 from bot.discord_chat.rights import PERMISSIONS
+from core.settings import ROOT
 from tests.discord_rooms import echo_service
 from tests.fakes.fake_discord.server import FakeDiscord
 from tests.serving import until
@@ -110,7 +111,7 @@ async def test_without_the_package_the_extra_is_named(tmp_path, fake, monkeypatc
         monkeypatch.setitem(sys.modules, "discord", None)
         await discord.run()
     assert said.getvalue() == f"{NOT_INSTALLED}\n"
-    assert "pip install 'plug-and-play-personas[discord]'" in NOT_INSTALLED
+    assert f"-m pip install -e '{ROOT}[discord]'" in NOT_INSTALLED
 
 
 async def test_who_is_in_a_hurry_waits_for_no_reply(tmp_path, fake, monkeypatch):
@@ -130,3 +131,22 @@ async def test_who_is_in_a_hurry_waits_for_no_reply(tmp_path, fake, monkeypatch)
         await asyncio.wait({running})
     [answer] = channel.from_bot
     assert "[codebeard@1] one two three" not in answer.content
+
+
+async def test_who_may_ask_and_how_often_is_what_the_settings_say(tmp_path, fake):
+    guild, ann, ben = fake.add_guild("harbour"), fake.add_person("ann"), fake.add_person("ben")
+    channel, other = guild.add_channel("general"), guild.add_channel("other")
+    limits = {
+        "user_messages_per_minute": 1,
+        "blocked_places": f"discord:channel:{other.id}",
+        "blocked_users": f"discord:{ben.id}",
+    }
+    async with joined(tmp_path, fake, **limits):
+        await ben.says(channel, "hello", mentions_bot=True)
+        await ann.says(other, "hello", mentions_bot=True)
+        await other.wait_for(lambda messages: "I may not talk here" in messages[-1].content)
+        await ann.says(channel, "hello", mentions_bot=True)
+        await channel.wait_for(lambda messages: messages[-1].content.endswith("[codebeard@1] hello"))
+        await ann.says(channel, "hello again", mentions_bot=True)
+        await channel.wait_for(lambda messages: "faster than I can answer" in messages[-1].content)
+    assert len(channel.from_bot) == 2

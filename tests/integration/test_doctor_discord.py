@@ -12,8 +12,11 @@ from bot.discord_chat import commands
 from bot.discord_chat.command_sync import FILE_NAME
 from bot.discord_chat.inspection import inspect
 from bot.discord_chat.rights import PERMISSIONS, RIGHTS
-from core.settings import Settings
+from core.settings import ROOT, Settings
+from core.store import places
+from core.store.db import Store
 from tests.command import TORCH_FREE, personas
+from tests.fakes.fake_discord.channels import FORUM, VOICE
 from tests.fakes.fake_discord.server import FakeDiscord
 
 
@@ -89,7 +92,47 @@ async def test_a_server_where_all_is_well(fake, tmp_path):
     guild.add_channel("rules").forbid_bot("send_messages")
     guild.add_channel("secret").forbid_bot("view_channel", "send_messages")
     level, text = line(await findings(fake, tmp_path), '"harbour"')
-    assert (level, text) == ("ok", 'in the server "harbour" the bot may do all it needs, but may not write in #rules')
+    assert (level, text.partition('"harbour" ')[2]) == (
+        "ok",
+        "the bot may do all it needs, but lacks Send Messages in #rules: Edit Channel, Permissions",
+    )
+
+
+async def test_channels_that_lack_a_right_are_named_right_by_right_and_counted_where_they_are_many(fake, tmp_path):
+    guild = fake.add_guild("harbour")
+    for number in range(6):
+        guild.add_channel(f"log{number}").forbid_bot("read_message_history")
+    guild.add_channel("market", kind=FORUM).forbid_bot("send_messages_in_threads", "send_messages")
+    guild.add_channel("deck", kind=VOICE).forbid_bot("send_messages_in_threads", "send_messages", "manage_webhooks")
+    level, text = line(await findings(fake, tmp_path), '"harbour"')
+    assert (level, text.partition(" but lacks ")[2]) == (
+        "ok",
+        "Read Message History in #log0, #log1, #log2, #log3, 2 more; Send Messages in Threads in #market;"
+        " Send Messages in #deck: Edit Channel, Permissions",
+    )
+
+
+async def test_channels_are_named_beside_what_the_whole_server_lacks(fake, tmp_path):
+    guild = fake.add_guild("harbour")
+    guild.forbid_bot("manage_webhooks")
+    guild.add_channel("rules").forbid_bot("send_messages", "manage_webhooks")
+    level, text = line(await findings(fake, tmp_path), '"harbour"')
+    assert level == "warn" and "Manage Webhooks (" in text
+    assert text.endswith("; and lacks Send Messages in #rules: Edit Channel, Permissions")
+
+
+async def test_webhooks_are_missed_only_where_personas_speak_through_them(fake, tmp_path):
+    guild = fake.add_guild("harbour")
+    plain, faces = guild.add_channel("plain"), guild.add_channel("faces")
+    for channel in (plain, faces):
+        channel.forbid_bot("manage_webhooks")
+    store = await Store.open(Settings(data_dir=tmp_path).store_url, create_or_upgrade=True)
+    async with store.session() as session:
+        await places.change(session, f"discord:guild:{guild.id}", source="discord", identity="webhook")
+        await places.change(session, f"discord:channel:{plain.id}", source="discord", identity="message")
+    await store.close()
+    level, text = line(await findings(fake, tmp_path), '"harbour"')
+    assert level == "warn" and text.endswith("but lacks Manage Webhooks in #faces: Edit Channel, Permissions")
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=[right.flag for right in RIGHTS])
@@ -126,4 +169,4 @@ def test_without_the_package_the_extra_is_named(tmp_path):
     without = (*TORCH_FREE, "discord")
     done = personas("doctor", data_dir=tmp_path, without=without, PERSONAS_PORT="0", PERSONAS_DISCORD_TOKEN="x")
     [said] = [text for text in done.stdout.splitlines() if "discord.py" in text]
-    assert said.startswith("fail ") and "pip install 'plug-and-play-personas[discord]'" in said
+    assert said.startswith("fail ") and f"-m pip install -e '{ROOT}[discord]'" in said

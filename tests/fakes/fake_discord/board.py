@@ -106,12 +106,14 @@ def delete_many(messages: list[Message]) -> None:
     channel.world.touch()
 
 
-def react(message: Message, user: User, emoji: str) -> None:
-    who = message.reactions.setdefault(emoji, [])
+def react(message: Message, user: User, emoji: str, burst: bool = False) -> None:
+    who = (message.super_reactions if burst else message.reactions).setdefault(emoji, [])
     if user in who:
         return
     who.append(user)
-    shown = _reaction(message, user, emoji)
+    shown = _reaction(message, user, emoji, burst)
+    if burst:
+        shown["burst_colors"] = ["#ff0000"]
     if message.channel.guild is not None:
         shown["member"] = message.channel.guild.member(user).payload()
     if message.webhook is None:
@@ -120,14 +122,16 @@ def react(message: Message, user: User, emoji: str) -> None:
     message.channel.world.touch()
 
 
-def unreact(message: Message, user: User, emoji: str) -> None:
-    who = message.reactions.get(emoji, [])
+def unreact(message: Message, user: User, emoji: str, burst: bool = False) -> None:
+    reactions = message.super_reactions if burst else message.reactions
+    who = reactions.get(emoji, [])
     if user not in who:
         return
     who.remove(user)
     if not who:
-        del message.reactions[emoji]
-    message.channel.world.emit("MESSAGE_REACTION_REMOVE", _reaction(message, user, emoji), channel=message.channel)
+        del reactions[emoji]
+    shown = _reaction(message, user, emoji, burst)
+    message.channel.world.emit("MESSAGE_REACTION_REMOVE", shown, channel=message.channel)
     message.channel.world.touch()
 
 
@@ -136,17 +140,18 @@ def clear_reactions(message: Message, emoji: str | None = None) -> None:
     shown = in_guild({"channel_id": str(message.channel.id), "message_id": str(message.id)}, message.channel)
     if emoji is None:
         message.reactions.clear()
+        message.super_reactions.clear()
         message.channel.world.emit("MESSAGE_REACTION_REMOVE_ALL", shown, channel=message.channel)
-    elif message.reactions.pop(emoji, None):
+    elif [message.reactions.pop(emoji, None), message.super_reactions.pop(emoji, None)] != [None, None]:
         shown = {**shown, "emoji": emoji_payload(emoji)}
         message.channel.world.emit("MESSAGE_REACTION_REMOVE_EMOJI", shown, channel=message.channel)
     message.channel.world.touch()
 
 
-def _reaction(message: Message, user: User, emoji: str) -> dict[str, Any]:
+def _reaction(message: Message, user: User, emoji: str, burst: bool) -> dict[str, Any]:
     shown = {
         "user_id": str(user.id), "channel_id": str(message.channel.id), "message_id": str(message.id),
-        "emoji": emoji_payload(emoji), "burst": False, "type": 0,
+        "emoji": emoji_payload(emoji), "burst": burst, "type": int(burst),
     }  # fmt: skip
     return in_guild(shown, message.channel)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.fakes.fake_discord.messages import Message
     from tests.fakes.fake_discord.world import World
 
-TEXT, DM, PUBLIC_THREAD, PRIVATE_THREAD = 0, 1, 11, 12
+TEXT, DM, VOICE, PUBLIC_THREAD, PRIVATE_THREAD, FORUM = 0, 1, 2, 11, 12, 15
 T = TypeVar("T")
 
 
@@ -129,7 +129,7 @@ class Channel:
         position = list(self.guild.channels).index(self.id) if self.id in self.guild.channels else 0
         return shown | {
             "parent_id": None, "topic": self.topic, "position": position, "permission_overwrites": overwrites,
-            "nsfw": self.nsfw,
+            "nsfw": self.nsfw, **({"bitrate": 64_000, "user_limit": 0} if self.kind == VOICE else {}),
         }  # fmt: skip
 
     def _thread_payload(self) -> dict[str, Any]:
@@ -158,4 +158,13 @@ class Channel:
         self.world.emit("THREAD_MEMBERS_UPDATE", {
             "id": str(self.id), "guild_id": str(self.guild.id), "member_count": len(self.thread_members),
             "added_members": [{**self.member_payload(user.id), "member": self.guild.member(user).payload()}],
+        }, channel=self, of=user)  # fmt: skip
+
+    def expel(self, user: User) -> None:
+        """A moderator takes a member out of the thread; who leaves it looks the same."""
+        assert self.guild is not None
+        del self.thread_members[user.id]
+        self.world.emit("THREAD_MEMBERS_UPDATE", {
+            "id": str(self.id), "guild_id": str(self.guild.id), "member_count": len(self.thread_members),
+            "removed_member_ids": [str(user.id)],
         }, channel=self, of=user)  # fmt: skip

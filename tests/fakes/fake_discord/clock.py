@@ -8,13 +8,14 @@ DISCORD_EPOCH_MS = 1_420_070_400_000
 
 
 class Clock:
-    """The machine's time, and whatever a test has added to it."""
+    """The machine's time, so much earlier as a test wants, and whatever it has added since."""
 
-    def __init__(self) -> None:
+    def __init__(self, behind_s: float) -> None:
+        self._behind = timedelta(seconds=behind_s)
         self._ahead = timedelta()
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
+        return datetime.now(UTC) - self._behind + self._ahead
 
     @property
     def added(self) -> timedelta:

@@ -18,6 +18,7 @@ class Fault:
     times: int
     status: int = 0
     retry_after: float = 0.0
+    by_cloudflare: bool = False
     hits: int = 0
     struck: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -34,10 +35,11 @@ class Fault:
         self.released.set()
 
     def answer(self) -> tuple[int, dict[str, Any], dict[str, str]]:
-        """Status, body and headers of a refusal. A 429 carries `Via`: without it, it would be Cloudflare's ban."""
+        """Status, body and headers of a refusal. A 429 carries `Via`: without it, it is Cloudflare's ban."""
         if self.status == 429:
             body = {"message": "You are being rate limited.", "retry_after": self.retry_after, "global": False}
-            return 429, body, {"Retry-After": str(self.retry_after), "Via": "1.1 google"}
+            via = {} if self.by_cloudflare else {"Via": "1.1 google"}
+            return 429, body, {"Retry-After": str(self.retry_after), **via}
         return self.status, {"message": "Internal Server Error", "code": 0}, {}
 
 
@@ -47,9 +49,12 @@ class Faults:
     def __init__(self) -> None:
         self._orders: list[Fault] = []
 
-    def refuse(self, method: str, path: str, status: int, times: int = 1, retry_after: float = 0.05) -> Fault:
+    def refuse(
+        self, method: str, path: str, status: int, times: int = 1, retry_after: float = 0.05,
+        by_cloudflare: bool = False,
+    ) -> Fault:  # fmt: skip
         """The next `times` requests are answered with 429 (and Retry-After in seconds) or a 5xx, and do nothing."""
-        return self._order(Fault(method, path, "refuse", times, status, retry_after))
+        return self._order(Fault(method, path, "refuse", times, status, retry_after, by_cloudflare))
 
     def hang(self, method: str, path: str, times: int = 1) -> Fault:
         """The next requests get no answer before `fault.release()`; then they are carried out."""

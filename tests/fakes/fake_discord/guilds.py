@@ -74,8 +74,8 @@ class Guild:
     def bot_member(self) -> Member:
         return self.members[self.world.bot.id]
 
-    def add_channel(self, name: str, nsfw: bool = False, topic: str | None = None) -> Channel:
-        channel = self.world.new_channel(0, guild=self, name=name, nsfw=nsfw, topic=topic)
+    def add_channel(self, name: str, nsfw: bool = False, topic: str | None = None, kind: int = 0) -> Channel:
+        channel = self.world.new_channel(kind, guild=self, name=name, nsfw=nsfw, topic=topic)
         self.world.emit("CHANNEL_CREATE", channel.payload(), channel=channel)
         return channel
 
@@ -169,5 +169,8 @@ class Guild:
             "stage_instances": [], "guild_scheduled_events": [], "soundboard_sounds": [],
             "members": [member.payload() for member in self.members.values()],
             "channels": [channel.payload() for channel in self.channels.values() if channel.seen_by(self.world.bot)],
-            "threads": [thread.payload() for thread in self.threads.values() if thread.seen_by(self.world.bot)],
+            "threads": [thread.payload() for thread in self._active_threads() if thread.seen_by(self.world.bot)],
         }  # fmt: skip
+
+    def _active_threads(self) -> list[Channel]:
+        return [thread for thread in self.threads.values() if not thread.archived]

@@ -65,6 +65,7 @@ class Message:
     deleted_at: datetime | None = None
     thread: Channel | None = None
     reactions: dict[str, list[User]] = field(default_factory=dict)
+    super_reactions: dict[str, list[User]] = field(default_factory=dict)
     versions: list[Version] = field(default_factory=list)
 
     @property
@@ -141,8 +142,8 @@ class Message:
             shown |= {"webhook_id": str(self.webhook.id), "application_id": str(self.channel.world.application.id)}
         if self.interaction is not None:
             shown |= self.interaction.metadata()
-        if self.reactions and deep:
-            shown["reactions"] = [self._reaction_payload(emoji) for emoji in self.reactions]
+        if (emojis := dict.fromkeys([*self.reactions, *self.super_reactions])) and deep:
+            shown["reactions"] = [self._reaction_payload(emoji) for emoji in emojis]
         if self.thread is not None and deep:
             shown["thread"] = self.thread.payload()
         if self.reply_to is not None:
@@ -161,10 +162,11 @@ class Message:
         return {"message_reference": reference, "referenced_message": found}
 
     def _reaction_payload(self, emoji: str) -> dict[str, Any]:
-        who = self.reactions[emoji]
+        who, bursting = self.reactions.get(emoji, []), self.super_reactions.get(emoji, [])
         return {
-            "emoji": emoji_payload(emoji), "count": len(who), "count_details": {"burst": 0, "normal": len(who)},
-            "burst_colors": [], "me_burst": False, "me": self.channel.world.bot in who,
+            "emoji": emoji_payload(emoji), "count": len(who) + len(bursting),
+            "count_details": {"burst": len(bursting), "normal": len(who)},
+            "burst_colors": ["#ff0000"] if bursting else [], "me_burst": False, "me": self.channel.world.bot in who,
         }  # fmt: skip
 
     def event(self, with_content: bool) -> dict[str, Any]:

@@ -51,12 +51,13 @@ class Person(User):
         else:
             board.delete_many(list(messages))
 
-    async def reacts(self, message: Message, emoji: str) -> None:
+    async def reacts(self, message: Message, emoji: str, burst: bool = False) -> None:
+        """`burst`: as a super-reaction, which stands beside the plain ones."""
         self._join(message.channel)
-        board.react(message, self, emoji)
+        board.react(message, self, emoji, burst)
 
-    async def unreacts(self, message: Message, emoji: str) -> None:
-        board.unreact(message, self, emoji)
+    async def unreacts(self, message: Message, emoji: str, burst: bool = False) -> None:
+        board.unreact(message, self, emoji, burst)
 
     async def clears_reactions(self, message: Message, emoji: str | None = None) -> None:
         """A moderator's "Remove All Reactions", or the removal of one emoji."""

@@ -139,6 +139,8 @@ class Rest:
             status, answer = await handler(call)
         except Refusal as refusal:
             status, answer = refusal.status, refusal.body
+            if status == 429:
+                headers |= {"Retry-After": str(refusal.body["retry_after"]), "Via": "1.1 google"}
         if self.contract is not None:
             self.contract.answer(logged.method, logged.route, status, answer)
         return status, answer, headers

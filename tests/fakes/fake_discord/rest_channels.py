@@ -68,7 +68,9 @@ async def join_thread(call: Call) -> Answer:
 
 @route("DELETE", "/channels/{channel_id}/thread-members/@me")
 async def leave_thread(call: Call) -> Answer:
-    call.world.channel_for_bot(call.ids["channel_id"]).thread_members.pop(call.world.bot.id, None)
+    channel = call.world.channel_for_bot(call.ids["channel_id"])
+    if call.world.bot.id in channel.thread_members:
+        channel.expel(call.world.bot)
     return 204, None
 
 

@@ -125,6 +125,7 @@ async def edit(call: Call) -> Answer:
     message = call.world.message_in(channel, call.ids["message_id"])
     if message.author is not call.world.bot:
         raise Refusal(403, 50005, "Cannot edit a message authored by another user")
+    call.world.old_edits.take(message)
     body = call.body or {}
     board.edit(message, body.get("allowed_mentions"), **changes_of(call, body, message))
     return 200, message.payload()
@@ -157,11 +158,12 @@ async def delete_many(call: Call) -> Answer:
 
 @route("GET", "/channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}")
 async def reactors(call: Call) -> Answer:
-    """Who reacted with an emoji, by their ids."""
+    """Who reacted with an emoji, by their ids; `type` 1 are the super-reactions."""
     channel = call.world.channel_for_bot(call.ids["channel_id"])
     message = call.world.message_in(channel, call.ids["message_id"])
     after = int(call.query.get("after", "0"))
-    who = sorted(message.reactions.get(call.ids["emoji_name"], []), key=lambda user: user.id)
+    reactions = message.super_reactions if call.query.get("type") == "1" else message.reactions
+    who = sorted(reactions.get(call.ids["emoji_name"], []), key=lambda user: user.id)
     found = [user.payload() for user in who if user.id > after]
     return 200, found[: int(call.query.get("limit", "25"))]
 

@@ -139,6 +139,7 @@ async def edit_message(call: Call) -> Answer:
     if interaction is not None:
         return rest_interactions.edit_message(call, interaction, call.ids["message_id"])
     message, body = _message(call, _webhook(call)), call.body or {}
+    call.world.old_edits.take(message)
     board.edit(message, body.get("allowed_mentions"), **changes_of(call, body, message))
     return 200, message.payload()
 

@@ -1,6 +1,6 @@
 """A Discord of one's own for tests: REST v10 and the gateway over real sockets, for stock discord.py.
 
-    async with FakeDiscord() as fake:                # options: bot_name, token, shards, message_content, server_members
+    async with FakeDiscord() as fake:  # options: bot_name, token, shards, message_content, server_members, behind_s
         guild = fake.add_guild("harbour"); channel = guild.add_channel("general"); ann = fake.add_person("ann")
         question = await ann.says(channel, "ahoy", mentions_bot=True)       # reply_to=, ping=, files=
         answer = await channel.wait_for(lambda messages: messages[-1] if len(messages) > 1 else None)
@@ -15,8 +15,8 @@ What the product must do with the API's address (`fake.url`) and `fake.token`:
   Pictures of users come from `discord.asset.Asset.BASE`.
 
 World: add_guild(name, with_bot=True), add_person(name, bot=False); guild.add_channel, grant(person, *permissions),
-forbid_bot, allow_bot, remove_bot, invite_bot; channel.forbid_bot, delete, archive; webhook.delete (fake.webhooks);
-fake.unfurl(message); fake.dm_between(a, b) is a DM without the bot.
+forbid_bot, allow_bot, remove_bot, invite_bot; channel.forbid_bot, delete, archive, expel; webhook.delete
+(fake.webhooks); fake.unfurl(message); fake.dm_between(a, b) is a DM without the bot.
 People: says, edits, deletes, reacts, unreacts, clears_reactions, begins_typing, starts_thread, opens_dm, closes_dms,
 installs_the_app, leaves; uses(command, in_, **options), uses_on(message, name), types(command, option, partial, in_)
 -> choices, presses(message, label | emoji | custom_id), picks(message, *values), submits(interaction, **fields),
@@ -24,8 +24,9 @@ sees(channel).
 Observe: channel.messages / from_bot / everything / typing / wait_for / wait_for_typing; message.text, versions, edits,
 pings, reactions, buttons, only_for, loading; interaction.wait_reply / wait_modal / wait_acknowledged, reply, replies,
 response, acknowledged_after; fake.requests, requests_of, application.command_writes, application.commands, wait_for.
-Faults: fake.faults.refuse(method, pattern, status, times, retry_after) / hang / cut / lose_answer; fake.pass_time(s)
-(3 s to acknowledge, 15 min of a token), interaction.expire(); fake.rate_limits.turn_on(), .refused; fake.gateway.drop,
+Faults: fake.faults.refuse(method, pattern, status, times, retry_after, by_cloudflare) / hang / cut / lose_answer;
+fake.pass_time(s) (3 s to acknowledge, 15 min of a token; `behind_s` is how much too early it is at first),
+interaction.expire(); fake.rate_limits.turn_on(), .refused; fake.old_edits.refused; fake.gateway.drop,
 ask_reconnect, invalidate, forget_sessions, hold / release, duplicate("*"), wait_connected, wait_resumed.
 Contract: requests and answers are held against Discord's OpenAPI file (contract.py); fake.contract is None without it.
 """
@@ -70,9 +71,9 @@ PARTS = (rest_application, rest_channels, rest_commands, rest_guilds, rest_inter
 class FakeDiscord:
     def __init__(
         self, bot_name: str = "personas", token: str | None = None, shards: int = 1, message_content: bool = False,
-        server_members: bool = False,
+        server_members: bool = False, behind_s: float = 0.0,
     ) -> None:  # fmt: skip
-        self.world = World(bot_name)
+        self.world = World(bot_name, behind_s)
         self.world.shards = shards
         self.application = self.world.application
         self.application.message_content = message_content
@@ -85,6 +86,7 @@ class FakeDiscord:
         self._rest = Rest(self.world, self.token, self.contract)
         self.faults = self._rest.faults
         self.rate_limits = self._rest.rate_limits
+        self.old_edits = self.world.old_edits
         self.requests: list[LoggedRequest] = self._rest.requests
         self.unknown_requests = self._rest.unknown
         self._runner: web.AppRunner | None = None

@@ -13,6 +13,7 @@ from tests.fakes.fake_discord.clock import Clock, Snowflakes
 from tests.fakes.fake_discord.guilds import Guild
 from tests.fakes.fake_discord.interactions import Interaction
 from tests.fakes.fake_discord.messages import Message
+from tests.fakes.fake_discord.rate_limits import OldEdits
 from tests.fakes.fake_discord.refusals import missing_access, unknown
 from tests.fakes.fake_discord.users import User
 from tests.fakes.fake_discord.webhooks import Webhook
@@ -24,8 +25,9 @@ Emit = Callable[..., None]
 class World:
     """Guilds, channels, messages, webhooks, interactions and accounts of one fake Discord."""
 
-    def __init__(self, bot_name: str) -> None:
-        self.clock = Clock()
+    def __init__(self, bot_name: str, behind_s: float) -> None:
+        self.clock = Clock(behind_s)
+        self.old_edits = OldEdits(self.clock.now)
         self._snowflakes = Snowflakes(self.clock)
         self.application = Application(self, self.next_id(), bot_name)
         self.bot = User(self.next_id(), bot_name, bot=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bot.discord_chat import catch_up, refusals
 from core.engine.echo_engine import EchoEngine
-from tests.discord_rooms import DiscordRoom, discord_room
+from tests.discord_rooms import DiscordRoom, discord_room, process_in
+from tests.fakes.fake_discord.server import FakeDiscord
+
+Run = Callable[..., AbstractAsyncContextManager[DiscordRoom]]
 
 
 @pytest.fixture
@@ -30,3 +37,49 @@ async def open_room(tmp_path: Path) -> AsyncIterator[DiscordRoom]:
     """With the Message Content intent: the bot reads everything."""
     async with discord_room(tmp_path, message_content=True) as found:
         yield found
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(catch_up, "PAUSE_S", 0.0)
+    monkeypatch.setattr(catch_up, "AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", ())
+    caplog.set_level(logging.INFO, logger=catch_up.__name__)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeDiscord]:
+    async with FakeDiscord() as fake:
+        yield fake
+        fake.check_contract()
+        assert not fake.all_pings()
+
+
+@pytest.fixture
+def run(fake: FakeDiscord, tmp_path: Path, no_pauses: None, caplog: pytest.LogCaptureFixture) -> Run:
+    """One run of the program; the next one finds what this one left, and whatever happened between them."""
+    channel = fake.add_guild("harbour").add_channel("general")
+    ann = fake.add_person("ann")
+
+    @asynccontextmanager
+    async def run_once(**settings: Any) -> AsyncIterator[DiscordRoom]:
+        engine = EchoEngine(max_context_tokens=4096)
+        caplog.clear()  # what `caught_up` waits for is this run's
+        async with process_in(tmp_path, fake, channel, ann, engine=engine, **settings) as room:
+            yield room
+
+    return run_once
+
+
+@pytest.fixture
+def caught_up(caplog: pytest.LogCaptureFixture) -> Callable[[DiscordRoom], Awaitable[None]]:
+    """Return once the bot has caught up, since the last call or the beginning of the run."""
+
+    async def wait(room: DiscordRoom) -> None:
+        async def has_ended() -> bool:
+            return "is taken in" in caplog.text
+
+        await room.until(has_ended)
+        caplog.clear()
+
+    return wait

@@ -113,6 +113,37 @@ async def test_a_channel_whose_free_talk_ends_needs_mentions_again(open_room: Di
     assert len(await open_room.exchanges()) == 2
 
 
+async def test_in_a_thread_the_card_says_what_counts_for_the_thread(open_room: DiscordRoom):
+    await registered(open_room)
+    mod = admin(open_room)
+    await use(open_room, "settings", who=mod, free_talk=True)
+    thread = await open_room.ann.starts_thread(open_room.channel, "tales")
+    assert "free talk **off**" in (await use(open_room, "settings", who=mod, in_=thread)).content
+    await open_room.answer(await open_room.ann.says(thread, "hello", mentions_bot=True))
+    assert "free talk **on**" in (await use(open_room, "settings", who=mod, in_=thread)).content
+    assert "free talk **off**" in (await use(open_room, "settings", who=mod, in_=thread, free_talk=False)).content
+
+
+async def test_a_thread_that_wants_no_free_talk_needs_mentions(open_room: DiscordRoom):
+    await registered(open_room)
+    thread = await open_room.ann.starts_thread(open_room.channel, "tales")
+    await open_room.answer(await open_room.ann.says(thread, "hello", mentions_bot=True))
+    await use(open_room, "settings", who=admin(open_room), in_=thread, free_talk=False)
+    await open_room.ann.says(thread, "nobody answers this")
+    await open_room.answer(await open_room.ann.says(thread, "but this", mentions_bot=True))
+    assert len(await open_room.exchanges()) == 2
+
+
+async def test_a_thread_with_free_talk_needs_no_mention_though_the_bot_was_never_called_there(open_room: DiscordRoom):
+    await registered(open_room)
+    thread = await open_room.ann.starts_thread(open_room.channel, "tales")
+    await open_room.ann.says(thread, "nobody answers this")
+    await use(open_room, "settings", who=admin(open_room), in_=thread, free_talk=True)
+    answer = await open_room.answer(await open_room.ann.says(thread, "but this"))
+    assert answer.content.endswith("but this")
+    assert len(await open_room.exchanges()) == 1
+
+
 async def test_what_a_channel_chose_about_free_talk_is_looked_up_once(
     open_room: DiscordRoom, monkeypatch: pytest.MonkeyPatch
 ):
@@ -120,7 +151,7 @@ async def test_what_a_channel_chose_about_free_talk_is_looked_up_once(
     mod = admin(open_room)
     heard: asyncio.Queue[str] = asyncio.Queue()
     looked_up: list[tuple[str, ...]] = []
-    hear, settings_of = open_room.chat.hearing.hear, places.settings_of
+    hear, free_talk_of = open_room.chat.hearing.hear, places.free_talk_of
 
     async def hear_and_tell(message):
         await hear(message)
@@ -128,10 +159,10 @@ async def test_what_a_channel_chose_about_free_talk_is_looked_up_once(
 
     async def look_up(session, *place_ids):
         looked_up.append(place_ids)
-        return await settings_of(session, *place_ids)
+        return await free_talk_of(session, *place_ids)
 
     monkeypatch.setattr(open_room.chat.hearing, "hear", hear_and_tell)
-    monkeypatch.setattr(places, "settings_of", look_up)
+    monkeypatch.setattr(places, "free_talk_of", look_up)
     for text in ("hello everybody", "how are you all"):
         await open_room.ann.says(open_room.channel, text)
         async with asyncio.timeout(TIMEOUT_S):

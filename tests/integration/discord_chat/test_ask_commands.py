@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from bot.discord_chat.ask_commands import NO_WORDS
+from bot.discord_chat.ask_commands import NO_WORDS, WHOEVER
 from bot.discord_chat.context import RESET_LINE
+from bot.discord_chat.persona_commands import MAX_CHOICES
 from core.store import consent, places
 from core.store.models import Exchange
 from tests.discord_commands import admin, registered, use
-from tests.discord_rooms import DiscordRoom
+from tests.discord_rooms import DiscordRoom, discord_room
 from tests.fakes.fake_discord.interactions import Interaction
 from tests.fakes.fake_discord.messages import Message
+from tests.serving import write_persona
 
 pytestmark = pytest.mark.usefixtures("ready")
 ABOUT = "Ask a persona about this"
@@ -112,6 +115,38 @@ async def test_a_message_is_asked_about_with_its_words(room: DiscordRoom):
     interaction = await room.ann.submits(opened, **{"Your question": "Why?", "Who answers?": ["zen"]})
     _exchange, shown = await answered(room, interaction)
     assert shown.content == "**🧘 Master Zen**\n[zen@1] Bob wrote:\n\nmy tests fail at night\n\nWhy?"
+
+
+async def test_whoever_answers_in_the_channel_answers_unless_somebody_else_is_chosen(room: DiscordRoom):
+    await use(room, "persona", name="zen")
+    message = await room.fake.add_person("bob").says(room.channel, "my tests fail")
+    opened = await room.ann.uses_on(message, ABOUT)
+    fields = (await opened.wait_modal())["components"]
+    [first, *personas] = fields[1]["component"]["options"]
+    assert (first["label"], first["default"]) == (WHOEVER, True)
+    assert [(option["value"], option.get("default", False)) for option in personas] == [
+        ("codebeard", False),
+        ("zen", False),
+    ]
+    interaction = await room.ann.submits(opened, **{"Your question": "Why?", "Who answers?": [first["value"]]})
+    _exchange, shown = await answered(room, interaction)
+    assert shown.content.startswith("**🧘 Master Zen**\n[zen@1] Bob wrote:")
+
+
+@pytest.mark.parametrize(("count", "kind"), [(MAX_CHOICES - 1, 3), (MAX_CHOICES, 4)])
+async def test_more_personas_than_a_list_holds_are_typed(tmp_path: Path, count: int, kind: int):
+    for number in range(count - 2):
+        write_persona(tmp_path / "other" / "personas" / f"p{number}", f"Persona {number}", "🎭")
+    async with discord_room(tmp_path / "other") as crowd:
+        await registered(crowd)
+        assert len(crowd.service.personas) == count
+        await use(crowd, "persona", name="zen")
+        opened = await crowd.ann.uses_on(await crowd.ann.says(crowd.channel, "my tests fail"), ABOUT)
+        field = (await opened.wait_modal())["components"][1]["component"]
+        assert field["type"] == kind  # a list, or a field to type into
+        chosen = {"Who answers?": ["*"]} if kind == 3 else {}
+        interaction = await crowd.ann.submits(opened, **{"Your question": "Why?", **chosen})
+        assert (await answered(crowd, interaction))[1].content.startswith("**🧘 Master Zen**")
 
 
 async def test_a_message_without_words_opens_no_form(room: DiscordRoom):

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bot.discord_chat.context import RESET_LINE
-from core.engine.base import GenerationRequest
-from core.store import places
-from tests.discord_rooms import LONG, DiscordRoom, connected
-
-Said = list[tuple[str, str]]
-
-
-def listen(room: DiscordRoom) -> list[Said]:
-    """What the model is asked from now on: the messages of every request, without the system prompt."""
-    heard: list[Said] = []
-    submit = room.engine.submit
-
-    def listening(request: GenerationRequest) -> Any:
-        heard.append([(message.role, message.content) for message in request.messages if message.role != "system"])
-        return submit(request)
-
-    room.engine.submit = listening  # type: ignore[method-assign]
-    return heard
+from core.store import consent, places
+from tests.discord_commands import registered, use
+from tests.discord_rooms import LONG, DiscordRoom, connected, listen
 
 
 async def test_a_reply_chain_is_the_context(room: DiscordRoom):
@@ -129,7 +112,7 @@ async def test_a_free_talk_channel_needs_no_mention(open_room: DiscordRoom):
     await open_room.ask_and_answer("but this")
     async with open_room.service.store.session() as session:
         await places.change(session, f"discord:channel:{channel.id}", source="discord", is_free_talk=True)
-    open_room.chat.hearing.forget_free_talk()
+    open_room.chat.hearing.free_talk.forget()
     question = await open_room.ann.says(channel, "good morning")
     await open_room.answer(question)
     assert heard[-1][-1][1].endswith("good morning")
@@ -179,3 +162,41 @@ async def test_what_was_forgotten_is_no_longer_in_memory(room: DiscordRoom):
     await room.answer(await room.ann.says(room.channel, "and more", reply_to=first))
     room.chat.context.forget(f"discord:{room.ann.id}")
     assert not room.chat.context._remembered
+
+
+async def test_what_the_bot_says_besides_its_answers_is_nobodys_words(room: DiscordRoom):
+    await registered(room)
+    heard = listen(room)
+    confirmation = await use(room, "persona", name="zen")
+    question = await room.ann.says(room.channel, "is that so", reply_to=confirmation)
+    await room.answer(question)
+    await room.asks("")
+    greeting = await room.channel.wait_for(
+        lambda messages: messages[-1] if messages[-1].content.startswith("Hello") else None
+    )
+    await room.answer(await room.ann.says(room.channel, "good morning", reply_to=greeting))
+    assert heard == [[("user", "is that so")], [("user", "good morning")]]
+
+
+async def test_what_the_bot_says_besides_its_answers_needs_nobodys_consent(room: DiscordRoom):
+    async with room.service.store.session() as session:
+        await consent.give(session, f"discord:{room.ann.id}", source="discord")
+        await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
+    await room.asks("")
+    greeting = await room.channel.wait_for(
+        lambda messages: messages[-1] if messages[-1].content.startswith("Hello") else None
+    )
+    await room.answer(await room.ann.says(room.channel, "good morning", reply_to=greeting))
+    [exchange] = await room.exchanges()
+    assert exchange.prompt == [{"role": "user", "content": "good morning"}]
+
+
+async def test_a_thread_begins_with_what_it_was_started_from(open_room: DiscordRoom):
+    await registered(open_room)
+    heard = listen(open_room)
+    confirmation = await use(open_room, "persona", name="zen")
+    remark = await open_room.ann.says(open_room.channel, "tabs are better than spaces")
+    for start in (confirmation, remark):
+        thread = await open_room.ann.starts_thread(start, "tales")
+        await open_room.answer(await open_room.ann.says(thread, "is that so", mentions_bot=True))
+    assert heard == [[("user", "is that so")], [("user", "tabs are better than spaces\nis that so")]]

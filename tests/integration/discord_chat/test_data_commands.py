@@ -59,6 +59,13 @@ async def test_privacy_names_what_is_kept_and_how_long(tmp_path: Path):
     assert all(command in said.content for command in ("/consent", "/mydata", "/forget"))
 
 
+async def test_privacy_says_whom_to_ask(tmp_path: Path):
+    async with discord_room(tmp_path / "other", contact="Ida, ida@harbour.example") as room:
+        await registered(room)
+        said = await use(room, "privacy")
+    assert "For anything else, ask Ida, ida@harbour.example; they alone" in said.content
+
+
 async def test_privacy_says_when_the_operator_released_discords_text(tmp_path: Path):
     async with discord_room(tmp_path / "other", training_sources="playground,discord") as room:
         await registered(room)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from bot.discord_chat import identity
 from core.store import places
 from tests.discord_commands import PNG, admin, registered, use
 from tests.discord_rooms import DiscordRoom
@@ -9,11 +12,11 @@ from tests.discord_rooms import DiscordRoom
 HEADER = "**🏴 Captain Codebeard**\n"
 
 
-async def choose(room: DiscordRoom, identity: str, **models: str) -> None:
+async def choose(room: DiscordRoom, shown_as: str, **models: str) -> None:
     """Let the server show personas this way; `models` are what "channel" or "guild" is bound to."""
     ids = {"guild": f"discord:guild:{room.channel.guild.id}", "channel": f"discord:channel:{room.channel.id}"}
     async with room.service.store.session() as session:
-        await places.change(session, ids["guild"], source="discord", identity=identity)  # type: ignore[typeddict-item]
+        await places.change(session, ids["guild"], source="discord", identity=shown_as)  # type: ignore[typeddict-item]
         for place, model in models.items():
             await places.set_model(session, ids[place], source="discord", model=model)
 
@@ -121,6 +124,31 @@ async def test_the_bots_own_profile_wears_the_servers_persona(room: DiscordRoom)
     answer = await room.ask_and_answer("breathe")
     assert answer.content == "[zen@1] breathe"
     assert room.channel.guild.bot_member.nick == "Master Zen"
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_a_profile_that_discord_is_slow_to_change_holds_up_no_answer(
+    room: DiscordRoom, monkeypatch: pytest.MonkeyPatch, is_refused: bool
+):
+    monkeypatch.setattr(identity, "WEAR_S", 0.05)
+    await choose(room, "profile", guild="zen")
+    if is_refused:
+        room.fake.faults.refuse("PATCH", "/guilds/*/members/@me", 429, retry_after=3600.0)
+    else:
+        fault = room.fake.faults.hang("PATCH", "/guilds/*/members/@me")
+    for text in ("breathe in", "breathe out"):
+        assert (await room.ask_and_answer(text)).content == f"**🧘 Master Zen**\n[zen@1] {text}"
+    assert len(room.fake.requests_of("PATCH", "/guilds/*/members/@me")) == 1
+    if not is_refused:
+        fault.release()
+        await room.fake.wait_for(lambda: room.channel.guild.bot_member.nick == "Master Zen")
+        await room.until(lambda: is_worn(room))
+        assert (await room.ask_and_answer("and rest")).content == "[zen@1] and rest"
+
+
+async def is_worn(room: DiscordRoom) -> bool:
+    """Whether the bot has heard that its profile has changed."""
+    return room.chat.bot.get_guild(room.channel.guild.id).me.nick is not None
 
 
 async def test_a_persona_that_the_profile_does_not_show_has_its_header(room: DiscordRoom):

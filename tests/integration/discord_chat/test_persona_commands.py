@@ -73,6 +73,12 @@ async def test_the_narrowest_choice_answers(room: DiscordRoom):
     ]
 
 
+async def test_who_may_use_the_command_chooses_for_the_server_too(room: DiscordRoom):
+    said = await use(room, "persona", name="zen", scope="server")
+    assert said.content.startswith("**🧘 Master Zen** answers in this server from now on.")
+    assert "[zen@1] hello" in (await room.ask_and_answer("hello")).content
+
+
 async def test_who_chooses_for_a_wider_place_is_told_what_goes_first(room: DiscordRoom):
     mod = admin(room)
     await use(room, "persona", name="zen")
@@ -106,7 +112,6 @@ async def test_strength_is_a_percentage_or_a_number(room: DiscordRoom, strength:
         ("blend", {"spec": "zen:0.5+nana:0.5"}, "the installed ones are codebeard, zen"),
         ("blend", {"spec": "zen:9"}, "use a number above 0 and up to 2"),
         ("persona", {"name": "zen", "scope": "thread"}, "There is no thread here"),
-        ("persona", {"name": "zen", "scope": "server"}, "Only who may manage the server chooses for all of it"),
     ],
 )
 async def test_what_cannot_be_chosen_is_said_in_a_sentence_to_the_asker_alone(

@@ -36,6 +36,7 @@ HARMLESS = {  # what answered, when, how it ended, and who judged it without say
     "quotes": "exchange_id",
     "deliveries": "source exchange_id position is_final created_at",
     "feedback": "exchange_id label source given_at",
+    "void_thumbs": "exchange_id",
     "preferences": "rejected_id chosen_id source given_at",
     "corrections": "exchange_id source given_at",
     "consents": "id version is_given source happened_at",

@@ -8,9 +8,10 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import NotFound
 from core.jobs import JobStatus
+from core.messages import Quoted
 from core.store import exchanges
 from core.store.models import Delivery
-from tests.store_examples import new_exchange, record_answered, settle
+from tests.store_examples import new_exchange, not_null, record_answered, settle
 
 
 async def test_a_reply_is_found_by_any_message_that_shows_it(store):
@@ -93,8 +94,8 @@ async def test_what_a_crash_left_on_the_screen_is_what_has_ended_and_is_not_fina
     ("values", "rule"),
     [
         ({"token": "secret"}, "ck_deliveries_token_erased_when_final"),
-        ({"exchange_id": "chatcmpl-unknown"}, "FOREIGN KEY constraint failed"),
-        ({"position": None}, r"NOT NULL constraint failed: deliveries\.position"),
+        ({"exchange_id": "chatcmpl-unknown"}, "(?i)foreign key constraint"),
+        ({"position": None}, not_null("deliveries", "position")),
     ],
 )
 async def test_the_schema_refuses_a_delivery_that_shows_nothing_or_keeps_its_token(store, values, rule):
@@ -108,6 +109,30 @@ async def test_the_schema_refuses_a_delivery_that_shows_nothing_or_keeps_its_tok
 async def test_the_schema_refuses_the_same_message_twice(store):
     async with store.session() as session:
         await exchanges.add_delivery(session, await record_answered(session), "c/1")
-    with pytest.raises(IntegrityError, match="UNIQUE constraint failed"):
+    with pytest.raises(IntegrityError, match=r"(?i)unique constraint"):
         async with store.session() as session:
             await session.execute(text("INSERT INTO deliveries SELECT * FROM deliveries"))
+
+
+async def test_what_was_posted_lately_comes_with_its_question_the_newest_first(store):
+    async with store.session() as session:
+        asked = await record_answered(session, source="discord", question_id="c/1", quotes=(Quoted("c/0", "ann"),))
+        by_command = await record_answered(session, source="discord", quotes=(Quoted("d/9", "bob"),))
+        elsewhere = await record_answered(session, source="slack", quotes=(Quoted("s/9", "bob"),))
+        for exchange_id, key, position in (
+            (asked, "c/2", 0),
+            (asked, "c/3", 1),
+            (by_command, "d/4", 0),
+            (by_command, "d/5", -1),
+            (elsewhere, "s/1", 0),
+        ):
+            await exchanges.add_delivery(session, exchange_id, key, position=position)
+        for age_s, key in enumerate(("d/5", "d/4", "c/3", "c/2")):
+            posted = update(Delivery).where(Delivery.message_id == key).values(created_at=100.0 - age_s)
+            await session.execute(posted)
+        newest = [("d/4", by_command, ""), ("c/3", asked, "c/1"), ("c/2", asked, "c/1")]
+        assert await exchanges.shown_since(session, "discord", since=0.0, limit=9) == newest
+        assert await exchanges.shown_since(session, "discord", since=97.5, limit=9) == newest[:2]
+        assert await exchanges.shown_since(session, "discord", since=0.0, limit=1) == newest[:1]
+        assert await exchanges.quoted_since(session, "discord", since=0.0) == {"c/0", "d/9"}
+        assert await exchanges.quoted_since(session, "discord", since=98.5) == {"d/9"}

@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from core.engine.base import AdapterRef, WeightedAdapter
 from core.errors import InvalidInput, NotFound
 from core.jobs import JobStatus
-from core.store import exchanges, feedback
-from tests.store_examples import new_exchange, record_answered, settle
+from core.store import data_rights, exchanges, feedback
+from tests.store_examples import new_exchange, not_null, record_answered, settle
 
 PEOPLE = st.sampled_from(["ann", "bob", "cem", "Ann", ""])
 VOTES = st.lists(st.tuples(PEOPLE, st.sampled_from([True, False, None])), max_size=12)
@@ -107,11 +107,10 @@ async def test_a_reply_that_is_not_finished_cannot_be_judged(store, status):
 @pytest.mark.parametrize(
     ("statement", "rule"),
     [
-        ("INSERT INTO feedback SELECT exchange_id, user_id, 0, source, 2 FROM feedback", "UNIQUE constraint failed"),
-        ("DELETE FROM exchanges", "FOREIGN KEY constraint failed"),
-        ("UPDATE feedback SET exchange_id = 'chatcmpl-unknown'", "FOREIGN KEY constraint failed"),
-        ("UPDATE feedback SET label = NULL", r"NOT NULL constraint failed: feedback\.label"),
-        ("UPDATE feedback SET label = 2", "CHECK constraint failed: ck_feedback_label"),
+        ("INSERT INTO feedback SELECT exchange_id, user_id, FALSE, source, 2 FROM feedback", "(?i)unique constraint"),
+        ("DELETE FROM exchanges", "(?i)foreign key constraint"),
+        ("UPDATE feedback SET exchange_id = 'chatcmpl-unknown'", "(?i)foreign key constraint"),
+        ("UPDATE feedback SET label = NULL", not_null("feedback", "label")),
     ],
 )
 async def test_the_schema_refuses_lost_doubled_or_unclear_feedback(store, statement, rule):
@@ -120,3 +119,54 @@ async def test_the_schema_refuses_lost_doubled_or_unclear_feedback(store, statem
     with pytest.raises(IntegrityError, match=rule):
         async with store.session() as session:
             await session.execute(text(statement))
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_nor_a_label_that_is_neither_up_nor_down_where_a_truth_value_is_a_number(store):
+    async with store.session() as session:
+        await judge(session, await record_answered(session), "ann", True)
+    with pytest.raises(IntegrityError, match="CHECK constraint failed: ck_feedback_label"):
+        async with store.session() as session:
+            await session.execute(text("UPDATE feedback SET label = 2"))
+
+
+async def test_a_thumb_that_is_not_the_latest_leaves_the_one_that_is_there(store):
+    async with store.session() as session:
+        exchange_id = await record_answered(session)
+        for user_id, label in (("ann", True), ("bob", False), ("ann", False)):
+            await feedback.record(
+                session, exchange_id=exchange_id, user_id=user_id, label=label, source="discord", is_latest=False
+            )
+        rows = await feedback.of_exchange(session, exchange_id)
+        assert [(row.user_id, row.label) for row in rows] == [("ann", True), ("bob", False)]
+
+
+async def test_thumbs_are_void_where_somebody_was_forgotten_or_took_theirs_back_and_not_where_they_are_gone(store):
+    async with store.session() as session:
+        forgotten, taken_back, gone, untouched = [await record_answered(session) for _ in range(4)]
+        for exchange_id in (forgotten, taken_back, gone, untouched):
+            await judge(session, exchange_id, "bob", True)
+        await judge(session, forgotten, "ann", True)
+        await judge(session, taken_back, "ann", None)
+        await feedback.remove(session, exchange_id=gone, user_id="bob")
+        for _ in range(2):
+            await data_rights.forget(session, "ann")
+        found = [
+            one for one in (forgotten, taken_back, gone, untouched) if await feedback.has_void_thumbs(session, [one])
+        ]
+        assert found == [forgotten, taken_back]
+        assert await feedback.has_void_thumbs(session, [gone, forgotten])
+        assert not await feedback.has_void_thumbs(session, [])
+
+
+async def test_what_was_judged_from_a_source_is_found_by_any_of_its_variants(store):
+    async with store.session() as session:
+        first = await record_answered(session)
+        second, third = [await record_answered(session, variant_of=first) for _ in range(2)]
+        other, silent = [await record_answered(session) for _ in range(2)]
+        await judge(session, second, "ann", True)
+        await feedback.record(session, exchange_id=other, user_id="ann", label=True, source="api")
+        every = [first, second, third, other, silent]
+        assert await feedback.judged_from(session, "discord", every) == {first, second, third}
+        assert await feedback.judged_from(session, "api", every) == {other}
+        assert await feedback.judged_from(session, "discord", []) == set()

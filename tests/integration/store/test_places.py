@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
+from core.messages import ChatMessage
 from core.store import places
 from core.store.models import Place
 from core.store.places import PlaceSettings
+from tests.store_examples import record_answered
 
 SPOTS = ("thread", "channel", "server")
 CHOICES = st.fixed_dictionaries(
@@ -53,9 +55,11 @@ async def test_each_setting_is_the_latest_of_the_narrowest_place_that_has_one(st
             await places.change(session, spot, source="discord", **chosen)
             expected[spot] |= chosen
         found = await places.settings_of(session, *SPOTS)
+        free_talk = await places.free_talk_of(session, *SPOTS)
     for name in ("identity", "is_free_talk", "is_text_kept"):
         said = [expected[spot][name] for spot in SPOTS if expected[spot].get(name) is not None]
         assert getattr(found, name) == (said[0] if said else getattr(PlaceSettings(), name))
+        assert name != "is_free_talk" or free_talk == (said[0] if said else None)
 
 
 async def test_a_change_of_one_setting_leaves_the_others_and_the_model(store):
@@ -73,3 +77,13 @@ async def test_the_schema_refuses_an_unknown_identity(store):
     with pytest.raises(IntegrityError, match="ck_places_identity_known"):
         async with store.session() as session:
             await session.execute(update(Place).values(identity="ghost"))
+
+
+async def test_places_where_something_is_kept_are_named_with_the_place_around_them(store):
+    async with store.session() as session:
+        for channel, prompt in (("c:talk", (ChatMessage("user", "Hi"),)), ("c:quiet", None), ("c:settled", None)):
+            await record_answered(session, places=(channel, "g:1"), prompt=prompt)
+        await record_answered(session, places=("c:dm",))
+        await places.change(session, "c:settled", source="discord", is_free_talk=True)
+        found = await places.with_something_kept_inside(session, "c:", around="g:")
+        assert sorted(found) == [("c:settled", "g:1"), ("c:talk", "g:1")]

@@ -4,6 +4,7 @@ import pytest
 
 from bot.access import Access, AccessLimits, NotAllowed, TooFast
 from core.errors import PermissionNeeded
+from core.settings import load_settings
 from tests.queue_examples import FrozenClock
 
 PLACES = ("discord:thread:3", "discord:channel:2", "discord:guild:1")
@@ -121,3 +122,40 @@ def test_bots_that_talk_elsewhere_are_counted_there(clock):
     gate.check("robot", ("discord:thread:4", *PLACES[1:]), is_bot=True)
     with pytest.raises(NotAllowed):
         gate.check("robot", PLACES, is_bot=True)
+
+
+def test_limits_are_what_the_settings_say(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert AccessLimits.of(load_settings()) == AccessLimits()
+    for name, value in {
+        "USER_MESSAGES_PER_MINUTE": "0",
+        "CHANNEL_MESSAGES_PER_MINUTE": "7",
+        "ALLOWED_PLACES": "discord:guild:1, discord:channel:2",
+        "BLOCKED_PLACES": "discord:thread:3",
+        "BLOCKED_USERS": "discord:4",
+        "ALLOWED_BOTS": "discord:5,discord:6",
+        "MAX_BOT_TURNS": "2",
+    }.items():
+        monkeypatch.setenv(f"PERSONAS_{name}", value)
+    assert AccessLimits.of(load_settings()) == AccessLimits(
+        per_user_per_minute=None,
+        per_channel_per_minute=7,
+        allowed_places=frozenset({"discord:guild:1", "discord:channel:2"}),
+        blocked_places=frozenset({"discord:thread:3"}),
+        blocked_users=frozenset({"discord:4"}),
+        allowed_bots=frozenset({"discord:5", "discord:6"}),
+        max_bot_turns=2,
+    )
+
+
+def test_a_look_says_what_a_check_would_and_counts_nothing(clock):
+    gate = access(clock, per_user_per_minute=1, blocked_users=frozenset({"eve"}))
+    assert not gate.lets("eve", PLACES)
+    assert not gate.lets("robot", PLACES, is_bot=True)
+    assert gate.lets("ann", PLACES)
+    assert gate.lets("ann", PLACES)
+    gate.check("ann", PLACES)
+    assert not gate.lets("ann", PLACES)
+    with pytest.raises(TooFast) as refusal:
+        gate.check("ann", PLACES)
+    assert not refusal.value.is_silent

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.conversation import MAX_CHARS, MAX_TURNS, Turn, to_messages
+from bot.conversation import MAX_CHARS, MAX_TURNS, Turn, is_cut, to_messages
 from core.messages import ChatMessage
 
 
@@ -67,6 +67,14 @@ def test_of_long_turns_the_newest_are_kept():
     half = "x" * (MAX_CHARS // 2)
     assert messages(user(half), bot(half), user("y" + half[2:])) == [("user", "y" + half[2:])]
     assert messages(user("a"), bot(half), user("y" + half[2:]))[0] == ("user", "a")
+
+
+def test_what_is_too_much_is_known_to_be_cut():
+    half = "x" * (MAX_CHARS // 2)
+    assert is_cut([user("old"), *[user("new")] * MAX_TURNS])
+    assert not is_cut([*[user("new")] * MAX_TURNS, user(" "), bot("left unanswered")])
+    assert is_cut([user("old"), user(half), user(half)])
+    assert not is_cut([user(half), user(half)])
 
 
 def test_the_last_turn_stays_however_long_it_is():

@@ -66,6 +66,15 @@ def test_a_reply_that_ended_without_words_leaves_no_waiting_line(last, line):
     assert ReplyPages(100).of("", last, QueuePosition(1, None)) == [line]
 
 
+def test_remarks_stand_below_a_reply_that_has_ended_each_once():
+    pages = ReplyPages(200, small_print="-# {}", remarks=("I read text only.", "Older messages were left out."))
+    assert pages.of("Ahoy!", None, None) == ["Ahoy!"]
+    below = "-# I read text only.\n-# Older messages were left out."
+    assert pages.of("Ahoy!", ReplyChunk(finish_reason="stop"), None) == [f"Ahoy!\n{below}"]
+    assert pages.of("Ahoy!", ReplyChunk(finish_reason="stop", dropped=2), None) == [f"Ahoy!\n{below}"]
+    assert pages.of("", ReplyChunk(finish_reason="stop"), None) == [f"(no words)\n{below}"]
+
+
 def test_a_note_stands_outside_of_code():
     pages = ReplyPages(100).of("```py\nx = 1", ReplyChunk(finish_reason="cancelled"), None)
     assert pages == ["```py\nx = 1\n```\n(stopped)"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from bot.chat_platform import IncomingMessage, SamplingOverrides
+from bot.chat_platform import NOT_POSTED, IncomingMessage, Placeholder, SamplingOverrides
 from bot.responder import MAX_CONVERSATION_CHARS, DuplicateEvent, Responder
 from core.engine.base import SamplingParams
 from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull
@@ -15,7 +15,7 @@ from core.job_queue import MemoryJobQueue
 from core.messages import ChatMessage, Quoted, ReplyChunk
 from core.personas import load_personas
 from core.registry import Registry
-from core.store import exchanges, places
+from core.store import consent, exchanges, places
 from core.store.models import Exchange, ExchangePlace, Quote
 from tests.store_examples import write_adapter
 
@@ -193,11 +193,51 @@ async def test_a_full_queue_settles_the_exchange_with_its_sentence(responder, st
 
 
 async def test_text_that_may_not_be_kept_is_not_in_the_ledger(responder, store, queue):
-    await responder.open(message(is_text_kept=False))
+    await responder.open(message(needs_consent=True))
     (row,) = await rows(store)
     (job,) = await queue.fetch(1)
     assert row.prompt is None
     assert job.messages == HELLO
+
+
+async def test_where_permission_is_needed_text_is_kept_only_where_the_narrowest_place_with_a_choice_gives_it(
+    responder, store
+):
+    async with store.session() as session:
+        await places.change(session, "server", source="discord", is_text_kept=True)
+        await places.change(session, "channel", source="discord", is_text_kept=False)
+    for event_id, where in {"kept": ("server",), "forbidden": ("channel", "server"), "unsaid": ("elsewhere",)}.items():
+        asked = message(event_id=event_id, conversation_id=event_id, places=where, needs_permission=True)
+        await (await responder.open(asked)).cancel()
+    assert {row.event_id for row in await rows(store) if row.prompt is not None} == {"kept"}
+
+
+async def test_one_person_who_is_quoted_and_has_not_agreed_keeps_a_text_out(responder, store):
+    async with store.session() as session:
+        for person in ("ann", "ben"):
+            await consent.give(session, person, source="discord")
+    bot, ben, eve = Quoted("c/1", ""), Quoted("c/2", "ben"), Quoted("c/3", "eve")
+    for event_id, quotes in {"agreed": (bot, ben), "not": (ben, eve)}.items():
+        asked = message(event_id=event_id, conversation_id=event_id, quotes=quotes, needs_consent=True)
+        await (await responder.open(asked)).cancel()
+    assert {row.event_id for row in await rows(store) if row.prompt is not None} == {"agreed"}
+
+
+async def test_a_placeholder_is_noted_with_its_token_until_the_reply_takes_its_place(responder, store):
+    reply = await responder.open(message(placeholder=Placeholder("c/9", "a token")))
+    async with store.session() as session:
+        [noted] = await exchanges.deliveries_of(session, reply.exchange_id)
+    assert (noted.message_id, noted.position, noted.is_final, noted.token) == ("c/9", NOT_POSTED, False, "a token")
+
+
+async def test_a_placeholder_that_a_refusal_replaces_is_not_noted(responder, store):
+    for number in range(2):
+        await responder.open(message(event_id=f"e{number}", conversation_id=f"c{number}"))
+    with pytest.raises(QueueFull):
+        await responder.open(message(event_id="e9", placeholder=Placeholder("c/9", "a token")))
+    [refused] = [row for row in await rows(store) if row.event_id == "e9"]
+    async with store.session() as session:
+        assert await exchanges.deliveries_of(session, refused.id) == []
 
 
 @pytest.mark.parametrize(
