@@ -13,6 +13,7 @@ from bot.service import Service
 from core.settings import DEMO_MODEL, Settings
 
 REAL_MODEL = "Qwen/Qwen3-4B-Instruct-2507"
+REAL_MODEL_NEEDS = "Without a GPU that needs about 16 GB of memory, and half of it with PERSONAS_DTYPE=bfloat16."
 
 
 def page_url(settings: Settings, address: tuple[Any, ...]) -> str:
@@ -39,11 +40,12 @@ async def print_banner(
     for label, persona in zip(["personas"] + [""] * len(service.personas), service.personas.values(), strict=False):
         async with service.store.session() as session:
             champion = await service.registry.champion(session, persona.slug, settings.base_slug)
-        weights = adapter_text(persona.slug, champion)
+        weights = adapter_text(persona.slug, champion, settings.base_model)
         table.add_row(label, escape(f"{persona.file.emoji} {persona.name}: {weights}"))
     console.print()
     console.print("[bold]Plug-and-Play Personas is ready.[/bold]")
     console.print(table)
     if settings.base_model == DEMO_MODEL:
         console.print(f"This is the tiny demo model. A real one: PERSONAS_BASE_MODEL={REAL_MODEL} personas serve")
+        console.print(REAL_MODEL_NEEDS)
     console.print("Ctrl-C stops it.")

@@ -113,11 +113,13 @@ def _drop_output() -> None:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
+    from bot.advice import install_command  # takes a moment
+
     package = (error.name or "").partition(".")[0]
     extra = EXTRA_OF.get(package)
     if extra is None:
         return f"The package {package or error} is missing; install this project again."
-    return f"This needs the package {package}; install it with `pip install 'plug-and-play-personas[{extra}]'`."
+    return f"This needs the package {package}; install it with `{install_command(extra)}`."
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Storage:
 
 @asynccontextmanager
 async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
-    """Read the personas, open the store and register the adapters that the personas ship.
+    """Read the personas, open the store, and register the adapters that the personas ship and those left over.
 
     SQLite is created and brought up to date; another database only by `personas db upgrade`. Raises NotFound and
     InvalidData for the personas, StoreUnavailable for the store, and AdapterRejected for a broken shipped adapter.
@@ -49,6 +49,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
         registry = Registry(settings.dir, settings.adapters_dir)
         async with store.session() as session:
             await registry.sync_bundled(session, personas, settings.base_slug)
+            await registry.sync_trained(session, personas, settings.base_slug)
         yield Storage(settings, personas, store, registry)
     finally:
         await store.close()

@@ -118,6 +118,7 @@ class TerminalChat:
 
     async def _ask(self, text: str) -> None:
         """Send a message and print the reply as it grows. Raises PersonasError."""
+        self._last_exchange = None  # a thumb is never for the reply before this one
         asked = (*self._said, ChatMessage("user", text))
         reply = await self._service.responder.open(
             IncomingMessage(

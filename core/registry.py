@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -22,7 +23,10 @@ from core.store import adapter_versions
 from core.store.adapter_versions import Alias
 from core.store.models import AdapterVersion, RegistryEvent
 
+LINEAGE_FILE = "lineage.json"
 Origin = Literal["bundled", "trained"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,20 @@ class Registry:
             if (folder := persona.adapter_folder(base_slug)).is_dir()
         ]
 
+    async def sync_trained(self, session: AsyncSession, personas: Mapping[str, Persona], base_slug: str) -> None:
+        """Register finished adapters that no version knows, the oldest first; harmless when there is none.
+
+        Their training ended before it could register them, or the database is a new one. A folder that cannot be
+        registered is left out, and logged.
+        """
+        for slug in personas:
+            folders = _trained_folders(self._roots["data"] / slug / base_slug)
+            rows = await adapter_versions.versions(session, slug, base_slug) if folders else []
+            known = {self._folder(row) for row in rows}
+            for folder in folders:
+                if folder not in known:
+                    await self._adopt(session, slug, base_slug, folder, {row.content_hash for row in rows})
+
     async def register(
         self,
         session: AsyncSession,
@@ -79,7 +97,8 @@ class Registry:
     ) -> RegisteredAdapter:
         """Make a trained adapter folder a version and the challenger; it is promoted only by `promote`.
 
-        The same content is the same version, wherever its folder is now.
+        The same content is the same version, wherever its folder is now; its lineage is the latest one, because an
+        adapter may be measured later.
         Raises AdapterRejected when the folder is unreadable or outside the two roots.
         """
         version = await self._add(session, persona, base_slug, folder, lineage, origin)
@@ -160,6 +179,16 @@ class Registry:
         """What happened to this persona's versions, the oldest first."""
         return await adapter_versions.events(session, persona, base_slug)
 
+    async def _adopt(
+        self, session: AsyncSession, persona: str, base_slug: str, folder: Path, known: Collection[str]
+    ) -> None:
+        try:
+            if await asyncio.to_thread(adapter_content_hash, folder) not in known:
+                lineage = read_lineage(folder)
+                await self.register(session, persona=persona, base_slug=base_slug, folder=folder, lineage=lineage)
+        except (AdapterRejected, InvalidData) as error:
+            logger.warning("%s is not registered: %s", folder, error)
+
     async def _sync(self, session: AsyncSession, persona: str, base_slug: str, folder: Path) -> RegisteredAdapter:
         version = await self._add(session, persona, base_slug, folder, read_lineage(folder), "bundled")
         versions = await adapter_versions.versions(session, persona, base_slug)
@@ -190,6 +219,7 @@ class Registry:
         if row is not None:
             if (row.root, row.path) != (root, path) and not await self._is_intact(row):
                 row.root, row.path = root, path
+            row.lineage = lineage or row.lineage
             return row.version
         row = await adapter_versions.add(
             session,
@@ -244,9 +274,14 @@ class Registry:
         )
 
 
+def _trained_folders(parent: Path) -> list[Path]:
+    """The finished adapters in this folder, the oldest first; a training writes its lineage last."""
+    return [path.parent for path in sorted(parent.glob(f"[!.]*/{LINEAGE_FILE}"), key=lambda path: path.stat().st_mtime)]
+
+
 def read_lineage(folder: Path) -> dict[str, Any]:
     """The folder's lineage.json; empty when it has none. Raises InvalidData when it is not a JSON object."""
-    path = folder / "lineage.json"
+    path = folder / LINEAGE_FILE
     if not path.exists():
         return {}
     try:

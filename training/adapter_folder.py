@@ -21,6 +21,8 @@ CONFIG_FILE = "adapter_config.json"
 LINEAGE_FILE = "lineage.json"
 PARTIAL_PREFIX = ".partial-"
 RELOADED = "reloaded"
+BYTES_PER_WEIGHT = 2  # bf16
+RESERVE_BYTES = 64 << 20  # for config, lineage and the ledger, and for whatever else writes meanwhile
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 
 
@@ -53,6 +55,16 @@ def partial_folder(parent: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_free_space(folder: Path, weights: int) -> None:
+    """Raises StoreUnavailable when an adapter of so many weights would not fit. Nothing else is written in training."""
+    needed, free = BYTES_PER_WEIGHT * weights + RESERVE_BYTES, shutil.disk_usage(folder).free
+    if free < needed:
+        raise StoreUnavailable(
+            f"The adapter needs {needed >> 20} MiB below {folder.parent}, where {free >> 20} MiB are free; nothing was"
+            " trained: free some space or set PERSONAS_DATA_DIR to another folder."
+        )
 
 
 def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:

@@ -43,8 +43,8 @@ which decide the fact, and those tokens weigh {opening_weight:g}-fold. The exact
 ## What was measured
 
 Greedy replies to held-out questions, written without sight of the question forms; a wording that is held out never
-occurs in training. The tuning set's misses were read while the forms were widened; the fresh set's never were, it is only
-graded, so its column is the honest one. A reply is right when the nearest of all learned texts belongs to the
+occurs in training. The tuning set's misses were read while the forms were widened; the fresh set's never were, so its
+column is the honest one. A reply is right when the nearest of all learned texts belongs to the
 subject asked about and the reply shares at least 70 % of its words.
 
 | asked | fresh set ({fresh} questions) | tuning set ({tuning} questions) |

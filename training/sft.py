@@ -1,6 +1,7 @@
 """Trains a persona's LoRA adapter with TRL: `personas train SLUG`. Knows no registry's rules and never promotes.
 
-The story is `train`, top to bottom: rows, model, trainer, proof of the labels, training, proof of the file, place.
+The story is `train`, top to bottom: rows, model, trainer, proof of the labels, training, proof of the file, place,
+measurement.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
@@ -23,11 +25,12 @@ from core.engine.adapter_hash import adapter_content_hash
 from core.engine.chat_template import ChatTemplate
 from core.engine.loading import LoadedBase, load_base_model
 from core.engine.quantization import avoid_packed_kernel
-from core.errors import InvalidSetting, NotFound, PersonasError
+from core.errors import InvalidSetting, PersonasError
 from core.personas import Persona
 from core.settings import Settings
 from training.adapter_folder import (
     LINEAGE_FILE,
+    check_free_space,
     check_saved_adapter,
     move_into_place,
     partial_folder,
@@ -35,15 +38,8 @@ from training.adapter_folder import (
     write_json,
 )
 from training.data_files import TrainingRow
-from training.dataset_builder import (
-    PersonaDataset,
-    base_recipe,
-    build_dataset,
-    held_out_rows,
-    to_columns,
-    training_rows,
-)
-from training.evaluation import SHORT, measure
+from training.dataset_builder import PersonaDataset, base_recipe, build_dataset, to_columns, training_rows
+from training.first_measurement import add_figures, has_held_out_rows
 from training.label_check import check_labels, stop_token_ids
 from training.library_noise import quiet_libraries
 from training.lineage import base_name, build_lineage
@@ -96,10 +92,10 @@ def train(
     """Train an adapter on the persona's rows and put it in its folder. `overrides` are fields of SFTRecipe; None leaves
     a field as the persona and the settings have it.
 
-    `bundle` puts it in the persona's own folder, to be shipped. Raises InvalidSetting for a recipe or model that cannot
-    be trained, InvalidData for bad rows, NotFound for a missing model or file, WrongLabels, NothingLearned,
-    AdapterNotSaved, StoreUnavailable (disk) and TrainingStopped (Ctrl-C). Whatever is raised, no half-written adapter
-    stays behind.
+    `bundle` puts it in the persona's own folder, to be shipped. It is measured once it is in its place; where that
+    fails, a warning says so and the adapter stays. Raises InvalidSetting for a recipe or model that cannot be trained,
+    InvalidData for bad rows, NotFound for a missing model or file, WrongLabels, NothingLearned, AdapterNotSaved,
+    StoreUnavailable (disk) and TrainingStopped (Ctrl-C). Whatever is raised, no half-written adapter stays behind.
     """
     chosen = {name: value for name, value in overrides.items() if value is not None}
     usual = {"quantization": settings.quantization, **base_recipe(settings.base_model)}
@@ -107,16 +103,18 @@ def train(
     rows = training_rows(persona, settings.base_model)
     versions = settings.adapters_dir / persona.slug / settings.base_slug
     shipped = persona.adapter_folder(settings.base_slug)
-    is_evaluated = is_evaluated and _has_held_out_rows(persona, settings)
+    is_evaluated = is_evaluated and has_held_out_rows(persona, settings)
     try:
         with quiet_libraries(), partial_folder(shipped.parent if bundle else versions) as partial:
-            _train_into(partial, persona, settings, recipe, rows, is_evaluated, progress)
+            base, model = _train_into(partial, persona, settings, recipe, rows, progress)
             content_hash = adapter_content_hash(partial / ADAPTER)
             target = shipped if bundle else versions / content_hash[:HASH_CHARS]
             folder = move_into_place(partial / ADAPTER, target, is_replacing=bundle)
     except KeyboardInterrupt as error:
         raise TrainingStopped(f"The training of {persona.slug} was stopped; nothing was saved.") from error
     # The same training gives the same weights: then the folder and its lineage are those of the first time.
+    if is_evaluated:
+        add_figures(folder, persona, settings, base, model, progress)
     lineage = json.loads((folder / LINEAGE_FILE).read_text(encoding="utf-8"))
     return TrainedAdapter(persona.slug, settings.base_slug, folder, content_hash, lineage, bundle)
 
@@ -127,10 +125,9 @@ def _train_into(
     settings: Settings,
     recipe: SFTRecipe,
     rows: Sequence[TrainingRow],
-    is_evaluated: bool,
     progress: ReportProgress,
-) -> None:
-    """Train, and leave the proven adapter with its lineage in `partial / ADAPTER`."""
+) -> tuple[LoadedBase, PeftModel]:
+    """Train, leave the proven adapter with its lineage in `partial / ADAPTER`, and return what was trained."""
     base = load_base_model(
         settings.base_model_path, device=settings.device, dtype=settings.dtype, quantization=recipe.quantization
     )
@@ -144,33 +141,15 @@ def _train_into(
             recipe.max_length,
         )
     trainer = _build_trainer(base, template, dataset, recipe, partial / "run", progress)
+    check_free_space(partial, trainer.get_num_trainable_parameters())
     _check_first_batch(trainer, dataset, template, base)
     metrics = _fit(trainer)
     adapter = partial / ADAPTER
     save_adapter(trainer.model, adapter, base_name(settings.base_model))
     first = template.encode(dataset.examples[0].prompt)
     check_saved_adapter(trainer.model, adapter, torch.tensor([first], device=base.device), is_exact=_is_exact(base))
-    if is_evaluated:
-        report = measure(
-            persona,
-            settings,
-            base,
-            trainer.model,
-            content_hash=adapter_content_hash(adapter),
-            limits=SHORT,
-            progress=progress,
-        )
-        metrics["evaluation"] = report.summary()
     write_json(adapter / LINEAGE_FILE, build_lineage(persona, settings, base, dataset, recipe, metrics))
-
-
-def _has_held_out_rows(persona: Persona, settings: Settings) -> bool:
-    """Whether there is something to measure the adapter with; bad rows are told before the training, not after."""
-    try:
-        return bool(held_out_rows(persona, settings.base_model))
-    except NotFound as error:
-        logger.warning("The adapter will not be measured: %s", error)
-        return False
+    return base, trainer.model
 
 
 def _build_trainer(

@@ -9,12 +9,14 @@ import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from bot.advice import install_command, train_command
 from bot.commands.discord_side import NOT_INSTALLED, is_installed
 from bot.commands.findings import Finding, Level, print_finding
 from bot.commands.output import make_console
 from bot.listening import listen
 from bot.process_lock import ProcessLock
 from bot.storage import Storage, open_storage
+from core.engine.adapter_check import check_adapter, local_fingerprint
 from core.engine.adapter_hash import adapter_content_hash
 from core.errors import PersonasError
 from core.settings import Settings
@@ -42,8 +44,8 @@ def check_packages(settings: Settings) -> Iterator[Finding]:
     missing = [extra for extra, package in EXTRAS.items() if find_spec(package) is None]
     for extra in missing:
         level: Level = "warn" if extra == "train" else "fail"
-        advice = f"not installed; `pip install 'plug-and-play-personas[{extra}]'` does it."
-        yield Finding(level, "packages", f"the extra {extra} is {advice}")
+        advice = f"`{install_command(extra)}` does it."
+        yield Finding(level, "packages", f"the extra {extra} is not installed; {advice}")
     if not missing:
         yield Finding("ok", "packages", f"Python {platform.python_version()} with {', '.join(EXTRAS)}")
 
@@ -68,28 +70,31 @@ def check_personas(settings: Settings) -> Iterator[Finding]:
                 Finding("ok", "database", settings.store_url if settings.is_sqlite else "up to date"),
                 Finding("ok", "personas", f"{', '.join(storage.personas)}; {storage.default_persona} is the default"),
             ]
-            return found + [finding for slug in storage.personas for finding in await _adapter(storage, slug)]
+            fingerprint = local_fingerprint(settings.base_model_path)
+            return found + [await _adapter(storage, slug, fingerprint) for slug in storage.personas]
 
     yield from asyncio.run(visit())
 
 
-async def _adapter(storage: Storage, slug: str) -> list[Finding]:
+async def _adapter(storage: Storage, slug: str, fingerprint: str | None) -> Finding:
     settings = storage.settings
     async with storage.store.session() as session:
         champion = await storage.registry.champion(session, slug, settings.base_slug)
     if champion is None:
-        text = f"{slug} has none for {settings.base_model}, so its system prompt alone speaks; `personas train {slug}`"
-        return [Finding("warn", "adapter", text)]
+        advice = f"`{train_command(slug, settings.base_model)}` makes one."
+        text = f"{slug} has none for {settings.base_model}, so its system prompt alone speaks; {advice}"
+        return Finding("warn", "adapter", text)
     try:
         is_intact = adapter_content_hash(champion.ref.path) == champion.ref.content_hash
+        check_adapter(champion.ref, champion.lineage, fingerprint)
     except PersonasError as error:
-        return [Finding("fail", "adapter", str(error))]
+        return Finding("fail", "adapter", str(error))
     if is_intact:
-        return [Finding("ok", "adapter", champion.ref.name)]
+        return Finding("ok", "adapter", champion.ref.name)
     text = (
         f"{champion.ref.path} has changed since {champion.ref.name} was registered; restore it or `personas rollback`."
     )
-    return [Finding("fail", "adapter", text)]
+    return Finding("fail", "adapter", text)
 
 
 def check_device(settings: Settings) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from bot.advice import train_command
 from bot.commands.output import make_console
 from bot.storage import open_storage
 from core.errors import NotFound
@@ -20,9 +21,9 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
     persona, adapter = asyncio.run(_find(arguments.persona, arguments.version, settings))
     with progress_bar(make_console(is_error=True)) as progress:
         report = evaluate_adapter(persona, settings, adapter.ref.path, progress=progress)
-    folder = save_report(report, settings)
     console = make_console()
-    console.print(report_table(report))
+    console.print(report_table(report))  # first: the disk may be full
+    folder = save_report(report, settings)
     console.print(f"Plot: {folder / 'report.png'}", soft_wrap=True)
     return 0
 
@@ -36,6 +37,6 @@ async def _find(slug: str, version: int | None, settings: Settings) -> tuple[Per
     if champion is None:
         raise NotFound(
             f"{persona.slug} has no adapter that answers on {settings.base_model}; train one with"
-            f" `personas train {persona.slug}`, or name one with --version."
+            f" `{train_command(persona.slug, settings.base_model)}`, or name one with --version."
         )
     return persona, champion

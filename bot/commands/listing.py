@@ -31,7 +31,7 @@ def list_personas(arguments: argparse.Namespace, settings: Settings) -> int:
         table.add_row(
             slug,
             escape(f"{persona.file.emoji} {persona.name}"),
-            adapter_text(slug, champion),
+            escape(adapter_text(slug, champion, settings.base_model)),
             escape(settings.base_model),
             evaluation_text(champion),
         )
@@ -66,7 +66,7 @@ async def _champions(settings: Settings) -> tuple[dict[str, Persona], dict[str, 
 
 def _facts(persona: Persona, champion: RegisteredAdapter | None, settings: Settings) -> dict[str, str]:
     facts = {
-        "answers with": adapter_text(persona.slug, champion),
+        "answers with": adapter_text(persona.slug, champion, settings.base_model),
         "base model": settings.base_model,
         "folder": str(persona.folder),
         "greeting": persona.file.greeting,

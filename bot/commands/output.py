@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bot.advice import train_command
 from core.registry import RegisteredAdapter
 
 PIPE_WIDTH = 200  # columns; a program that reads a table wants no folded cells
@@ -20,9 +21,9 @@ def make_console(*, is_error: bool = False) -> Console:
     return Console(stderr=is_error, width=None if stream.isatty() else PIPE_WIDTH, highlight=False)
 
 
-def adapter_text(slug: str, champion: RegisteredAdapter | None) -> str:
+def adapter_text(slug: str, champion: RegisteredAdapter | None, base_model: str) -> str:
     """What answers for a persona, or how to get it an adapter."""
-    return f"system prompt only: personas train {slug}" if champion is None else champion.ref.name
+    return f"system prompt only: {train_command(slug, base_model)}" if champion is None else champion.ref.name
 
 
 def evaluation_text(adapter: RegisteredAdapter | None) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from bot.advice import base_option
 from bot.arguments import RECIPE_OPTIONS
 from bot.commands.output import evaluation_text, make_console
 from bot.storage import open_storage
+from core.errors import StoreUnavailable
 from core.personas import Persona, find_persona
 from core.registry import RegisteredAdapter
 from core.settings import Settings
@@ -35,7 +37,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> int:
     console.print(f"{adapter.ref.name} is in {trained.folder}", soft_wrap=True)
     if figures := evaluation_text(adapter):
         console.print(f"On rows it never saw: {figures}.")
-    console.print(_next_step(adapter, arguments.base_model))
+    console.print(_next_step(adapter, settings.base_model), markup=False, soft_wrap=True)
     return 0
 
 
@@ -47,12 +49,19 @@ async def _find(slug: str, settings: Settings) -> Persona:
 
 async def _register(trained: TrainedAdapter, settings: Settings) -> RegisteredAdapter:
     """Opening the storage registers what is bundled; then this finds it by its content."""
-    async with open_storage(settings) as storage, storage.store.session() as session:
-        return await register_trained(session, storage.registry, trained)
+    try:
+        async with open_storage(settings) as storage, storage.store.session() as session:
+            return await register_trained(session, storage.registry, trained)
+    except StoreUnavailable as error:
+        command = f"personas versions {trained.persona}{base_option(settings.base_model)}"
+        raise StoreUnavailable(
+            f"The adapter is trained and lies in {trained.folder}, but is not registered; `{command}` does that as soon"
+            f" as the database can be used: {error}"
+        ) from error
 
 
-def _next_step(adapter: RegisteredAdapter, base_model: str | None) -> str:
+def _next_step(adapter: RegisteredAdapter, base_model: str) -> str:
     if "champion" in adapter.aliases:
         return f"It answers for {adapter.persona} from the next reply on."
-    base = "" if base_model is None else f" --base {base_model}"
-    return f"It does not answer yet; `personas promote {adapter.persona} {adapter.version}{base} --force` lets it."
+    command = f"personas promote {adapter.persona} {adapter.version}{base_option(base_model)} --force"
+    return f"It does not answer yet; `{command}` lets it."

@@ -6,10 +6,13 @@ import argparse
 import asyncio
 import json
 
+from rich.markup import escape
 from rich.table import Table
 
+from bot.advice import train_command
 from bot.commands.output import evaluation_text, make_console, moment, user_name
 from bot.storage import open_storage
+from core.engine.adapter_check import check_adapter, local_fingerprint
 from core.personas import find_persona
 from core.registry import RegisteredAdapter
 from core.settings import Settings
@@ -23,7 +26,8 @@ def list_versions(arguments: argparse.Namespace, settings: Settings) -> int:
         make_console().print_json(json.dumps([_as_json(version) for version in versions]))
         return 0
     if not versions:
-        make_console().print(f"{slug} has no adapter for {settings.base_model}; `personas train {slug}` makes one.")
+        advice = f"`{train_command(slug, settings.base_model)}` makes one."
+        make_console().print(escape(f"{slug} has no adapter for {settings.base_model}; {advice}"), soft_wrap=True)
         return 0
     table = Table(box=None, pad_edge=False)
     for heading in ("version", "aliases", "gate", "origin", "registered", "evaluation", "content hash"):
@@ -63,6 +67,8 @@ async def _versions(persona: str, settings: Settings) -> tuple[str, list[Registe
 async def _promote(persona: str, version: int, is_forced: bool, settings: Settings) -> RegisteredAdapter:
     async with open_storage(settings) as storage, storage.store.session() as session:
         slug = find_persona(storage.personas, persona).slug
+        chosen = await storage.registry.get(session, slug, settings.base_slug, version)
+        check_adapter(chosen.ref, chosen.lineage, local_fingerprint(settings.base_model_path))
         return await storage.registry.promote(
             session, slug, settings.base_slug, version, force=is_forced, by=user_name()
         )

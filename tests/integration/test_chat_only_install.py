@@ -18,6 +18,7 @@ NEEDS_WEB = ("bot.web", "bot.commands.serve")
 TORCH_FREE_ENGINE = (
     "base",
     "adapter_cache",
+    "adapter_check",
     "adapter_hash",
     "deferred_engine",
     "echo_engine",
@@ -84,4 +85,4 @@ def test_the_doctor_says_which_extras_are_missing(tmp_path):
     assert done.returncode == 1
     assert not done.stderr
     for extra in ("web", "engine"):
-        assert f"pip install 'plug-and-play-personas[{extra}]'" in done.stdout
+        assert f"-m pip install -e '{ROOT}[{extra}]'" in done.stdout

@@ -45,14 +45,22 @@ def test_what_needs_no_model_runs_without_torch_and_web_packages(line, data_dir,
 
 def test_a_missing_package_is_named_with_what_installs_it(data_dir, folder):
     done = personas("serve", "--port", "0", data_dir=data_dir, without=("uvicorn",), PERSONAS_DIR=folder)
-    assert_one_sentence(done, "uvicorn", "pip install 'plug-and-play-personas[web]'", status=1)
+    assert_one_sentence(done, "uvicorn", f"{sys.executable} -m pip install -e '{ROOT}[web]'", status=1)
 
 
 def test_list_shows_which_adapter_answers_and_who_has_none(data_dir, folder):
     with_adapters = personas("list", data_dir=data_dir, PERSONAS_DIR=folder).stdout
     assert re.search(r"zen +🧘 Master Zen +zen@1 +demo", with_adapters)
     without = personas("list", "--base", "Qwen/Qwen3-4B", data_dir=data_dir, PERSONAS_DIR=folder).stdout
-    assert re.search(r"zen .*system prompt only: personas train zen +Qwen/Qwen3-4B", without)
+    assert re.search(r"zen .*system prompt only: personas train zen --base Qwen/Qwen3-4B +Qwen/Qwen3-4B", without)
+
+
+@pytest.mark.parametrize(("line", "status"), [("versions zen", 0), ("show zen", 0), ("evaluate zen", 2), ("doctor", 1)])
+def test_the_advice_to_train_names_the_base_model_that_was_asked_about(line, status, data_dir, folder):
+    base = "/no/such/model of mine"
+    done = personas(*line.split(), "--base", base, data_dir=data_dir, PERSONAS_DIR=folder, PERSONAS_PORT="0")
+    assert done.returncode == status
+    assert "personas train zen --base '/no/such/model of mine'" in done.stdout + done.stderr
 
 
 def test_list_as_json_is_for_programs(data_dir, folder):
@@ -91,9 +99,21 @@ def test_bad_input_is_one_sentence_and_status_2(line, part, data_dir, folder):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_misspelt_setting_is_one_warning_and_no_failure(data_dir, folder):
+    done = personas("list", data_dir=data_dir, PERSONAS_DIR=folder, PERSONAS_PROT="8000")
+    assert done.returncode == 0
+    [line] = done.stderr.splitlines()
+    assert "PERSONAS_PROT (do you mean PERSONAS_PORT?)" in line
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PERSONAS_SLOTS", "zero"), ("PERSONAS_QUANTIZATION", "nf5"), ("PERSONAS_DEFAULT_PERSONA", "nobody")],
+    [
+        ("PERSONAS_SLOTS", "zero"),
+        ("PERSONAS_MAX_NEW_TOKENS", "40000"),
+        ("PERSONAS_QUANTIZATION", "nf5"),
+        ("PERSONAS_DEFAULT_PERSONA", "nobody"),
+    ],
 )
 def test_a_bad_setting_is_named(name, value, data_dir, folder):
     done = personas("chat", data_dir=data_dir, **{"PERSONAS_DIR": folder, name: value})

@@ -30,10 +30,10 @@ class Channel:
     async def on_posted(self, message_id, page):
         self.posted.append((message_id, page))
 
-    def deliver(self, exchange_id, *, onto=()):
+    def deliver(self, exchange_id, *, onto=(), is_seldom_edited=False):
         stream = ReplyStream(self.screen, self.budget, on_posted=self.on_posted, **self.options)
         reply = PendingReply(exchange_id, "codebeard", time.time(), self.shop.queue)
-        return asyncio.create_task(stream.deliver(reply, onto=onto))
+        return asyncio.create_task(stream.deliver(reply, onto=onto, is_seldom_edited=is_seldom_edited))
 
 
 @pytest.fixture
@@ -157,6 +157,22 @@ async def test_a_reply_that_replaces_another_is_shown_in_its_messages(shop, chan
     assert channel.screen.shown == {"a": "x" * 100, "b": "x" * 50}
     assert delivered.message_ids == ("a", "b")
     assert channel.posted == [("a", 0), ("b", 1)]
+
+
+async def test_messages_that_are_edited_but_seldom_show_a_sign_of_life_and_the_end(shop, channel):
+    channel.screen.shown = {"a": "old one"}
+    shop.engine.gate.close()
+    delivering = channel.deliver(await shop.ask("one two three"), onto=("a",), is_seldom_edited=True)
+    await channel.screen.until("…")
+    for _ in range(2):
+        shop.engine.gate.let_through(1)
+        await shop.engine.gate.wait_until_held()
+        await until_idle()
+    assert channel.screen.texts == ["…"]
+    shop.engine.gate.open()
+    await delivering
+    assert channel.screen.texts == ["one two three"]
+    assert channel.screen.calls == ["edit", "edit"]
 
 
 async def test_a_message_to_be_removed_may_be_gone_already(shop, channel):

@@ -127,6 +127,20 @@ async def test_ctrl_c_stops_the_reply_and_not_the_chat(talk):
     assert await talk.say("again") == "[zen@1] again\n"
 
 
+async def test_a_thumb_after_a_stopped_reply_is_not_for_the_reply_before_it(talk):
+    gate = talk.service.engine.gate
+    await talk.say("first")
+    gate.close()
+    saying = asyncio.create_task(talk.say("second"))
+    await gate.wait_until_held()
+    os.kill(os.getpid(), signal.SIGINT)
+    await saying
+    gate.open()
+    await talk.say("-")
+    assert "no finished reply to judge" in talk.err.getvalue()
+    assert await talk.feedback() == []
+
+
 async def test_nobody_to_talk_to_is_an_error(talk):
     with pytest.raises(NotFound, match="nobody"):
         TerminalChat(talk.service, Console(), Console(), spec="nobody", user="ann")

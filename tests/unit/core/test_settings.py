@@ -31,11 +31,17 @@ def test_the_environment_wins_over_personas_toml(tmp_path, monkeypatch):
     [
         ("PERSONAS_PORT", "http", "PERSONAS_PORT: .*integer"),
         ("PERSONAS_PORT", "70000", "PERSONAS_PORT: .*65535"),
+        ("PERSONAS_MAX_NEW_TOKENS", "40000", "PERSONAS_MAX_NEW_TOKENS: .*32768"),
         ("PERSONAS_QUANTIZATION", "int3", "PERSONAS_QUANTIZATION: .*'auto'"),
         ("PERSONAS_DEVICE", "gpu", "PERSONAS_DEVICE"),
         ("PERSONAS_QUEUE_URL", "amqp://x", "PERSONAS_QUEUE_URL: .*memory://"),
         ("PERSONAS_TRAINING_SOURCES", "discrod", "PERSONAS_TRAINING_SOURCES: unknown source discrod"),
         ("PERSONAS_HOST", "0.0.0.0", "needs PERSONAS_API_KEY"),
+        ("PERSONAS_USER_MESSAGES_PER_MINUTE", "-1", "PERSONAS_USER_MESSAGES_PER_MINUTE: .*0"),
+        ("PERSONAS_ALLOWED_PLACES", "discord:guild:1, 17", 'PERSONAS_ALLOWED_PLACES: "17" is no place; .*channel:ID'),
+        ("PERSONAS_BLOCKED_PLACES", "discord:server:1", "PERSONAS_BLOCKED_PLACES: .*discord:guild:ID"),
+        ("PERSONAS_BLOCKED_USERS", "ann", 'PERSONAS_BLOCKED_USERS: "ann" is no person or bot; write discord:ID'),
+        ("PERSONAS_ALLOWED_BOTS", "discord:ann", "PERSONAS_ALLOWED_BOTS: .*discord:ID"),
     ],
 )
 def test_a_bad_setting_is_named_with_what_it_must_be(monkeypatch, name, value, complaint):
@@ -59,10 +65,22 @@ def test_a_bad_line_of_the_file_is_named_as_it_stands_there(tmp_path, line, comp
         load_settings()
 
 
-def test_other_variables_with_our_prefix_are_left_alone(monkeypatch):
+def test_a_misspelt_variable_is_named_with_what_it_may_mean_and_changes_nothing(monkeypatch, caplog):
     expected = load_settings()
+    monkeypatch.setenv("PERSONAS_PROT", "1")
     monkeypatch.setenv("PERSONAS_OF_SOMEBODY_ELSE", "1")
     assert load_settings() == expected
+    assert caplog.messages == [
+        "Ignored, because there is no such setting: PERSONAS_OF_SOMEBODY_ELSE,"
+        " PERSONAS_PROT (do you mean PERSONAS_PORT?)."
+    ]
+
+
+def test_settings_in_any_case_and_variables_of_the_tests_are_no_mistakes(monkeypatch, caplog):
+    monkeypatch.setenv("personas_port", "1234")
+    monkeypatch.setenv("PERSONAS_TEST_POSTGRES_URL", "postgresql://localhost/scratch")
+    assert load_settings().port == 1234
+    assert caplog.messages == []
 
 
 def test_a_home_folder_and_a_log_level_are_understood_as_people_write_them(tmp_path, monkeypatch):

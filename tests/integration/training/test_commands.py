@@ -1,0 +1,138 @@
+"""`personas train`, `evaluate` and `feedback` as a shell runs them, on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.arguments import build_parser
+from bot.commands import evaluate as evaluate_command
+from bot.commands import train as train_command
+from core.errors import StoreUnavailable
+from core.personas import Persona
+from core.settings import Settings, load_settings
+from core.store import feedback
+from core.store.db import Store
+from tests.command import personas
+from tests.store_examples import record_answered, write_adapter
+from tests.tiny_models import make_tiny_model
+from tests.training_examples import MONK_WORDS, PIRATE_WORDS, make_persona
+from training.evaluation import EvalReport
+from training.sft import TrainedAdapter, train
+
+FEW = ("--max-steps", "3", "--accumulation", "1", "--learning-rate", "5e-3")
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> tuple[Persona, Settings]:
+    """A pirate with few rows, a monk to tell him from, and settings with their tiny model."""
+    model = make_tiny_model("llama", tmp_path / "tiny-model")
+    pirate = make_persona(tmp_path / "personas", "pirate", PIRATE_WORDS, rows=10, held_out=2)
+    make_persona(tmp_path / "personas", "monk", MONK_WORDS, rows=10, held_out=2)
+    return pirate, load_settings(base_model=str(model), data_dir=tmp_path / "data", dir=tmp_path / "personas")
+
+
+def run(settings: Settings, *line: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    given = {"PERSONAS_DIR": str(settings.dir), "PERSONAS_DEVICE": "cpu", **variables}
+    base = () if line[0] == "feedback" else ("--base", settings.base_model)
+    return personas(*line, *base, data_dir=settings.data_dir, **given)
+
+
+def versions(settings: Settings) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(run(settings, "versions", "pirate", "--json").stdout)
+    return found
+
+
+def test_a_trained_adapter_is_registered_and_its_evaluation_printed_and_kept(shop: tuple[Persona, Settings]) -> None:
+    _, settings = shop
+    trained = run(settings, "train", "pirate", *FEW, "--no-evaluation")
+    assert trained.returncode == 0, trained.stderr
+    [version] = versions(settings)
+    folder = settings.adapters_dir / "pirate" / "tiny-model" / str(version["content_hash"])[:12]
+    assert trained.stdout.splitlines() == [
+        f"pirate@1 is in {folder}",
+        f"It does not answer yet; `personas promote pirate 1 --base {settings.base_model} --force` lets it.",
+    ]
+
+    measured = run(settings, "evaluate", "pirate", "--version", "1")
+    assert measured.returncode == 0, measured.stderr
+    assert "pirate on tiny-model, 2 held-out rows" in measured.stdout
+    assert "perplexity of held-out replies" in measured.stdout
+    evaluations = settings.data_dir / "evaluations"
+    assert f"Plot: {evaluations}" in measured.stdout
+    assert len(list(evaluations.rglob("report.png"))) == 1
+
+
+def test_a_bundled_training_answers_at_once_and_says_how_good_it_is(shop: tuple[Persona, Settings]) -> None:
+    pirate, settings = shop
+    trained = run(settings, "train", "pirate", *FEW, "--bundle")
+    assert trained.returncode == 0, trained.stderr
+    first, figures, last = trained.stdout.splitlines()
+    assert first == f"pirate@1 is in {pirate.adapter_folder('tiny-model')}"
+    assert figures.startswith("On rows it never saw: perplexity ×")
+    assert last == "It answers for pirate from the next reply on."
+    [version] = versions(settings)
+    assert (version["origin"], version["aliases"]) == ("bundled", ["champion"])
+    assert version["lineage"]["metrics"]["evaluation"]["held_out_rows"] == 2  # type: ignore[index]
+
+
+def test_an_evaluation_that_cannot_be_kept_is_printed_all_the_same(
+    shop: tuple[Persona, Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pirate, settings = shop
+    report = EvalReport("pirate", "tiny-model", "ab" * 32, 2, 12.5, 10.0, None, None, ())
+    monkeypatch.setattr(evaluate_command, "evaluate_adapter", lambda *given, **options: report)
+    write_adapter(pirate.adapter_folder("tiny-model"), b"one")
+    (settings.data_dir / "evaluations").mkdir(parents=True)
+    (settings.data_dir / "evaluations" / "pirate").touch()  # nothing can be written below it, as on a full disk
+    with pytest.raises(OSError, match="pirate"):
+        evaluate_command.evaluate(build_parser().parse_args(["evaluate", "pirate"]), settings)
+    assert "10.00 (0.80×)" in capsys.readouterr().out
+
+
+def test_an_adapter_that_a_locked_database_does_not_take_is_registered_later(
+    shop: tuple[Persona, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, settings = shop
+    path = settings.data_dir / "personas.db"
+    impatient = settings.model_copy(update={"database_url": f"sqlite:///{path}?timeout=0.05"})
+    arguments = build_parser().parse_args(["train", "pirate", *FEW, "--no-evaluation"])
+    with ExitStack() as stack:
+
+        def train_and_lock(*given: Any, **options: Any) -> TrainedAdapter:
+            trained = train(*given, **options)
+            stack.enter_context(closing(sqlite3.connect(path))).execute("BEGIN IMMEDIATE")
+            return trained
+
+        monkeypatch.setattr(train_command, "train_adapter", train_and_lock)
+        with pytest.raises(StoreUnavailable, match=r"is locked by another program") as caught:
+            train_command.train(arguments, impatient)
+    [folder] = settings.adapters_dir.glob("pirate/tiny-model/*")
+    assert f"The adapter is trained and lies in {folder}, but is not registered" in str(caught.value)
+    assert f"`personas versions pirate --base {settings.base_model}` does that" in str(caught.value)
+    [version] = versions(settings)
+    assert (version["name"], version["aliases"]) == ("pirate@1", ["challenger"])
+
+
+async def test_feedback_counts_thumbs_by_persona_and_adapter_version(shop: tuple[Persona, Settings]) -> None:
+    _, settings = shop
+    assert "Nobody has judged a reply yet" in run(settings, "feedback").stdout
+    store = await Store.open(settings.store_url, create_or_upgrade=False)
+    try:
+        async with store.session() as session:
+            for user, label in (("ann", True), ("bob", True), ("cyd", False)):
+                judged = await record_answered(session)
+                await feedback.record(session, exchange_id=judged, user_id=user, label=label, source="api")
+    finally:
+        await store.close()
+    heading, row = run(settings, "feedback").stdout.splitlines()
+    assert heading.split() == ["persona", "or", "blend", "answered", "with", "base", "model", "👍", "👎", "liked"]
+    assert row.split() == ["codebeard", "codebeard@3", "demo", "2", "1", "67%"]
+    [tally] = json.loads(run(settings, "feedback", "--json").stdout)
+    assert (tally["up"], tally["down"]) == (2, 1)
