@@ -80,10 +80,12 @@ class Context:
 
     async def said(self, message: discord.Message, *, is_free_talk: bool = False) -> Said:
         """The conversation that this message ends. Raises ScreenUnreachable when it cannot be read at the moment."""
-        found = await self._conversation(message, is_free_talk=is_free_talk)
+        return self._with_remarks(await self._conversation(message, is_free_talk=is_free_talk), message)
+
+    def _with_remarks(self, said: Said, message: discord.Message) -> Said:
         parent = self.others_parent(message)
         files = message.attachments or (parent is not None and parent.attachments)
-        return replace(found, is_parent_hidden=parent is not None and self._is_hidden(parent), has_files=bool(files))
+        return replace(said, is_parent_hidden=parent is not None and self._is_hidden(parent), has_files=bool(files))
 
     async def _conversation(self, message: discord.Message, *, is_free_talk: bool) -> Said:
         channel = message.channel
@@ -102,8 +104,10 @@ class Context:
         if exchange.question_id is not None:
             question = await self.fetch(exchange.question_id)
             if question is not None and text_of(question, self._chat.own_id):
-                is_free_talk = exchange.conversation_id == places.channel_place(question.channel.id)
-                return await self.said(question, is_free_talk=is_free_talk)
+                # Not by the question's channel: of one that is not cached, nobody knows that it is a thread or a DM.
+                is_chain = exchange.conversation_id.startswith(places.CHAIN_PREFIX)
+                found = self._chain(question) if is_chain else self._history(question, exchange.conversation_id)
+                return self._with_remarks(await found, question)
         elif exchange.prompt:
             turns = tuple(Turn(turn["role"], "", turn["content"]) for turn in exchange.prompt)
             return Said(exchange.conversation_id, turns)

@@ -14,6 +14,7 @@ SOURCE = "discord"
 GUILD_PREFIX = f"{SOURCE}:guild:"
 CHANNEL_PREFIX = f"{SOURCE}:channel:"
 THREAD_PREFIX = f"{SOURCE}:thread:"
+CHAIN_PREFIX = f"{SOURCE}:chain:"
 
 
 def user_id(user: discord.abc.Snowflake) -> str:
@@ -40,7 +41,7 @@ def id_of(place_id: str) -> int:
 
 def chain_conversation(first_id: int) -> str:
     """The conversation of a reply chain, named for its first message."""
-    return f"{SOURCE}:chain:{first_id}"
+    return f"{CHAIN_PREFIX}{first_id}"
 
 
 def dm_conversation(channel_id: int) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bot.discord_chat.reply_row import AGAIN, DELETE
+from bot.discord_chat.wording import own_words
 from core.engine.echo_engine import EchoEngine
 from core.store import places
-from tests.discord_rooms import LONG, DiscordRoom, process_in
+from tests.discord_rooms import LONG, DiscordRoom, listen, process_in
 from tests.fakes.fake_discord.channels import Channel
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.server import FakeDiscord
@@ -71,4 +72,22 @@ async def test_a_webhooks_answer_of_two_pages_in_an_archived_thread_is_written_a
             assert first.webhook is not None
             await ann.presses(second, DELETE)
             await thread.wait_for(lambda _: thread.from_bot == [])
+        fake.check_contract()
+
+
+async def test_another_answer_in_a_direct_message_after_a_restart_knows_what_was_said_before(tmp_path: Path):
+    async with FakeDiscord() as fake:
+        channel = fake.add_guild("harbour").add_channel("general")
+        ann = fake.add_person("ann")
+        dm = await ann.opens_dm()
+        async with process_in(tmp_path, fake, channel, ann) as room:
+            former = await room.answer(await ann.says(dm, "one"))
+            answer = await room.answer(await ann.says(dm, "two"))
+            [conversation] = {exchange.conversation_id for exchange in await room.exchanges()}
+        async with process_in(tmp_path, fake, channel, ann) as room:
+            heard = listen(room)
+            await ann.presses(answer, AGAIN)
+            await dm.wait_for(lambda _: "2/2" in str(answer.components))
+            assert heard == [[("user", "one"), ("assistant", own_words(former.content)), ("user", "two")]]
+            assert {exchange.conversation_id for exchange in await room.exchanges()} == {conversation}
         fake.check_contract()
