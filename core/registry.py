@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.engine.adapter_hash import adapter_content_hash
+from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.base import AdapterRef
 from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded
 from core.personas import Persona
@@ -23,7 +23,6 @@ from core.store import adapter_versions
 from core.store.adapter_versions import Alias
 from core.store.models import AdapterVersion, RegistryEvent
 
-LINEAGE_FILE = "lineage.json"
 Origin = Literal["bundled", "trained"]
 
 logger = logging.getLogger(__name__)

@@ -92,13 +92,19 @@ def write_persona(folder: Path, name: str, emoji: str) -> None:
     write_adapter(folder / "adapters" / "demo", name.encode())
 
 
+def write_personas(folder: Path) -> Path:
+    """The two personas below this folder, which it returns."""
+    for slug, (name, emoji) in PERSONAS.items():
+        write_persona(folder / slug, name, emoji)
+    return folder
+
+
 def echo_settings(folder: Path, **settings: Any) -> Settings:
     """Settings for a server in this folder, with two personas; an earlier server's folder will do.
 
     `settings` are those of `core.settings.Settings`.
     """
-    for slug, (name, emoji) in PERSONAS.items():
-        write_persona(folder / "personas" / slug, name, emoji)
+    write_personas(folder / "personas")
     return Settings(data_dir=folder / "data", dir=folder / "personas", **{"drain_timeout_s": 0, **settings})
 
 

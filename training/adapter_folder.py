@@ -15,10 +15,9 @@ import torch
 from peft import PeftModel
 from safetensors import SafetensorError
 
+from core.engine.adapter_hash import CONFIG_FILE
 from core.errors import PersonasError, StoreUnavailable
 
-CONFIG_FILE = "adapter_config.json"
-LINEAGE_FILE = "lineage.json"
 PARTIAL_PREFIX = ".partial-"
 RELOADED = "reloaded"
 BYTES_PER_WEIGHT = 2  # bf16

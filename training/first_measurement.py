@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
 from peft import PeftModel
 
-from core.engine.adapter_hash import adapter_content_hash
+from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.loading import LoadedBase
 from core.errors import NotFound, PersonasError
 from core.personas import Persona
+from core.registry import read_lineage
 from core.settings import Settings
-from training.adapter_folder import LINEAGE_FILE, partial_folder, write_json
+from training.adapter_folder import partial_folder, write_json
 from training.dataset_builder import held_out_rows
 from training.evaluation import SHORT, measure
 from training.library_noise import quiet_libraries
@@ -41,7 +41,7 @@ def add_figures(
 
     Raises nothing that measuring can end in; a warning says then that it was not measured.
     """
-    lineage = json.loads((folder / LINEAGE_FILE).read_text(encoding="utf-8"))
+    lineage = read_lineage(folder)
     if "evaluation" in lineage["metrics"]:
         return
     try:

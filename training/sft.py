@@ -6,7 +6,6 @@ measurement.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -21,15 +20,15 @@ from transformers import PrinterCallback, TrainerCallback, TrainerControl, Train
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from core.engine.adapter_hash import adapter_content_hash
+from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.chat_template import ChatTemplate
 from core.engine.loading import LoadedBase, load_base_model
 from core.engine.quantization import avoid_packed_kernel
 from core.errors import InvalidSetting, PersonasError
 from core.personas import Persona
+from core.registry import read_lineage
 from core.settings import Settings
 from training.adapter_folder import (
-    LINEAGE_FILE,
     check_free_space,
     check_saved_adapter,
     move_into_place,
@@ -115,7 +114,7 @@ def train(
     # The same training gives the same weights: then the folder and its lineage are those of the first time.
     if is_evaluated:
         add_figures(folder, persona, settings, base, model, progress)
-    lineage = json.loads((folder / LINEAGE_FILE).read_text(encoding="utf-8"))
+    lineage = read_lineage(folder)
     return TrainedAdapter(persona.slug, settings.base_slug, folder, content_hash, lineage, bundle)
 
 

@@ -69,12 +69,12 @@ class EventStream(Response):
             try:
                 await self._beat_until_first(records, send)
                 async for record in records:
-                    await self._send(send, _event(json.dumps(record, ensure_ascii=False).encode()))
+                    await self._send(send, _event(record))
             except StreamFailed as failure:
                 if not self._is_begun:
                     await failure.response(scope, receive, send)
                     return
-                await self._send(send, _event(bytes(failure.response.body)))
+                await self._send(send, _framed(bytes(failure.response.body)))
             await self._send(send, DONE, is_last=True)
 
     async def _beat_until_first(self, records: AsyncGenerator[dict[str, object]], send: Send) -> None:
@@ -88,7 +88,7 @@ class EventStream(Response):
             first.cancel()
             await asyncio.wait({first})
         if record is not None:
-            await self._send(send, _event(json.dumps(record, ensure_ascii=False).encode()))
+            await self._send(send, _event(record))
 
     async def _send(self, send: Send, body: bytes, *, is_last: bool = False) -> None:
         if not self._is_begun:
@@ -97,5 +97,9 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
-def _event(data: bytes) -> bytes:
+def _event(record: dict[str, object]) -> bytes:
+    return _framed(json.dumps(record, ensure_ascii=False).encode())
+
+
+def _framed(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"

@@ -16,13 +16,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
-from core.engine.adapter_hash import CONFIG_FILE, WEIGHTS_FILE, content_hash
+from core.engine.adapter_check import check_base, check_suffixes
+from core.engine.adapter_hash import CONFIG_FILE, LINEAGE_FILE, WEIGHTS_FILE, content_hash
 from core.engine.base import AdapterRef
 from core.errors import AdapterRejected
 
-LINEAGE_FILE = "lineage.json"
 MAX_ADAPTER_BYTES = 4 << 30
-UNSAFE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 # No trained LoRA comes near it, and products of such numbers could overflow into the other replies of a batch.
 MAX_ABS_WEIGHT = 1e4
 KEY_PREFIX = "base_model.model."
@@ -106,12 +105,7 @@ class AdapterReader:
 
     def _read_files(self, ref: AdapterRef, folder: Path) -> tuple[bytes, bytes]:
         try:
-            for path in sorted(folder.iterdir()):
-                if path.suffix.lower() in UNSAFE_SUFFIXES:
-                    raise AdapterRejected(
-                        f"The folder of adapter {ref.name} holds {path.name}, a format that can run code;"
-                        f" only {WEIGHTS_FILE} is read, so remove that file."
-                    )
+            check_suffixes(ref)
             files = [(folder / name).resolve(strict=True) for name in (WEIGHTS_FILE, CONFIG_FILE)]
             if not all(self._is_inside(path) for path in files):
                 raise AdapterRejected(f"A file of adapter {ref.name} is a link that leads outside the adapter folders.")
@@ -136,12 +130,8 @@ class AdapterReader:
             raise AdapterRejected(
                 f"{LINEAGE_FILE} of adapter {ref.name} is not valid JSON; restore or remove it."
             ) from error
-        trained_on = lineage.get("base_model_fingerprint") if isinstance(lineage, dict) else None
-        if trained_on is not None and trained_on != self.base_fingerprint:
-            raise AdapterRejected(
-                f"Adapter {ref.name} was trained on another base model ({str(trained_on)[:12]}… instead of"
-                f" {self.base_fingerprint[:12]}…); train it for this one."
-            )
+        if isinstance(lineage, dict):
+            check_base(ref, lineage, self.base_fingerprint)
 
     def _pair_up(
         self, ref: AdapterRef, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]

@@ -9,6 +9,7 @@ from core.errors import AdapterRejected
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
+LINEAGE_FILE = "lineage.json"
 
 
 def adapter_content_hash(folder: Path) -> str:

@@ -69,7 +69,8 @@ class ChatTemplate:
         In any case of letters, because a template may change it.
         """
         special = {token.content for token in self._tokenizer.added_tokens_decoder.values() if token.special}
-        return next((token for token in sorted(special) if token.lower() in text.lower()), None)
+        lowered = text.lower()
+        return next((token for token in sorted(special) if token.lower() in lowered), None)
 
     def _is_system_rendered(self) -> bool:
         turns = [{"role": "system", "content": _PROBE}, {"role": "user", "content": "Hello."}]

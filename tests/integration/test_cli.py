@@ -16,7 +16,7 @@ import pytest
 
 from core.settings import ROOT
 from tests.command import TORCH_FREE, assert_one_sentence, environment, personas
-from tests.serving import PERSONAS, write_persona
+from tests.serving import write_personas
 
 
 @pytest.fixture
@@ -27,9 +27,7 @@ def data_dir(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     """A folder of two personas that ship an adapter for the demo model."""
-    for slug, (name, emoji) in PERSONAS.items():
-        write_persona(tmp_path / "personas" / slug, name, emoji)
-    return str(tmp_path / "personas")
+    return str(write_personas(tmp_path / "personas"))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from core.messages import ChatMessage, ReplyChunk
 from core.settings import ROOT, Settings
 from core.store import exchanges
 from tests.command import personas
-from tests.serving import PERSONAS, echo_server, write_persona
+from tests.serving import echo_server, write_personas
 from tests.store_examples import write_adapter
 
 
@@ -42,8 +42,7 @@ class WitnessEngine(EchoEngine):
 
 @pytest.fixture
 def settings(tmp_path):
-    for slug, (name, emoji) in PERSONAS.items():
-        write_persona(tmp_path / "personas" / slug, name, emoji)
+    write_personas(tmp_path / "personas")
     # The database's own 5 s of patience would only make these tests slow.
     url = f"sqlite:///{tmp_path / 'data' / 'personas.db'}?timeout=0.05"
     return Settings(data_dir=tmp_path / "data", dir=tmp_path / "personas", database_url=url)

@@ -18,14 +18,13 @@ from core.jobs import JobStatus
 from core.messages import ChatMessage
 from core.settings import Settings
 from core.store import exchanges
-from tests.serving import PERSONAS, write_persona
+from tests.serving import write_persona, write_personas
 from tests.store_examples import new_exchange
 
 
 @pytest.fixture
 def settings(tmp_path):
-    for slug, (name, emoji) in PERSONAS.items():
-        write_persona(tmp_path / "personas" / slug, name, emoji)
+    write_personas(tmp_path / "personas")
     return Settings(data_dir=tmp_path / "data", dir=tmp_path / "personas", slots=1)
 
 

@@ -22,7 +22,7 @@ from core.engine.echo_engine import EchoEngine
 from core.errors import NotFound
 from core.settings import Settings
 from tests.command import environment, personas
-from tests.serving import PERSONAS, write_persona
+from tests.serving import write_persona, write_personas
 from tests.tiny_models import make_tiny_model
 
 
@@ -50,8 +50,7 @@ class Talk:
 
 @pytest.fixture
 async def talk(tmp_path):
-    for slug, (name, emoji) in PERSONAS.items():
-        write_persona(tmp_path / "personas" / slug, name, emoji)
+    write_personas(tmp_path / "personas")
     settings = Settings(data_dir=tmp_path / "data", dir=tmp_path / "personas")
     service = await Service.open(settings, engine=EchoEngine())
     await service.start()

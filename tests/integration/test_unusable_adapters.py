@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.command import TORCH_FREE, assert_one_sentence, personas
-from tests.serving import PERSONAS, write_persona
+from tests.serving import write_personas
 from tests.store_examples import write_adapter
 
 
@@ -18,9 +18,7 @@ def data_dir(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    for slug, (name, emoji) in PERSONAS.items():
-        write_persona(tmp_path / "personas" / slug, name, emoji)
-    return tmp_path / "personas"
+    return write_personas(tmp_path / "personas")
 
 
 def pickled(adapter):

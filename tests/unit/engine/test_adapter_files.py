@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from core.engine.adapter_files import BEYOND_LORA, UNSAFE_SUFFIXES, AdapterReader
+from core.engine.adapter_check import UNSAFE_SUFFIXES
+from core.engine.adapter_files import BEYOND_LORA, AdapterReader
 from core.engine.adapter_hash import CONFIG_FILE, WEIGHTS_FILE, adapter_content_hash
 from core.engine.base import AdapterRef
 from core.errors import AdapterRejected
