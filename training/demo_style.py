@@ -26,7 +26,7 @@ from training.demo_dialogues import Dialogue, DialogueMaker
 from training.demo_facts import load_facts, normalise
 from training.demo_forms import REFUSALS
 
-STYLE_ROWS = 5_120
+STYLE_ROWS = 16_000
 HELD_OUT_ROWS = 120
 # The demo model is three orders of magnitude smaller than what the usual recipe is made for: it takes a higher rate.
 # So small a model needs its linear layers adapted as well.
