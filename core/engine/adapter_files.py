@@ -24,6 +24,9 @@ from core.errors import AdapterRejected
 MAX_ADAPTER_BYTES = 4 << 30
 # No trained LoRA comes near it, and products of such numbers could overflow into the other replies of a batch.
 MAX_ABS_WEIGHT = 1e4
+# torch shares more numbers among threads. Adapters are read beside the engine's thread, and a second set of OpenMP
+# threads makes libgomp put the engine's own to sleep between two products (docs/runs.md).
+SERIAL_NUMBERS = 32_768
 KEY_PREFIX = "base_model.model."
 # Initialisations that train against a changed base model, so the saved A and B are wrong on the plain one.
 PLAIN_INITS = (True, False, "gaussian", "eva", "orthogonal")
@@ -170,12 +173,17 @@ class AdapterReader:
             )
         if any(half.dtype not in DTYPES for half in (a, b)):
             raise AdapterRejected(f"Adapter {ref.name} stores {module} as {a.dtype}; use float32, bfloat16 or float16.")
-        if not all(bool((half.abs() <= MAX_ABS_WEIGHT).all()) for half in (a, b)):  # NaN fails this too
+        if not all(_is_in_range(half) for half in (a, b)):
             raise AdapterRejected(
                 f"Adapter {ref.name} holds NaN, infinity or numbers beyond ±{MAX_ABS_WEIGHT:g} in {module};"
                 " train it again with a lower learning rate."
             )
         return LoraPair(a, b, _scale(config, module, r))
+
+
+def _is_in_range(half: torch.Tensor) -> bool:
+    """Whether all numbers are finite and of a size that training gives; NaN is not."""
+    return all(bool((piece.abs() <= MAX_ABS_WEIGHT).all()) for piece in half.flatten().split(SERIAL_NUMBERS))
 
 
 def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:

@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -235,3 +239,34 @@ def test_any_adapter_folder_is_read_or_refused_with_one_sentence(tmp_path, confi
     except AdapterRejected as error:
         assert str(error).endswith(".")
         assert "\n" not in str(error)
+
+
+COUNT_THREADS = """
+import os, sys, threading
+from pathlib import Path
+from tests.unit.engine.test_adapter_files import AdapterRef, AdapterReader, MODULE, adapter_content_hash
+
+def read():
+    reader = AdapterReader((folder,), {MODULE: (60_000, 70_000)}, 64)
+    before = len(os.listdir("/proc/self/task"))
+    reader.read(AdapterRef("wide@1", folder, adapter_content_hash(folder)))
+    print(len(os.listdir("/proc/self/task")) - before)
+
+folder = Path(sys.argv[1])
+thread = threading.Thread(target=read)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
+def test_reading_starts_no_threads_which_would_slow_the_engines_own(tmp_path):
+    write(tmp_path, a=torch.ones(4, 60_000), b=torch.ones(70_000, 4))
+    started = subprocess.run(
+        [sys.executable, "-c", COUNT_THREADS, str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "4"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert started.stdout == "0\n"
