@@ -183,7 +183,7 @@ class AdapterReader:
 
 def _is_in_range(half: torch.Tensor) -> bool:
     """Whether all numbers are finite and of a size that training gives; NaN is not."""
-    return all(bool((piece.abs() <= MAX_ABS_WEIGHT).all()) for piece in half.flatten().split(SERIAL_NUMBERS))
+    return all(bool((piece.abs() <= MAX_ABS_WEIGHT).all()) for piece in torch.split(half.flatten(), SERIAL_NUMBERS))
 
 
 def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:
