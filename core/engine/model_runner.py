@@ -78,7 +78,8 @@ class PackedRunner:
         rows = torch.tensor([ids, positions, slots]).to(self._model.device, non_blocking=True)
         self._kv.begin(make_spans([part for part, _ in parts]), rows[2] * self._kv.max_tokens + rows[1])
         self._stack.activate([(part.slot, part.count) for part, _ in parts], rows[2])
-        keep = torch.tensor([ends[i] for i in wanted], device=self._model.device)
+        # In a step of unfinished prompts nobody wants a token, and an empty list alone would make a tensor of floats.
+        keep = torch.tensor([ends[i] for i in wanted], dtype=torch.long, device=self._model.device)
         output = self._model(
             input_ids=rows[:1],
             position_ids=rows[1:2],

@@ -30,6 +30,26 @@ async def test_a_greedy_reply_is_the_same_alone_and_among_seven_others(architect
     assert len({text for text, _ in alone}) == 8
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+async def test_a_prompt_of_many_chunks_is_read_alone_and_beside_others_as_in_one_piece(architecture, tmp_path):
+    folder = make_tiny_model(architecture, tmp_path / "base")
+    ref = make_adapter(folder, tmp_path / "persona", seed=1)
+
+    def long(request_id):
+        return request(request_id, " ".join(f"word{i}" for i in range(40)), adapters={ref: 1.0})
+
+    async with running_engine(folder) as engine:
+        whole, last = await collect(engine, long("whole"))
+    chunk = last.usage.prompt_tokens // 5
+    async with running_engine(folder, prefill_chunk_tokens=chunk) as engine:
+        alone, _ = await collect(engine, long("alone"))
+        assert engine.stats().steps >= 5 + last.usage.completion_tokens - 1
+        others = [request(f"other {i}", str(i), max_new_tokens=20) for i in range(3)]
+        together = await collect_all(engine, [long("together"), *others, long("second")])
+        assert engine.stats().restarts == 0
+    assert [alone, together[0][0], together[-1][0]] == [whole] * 3
+
+
 async def test_a_greedy_reply_equals_transformers_generate(folder):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder)
