@@ -62,12 +62,12 @@ def load_held_out(facts: DemoFacts, name: str = "tuning") -> list[HeldOut]:
 
 
 def grade(
-    facts: DemoFacts, questions: Sequence[HeldOut], reply: Reply, *, min_overlap: float = MIN_OVERLAP
+    facts: DemoFacts, questions: Sequence[HeldOut], reply: Reply, *, refusals: Sequence[str] = REFUSALS
 ) -> list[Graded]:
-    """Ask every question and judge the replies."""
-    known = _known_texts(facts)
+    """Ask every question and judge the replies. `facts` and `refusals` are what may have been learned, in its words."""
+    known = _known_texts(facts, refusals)
     replies = reply([question.messages for question in questions])
-    return [Graded(q, text, _is_right(q, text, known, min_overlap)) for q, text in zip(questions, replies, strict=True)]
+    return [Graded(q, text, _is_right(q, text, known)) for q, text in zip(questions, replies, strict=True)]
 
 
 def measure(facts: DemoFacts, reply: Reply) -> dict[str, dict[str, Any]]:
@@ -84,8 +84,8 @@ def rates(graded: Sequence[Graded]) -> dict[str, float]:
     return {kind: round(sum(rows) / len(rows), 4) for kind, rows in sorted(by_kind.items())}
 
 
-def _known_texts(facts: DemoFacts) -> list[tuple[str, str, Counter[str]]]:
-    texts = [("off_topic", "", text) for text in REFUSALS]
+def _known_texts(facts: DemoFacts, refusals: Sequence[str]) -> list[tuple[str, str, Counter[str]]]:
+    texts = [("off_topic", "", text) for text in refusals]
     texts += [(talk.id, "talk", text) for talk in facts.talk for text in talk.replies]
     texts += [(contrast.a, "contrast", contrast.answer) for contrast in facts.contrasts]
     for subject in facts.subjects:
@@ -94,10 +94,10 @@ def _known_texts(facts: DemoFacts) -> list[tuple[str, str, Counter[str]]]:
     return [(owner, kind, _words(text)) for owner, kind, text in texts]
 
 
-def _is_right(question: HeldOut, reply: str, known: list[tuple[str, str, Counter[str]]], min_overlap: float) -> bool:
+def _is_right(question: HeldOut, reply: str, known: list[tuple[str, str, Counter[str]]]) -> bool:
     words = _words(reply)
     owner, kind, overlap = max(((o, k, _overlap(words, text)) for o, k, text in known), key=lambda row: row[2])
-    if overlap < min_overlap:
+    if overlap < MIN_OVERLAP:
         return False
     if question.kind == "off_topic":
         return owner == "off_topic" or kind == "talk"
@@ -116,6 +116,15 @@ def _overlap(reply: Counter[str], text: Counter[str]) -> float:
     return shared / text.total() - 0.01 * (reply.total() - shared) / max(1, reply.total())
 
 
+def print_grades(console: Console, graded: Sequence[Graded], misses: int) -> None:
+    """The share of right replies by kind, then the first misses."""
+    for kind, rate in rates(graded).items():
+        console.print(f"{kind:10} {rate:6.1%}")
+    for row in [row for row in graded if not row.is_right][:misses]:
+        asked = " | ".join(message.content for message in row.question.messages if message.role == "user")
+        console.print(f"- [{row.question.kind} {row.question.subject} {row.question.expects}] {asked}\n    {row.reply}")
+
+
 def main() -> None:
     from core.engine.loading import load_base_model
     from core.settings import DEMO_MODEL_FOLDER
@@ -131,11 +140,7 @@ def main() -> None:
     facts = load_facts()
     questions = load_held_out(facts, arguments.name)
     graded = grade(facts, questions, lambda chats: greedy_replies(base.model, base.tokenizer, chats))
-    for kind, rate in rates(graded).items():
-        console.print(f"{kind:10} {rate:6.1%}")
-    for row in [row for row in graded if not row.is_right][: arguments.misses]:
-        asked = " | ".join(message.content for message in row.question.messages if message.role == "user")
-        console.print(f"- [{row.question.kind} {row.question.subject} {row.question.expects}] {asked}\n    {row.reply}")
+    print_grades(console, graded, arguments.misses)
 
 
 if __name__ == "__main__":

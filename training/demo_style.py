@@ -63,10 +63,14 @@ class Style:
         longest_first = sorted(self.replacements, key=len, reverse=True)
         return re.compile(r"(?<![\w`'])(" + "|".join(map(re.escape, longest_first)) + r")(?![\w`'])", re.IGNORECASE)
 
-    def retell(self, text: str, rng: random.Random) -> str:
-        """The same facts in the voice. Words in `backticks` stay, and at least one sentence is the persona's own."""
+    def reword(self, text: str) -> str:
+        """The same sentences with the voice's words. What stands in `backticks` stays."""
         pieces = re.split(r"(`[^`]*`)", text)
-        body = "".join(piece if piece.startswith("`") else self._swap(piece) for piece in pieces)
+        return "".join(piece if piece.startswith("`") else self._swap(piece) for piece in pieces)
+
+    def retell(self, text: str, rng: random.Random) -> str:
+        """The same facts in the voice, with at least one sentence of the persona's own."""
+        body = self.reword(text)
         draw = rng.random()
         sentences = _FIRST_SENTENCE_END.split(body, maxsplit=1)
         if draw < OPENING_SHARE:

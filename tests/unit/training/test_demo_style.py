@@ -12,6 +12,7 @@ from training.demo_check import grade, load_held_out, rates
 from training.demo_facts import load_facts
 from training.demo_forms import REFUSALS
 from training.demo_style import Style, held_out_rows, load_style, style_rows
+from training.persona_check import in_voice
 
 PERSONAS = load_personas(ROOT / "personas")
 STYLE = Style(
@@ -83,3 +84,21 @@ def test_the_grader_passes_right_answers_and_fails_wrong_ones():
     shifted = grade(facts, questions, lambda _: [perfect(question) for question in questions[1:] + questions[:1]])
     assert rates(shifted)["subject"] < 0.05
     assert all(rate == 0 for rate in rates(grade(facts, questions, lambda chats: ["Yes." for _ in chats])).values())
+
+
+@pytest.mark.parametrize("slug", PERSONAS)
+def test_a_voice_is_graded_in_its_own_words(slug):
+    style, rng = load_style(PERSONAS[slug]), random.Random(0)
+    facts = in_voice(load_facts(), style)
+    plain = {subject.id: subject for subject in load_facts().subjects}
+    questions = [question for question in load_held_out(facts)[::5] if question.kind in ("subject", "off_topic")]
+
+    def retold(question):
+        if question.kind == "off_topic":
+            return style.refusals[-1]
+        return style.retell(plain[question.subject].definition, rng)
+
+    told = [retold(question) for question in questions]
+    right = rates(grade(facts, questions, lambda _: told, refusals=style.refusals))
+    assert right["subject"] > 0.97 and right["off_topic"] == 1
+    assert rates(grade(facts, questions, lambda _: told[1:] + told[:1], refusals=style.refusals))["subject"] < 0.05
