@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -15,6 +16,7 @@ from training.demo_style import Style, held_out_rows, load_style, style_rows
 from training.persona_check import in_voice
 
 PERSONAS = load_personas(ROOT / "personas")
+TOLD = ("definition", "again", "example", "why", "opposite")
 STYLE = Style(
     ("Ahoy!",), ("Mark that.",), ("Fair winds!",), ("No.",), {"you": "ye", "is": "be", "for example,": "exhibit A:"}
 )
@@ -54,6 +56,23 @@ def test_held_out_rows_share_no_question_with_the_style_set():
     persona = PERSONAS["codebeard"]
     trained = {row.instruction.lower() for row in style_rows(persona, 2000)}
     assert not trained & {row.instruction.lower() for row in held_out_rows(persona)}
+
+
+# What swapped words most easily break: an article before the wrong sound, a doubled word, a comparison, an inversion.
+BROKEN = re.compile(
+    r"\b(a [aeio]\w+|an [bcdfghj-np-tv-z]\w+|(\w+) \2|(?:too|so|how|as|more|less|most) (?:many a|more|as) \w+"
+    r"|do(?:es)? the student(?!')|in (?:joint|clearing)|of (?:like|as))\b|,,"
+)
+
+
+@pytest.mark.parametrize("slug", PERSONAS)
+def test_swapped_words_leave_the_facts_sentences_whole(slug):
+    style, facts = load_style(PERSONAS[slug]), load_facts()
+    texts = [getattr(subject, kind) for subject in facts.subjects for kind in TOLD]
+    for text in (*texts, *(contrast.answer for contrast in facts.contrasts)):
+        was = {match.group() for match in BROKEN.finditer(text)}
+        broken = [match.group() for match in BROKEN.finditer(style.reword(text)) if match.group() not in was]
+        assert not broken, (broken, style.reword(text))
 
 
 def test_a_broken_style_file_is_named(tmp_path):
