@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,17 +174,19 @@ class AdapterReader:
             )
         if any(half.dtype not in DTYPES for half in (a, b)):
             raise AdapterRejected(f"Adapter {ref.name} stores {module} as {a.dtype}; use float32, bfloat16 or float16.")
-        if not all(_is_in_range(half) for half in (a, b)):
+        scale = _scale(config, module, r)
+        largest_b = MAX_ABS_WEIGHT / max(1.0, abs(scale))
+        if abs(scale) > MAX_ABS_WEIGHT or not (_is_in_range(a, MAX_ABS_WEIGHT) and _is_in_range(b, largest_b)):
             raise AdapterRejected(
-                f"Adapter {ref.name} holds NaN, infinity or numbers beyond ±{MAX_ABS_WEIGHT:g} in {module};"
-                " train it again with a lower learning rate."
+                f"Adapter {ref.name} holds NaN, infinity or numbers beyond ±{MAX_ABS_WEIGHT:g} in {module}, scaled by"
+                f" {scale:g}; train it again with a lower learning rate or lora_alpha."
             )
-        return LoraPair(a, b, _scale(config, module, r))
+        return LoraPair(a, b, scale)
 
 
-def _is_in_range(half: torch.Tensor) -> bool:
-    """Whether all numbers are finite and of a size that training gives; NaN is not."""
-    return all(bool((piece.abs() <= MAX_ABS_WEIGHT).all()) for piece in torch.split(half.flatten(), SERIAL_NUMBERS))
+def _is_in_range(half: torch.Tensor, largest: float) -> bool:
+    """Whether no number is larger, or NaN."""
+    return all(bool((piece.abs() <= largest).all()) for piece in torch.split(half.flatten(), SERIAL_NUMBERS))
 
 
 def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:
@@ -213,9 +216,17 @@ def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:
 
 def _alphas(config: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
     pattern = config.get("alpha_pattern") or {}
-    if not isinstance(pattern, dict):
+    if not isinstance(pattern, dict) or not all(_is_regex(key) for key in pattern):
         return [("alpha_pattern", None)]
     return [("lora_alpha", config.get("lora_alpha")), *((f"alpha_pattern[{key}]", v) for key, v in pattern.items())]
+
+
+def _is_regex(key: str) -> bool:
+    try:
+        re.compile(key)
+    except re.error:
+        return False
+    return True
 
 
 def _declared_ranks(config: Mapping[str, Any]) -> list[Any]:
@@ -226,12 +237,10 @@ def _declared_ranks(config: Mapping[str, Any]) -> list[Any]:
 def _scale(config: Mapping[str, Any], module: str, r: int) -> float:
     """lora_alpha / r (LoRA, arXiv:2106.09685), or lora_alpha / sqrt(r) with use_rslora (arXiv:2312.03732).
 
-    r is the tensor's own, which already follows PEFT's `rank_pattern`. An `alpha_pattern` key names a module by the
-    end of its path.
+    r is the tensor's own, which already follows PEFT's `rank_pattern`. An `alpha_pattern` key is a regular expression
+    for the end of a module's path, and the first that matches counts, as in PEFT's `get_pattern_key`.
     """
-    alpha = config["lora_alpha"]
-    for key, value in (config.get("alpha_pattern") or {}).items():
-        if module == key or module.endswith(f".{key}"):
-            alpha = value
-            break
+    pattern = config.get("alpha_pattern") or {}
+    matching = (alpha for key, alpha in pattern.items() if re.match(rf"(.*\.)?({key})$", module))
+    alpha = next(matching, config["lora_alpha"])
     return float(alpha) / (math.sqrt(r) if config.get("use_rslora") else r)

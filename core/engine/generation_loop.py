@@ -119,7 +119,10 @@ class GenerationLoop:
     def cancel(self, request_id: str) -> None:
         """End a reply early; its slot is free at once. Unknown ids are ignored. Inside the loop."""
         if reply := self._replies.get(request_id):
-            self._finish(reply, "cancelled", reply.detokenizer.flush())
+            is_proven = reply.sequence.completion_tokens > 0  # only logits show whether a slot holds numbers
+            if reply.sequence.is_running and not is_proven:
+                self._runner.clear(reply.sequence.slot)
+            self._finish(reply, "cancelled", reply.detokenizer.flush(), keep_prefix=is_proven)
 
     def warm(self, adapter: AdapterWeights, *, pin: bool) -> None:
         """Bring an adapter to the device ahead of its first reply, if a row is idle. Inside the loop."""

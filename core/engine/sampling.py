@@ -11,6 +11,8 @@ from core.engine.base import SamplingParams
 
 # Rows with top_k or top_p look at this many candidates first; a full sort of a large vocabulary is slow.
 CANDIDATES = 256
+# Any temperature below it chooses the likeliest token, and one that rounds to zero would divide by it.
+COLDEST = 1e-30
 
 
 @dataclass(slots=True)
@@ -82,8 +84,8 @@ def _penalise(logits: torch.Tensor, rows: list[RowSampler]) -> torch.Tensor:
 
 
 def _draw(logits: torch.Tensor, rows: list[RowSampler]) -> list[int]:
-    temperatures = torch.tensor([row.params.temperature for row in rows], device=logits.device)
-    # Subtracting the maximum first keeps tiny temperatures finite.
+    temperatures = torch.tensor([max(row.params.temperature, COLDEST) for row in rows], device=logits.device)
+    # Subtracting the maximum first keeps low temperatures finite.
     scores = (logits - logits.amax(-1, keepdim=True)) / temperatures.unsqueeze(-1)
     probs = scores.softmax(-1)
     draws = torch.tensor([row.random.random() for row in rows], dtype=torch.float64, device=logits.device)

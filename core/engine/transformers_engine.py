@@ -173,19 +173,21 @@ class TransformersEngine:
 
     async def load_adapter(self, ref: AdapterRef, *, pin: bool = False) -> None:
         """Bring an adapter version to the device, or to host memory while all rows are in use."""
-        parts = self._ready
-        adapter = await asyncio.to_thread(parts.shelf.fetch, ref)
+        adapter = await asyncio.to_thread(self._ready.shelf.fetch, ref)
+        loop = self._ready.loop  # closed meanwhile, it would run nothing any more
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
         def warm() -> None:
+            if not done.set_running_or_notify_cancel():
+                return
             try:
-                parts.loop.warm(adapter, pin=pin)
+                loop.warm(adapter, pin=pin)
             except RuntimeError as error:
                 done.set_exception(EngineFailed(f"The device has no memory for adapter {ref.name} ({error})."))
             else:
                 done.set_result(None)
 
-        parts.loop.call(warm)
+        loop.call(warm)
         await asyncio.wrap_future(done)
 
     async def unload_adapter(self, name: str) -> None:

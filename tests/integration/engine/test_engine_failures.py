@@ -182,6 +182,27 @@ async def test_weights_that_give_no_number_fail_only_their_own_reply(folder, ref
         assert again == expected
 
 
+async def test_a_prompt_cancelled_while_it_is_read_leaves_nothing_in_its_slot(folder):
+    async with running_engine(folder, slots=1, prefill_chunk_tokens=4) as engine:
+        loop, model = engine._parts.loop, engine._parts.base.model
+        expected, _ = await collect(engine, request("expected", "fine"))
+        steps = 0
+
+        def spoil_and_cancel(module, inputs, output):
+            nonlocal steps
+            steps += 1
+            if steps == 2:
+                output[0, -1] = float("nan")
+                loop.call(lambda: loop.cancel("long"))
+
+        hook = model.model.layers[0].mlp.register_forward_hook(spoil_and_cancel)
+        _, last = await collect(engine, request("long", "word " * 20))
+        hook.remove()
+        assert last.finish_reason == "cancelled"
+        again, last = await collect(engine, request("again", "fine"))
+        assert (again, last.finish_reason) == (expected, "length")
+
+
 async def test_a_missing_model_is_reported_by_start(tmp_path):
     with pytest.raises(NotFound, match="nowhere"):
         async with running_engine(tmp_path / "nowhere"):

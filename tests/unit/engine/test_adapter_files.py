@@ -53,6 +53,8 @@ def test_an_adapter_is_read_with_its_scale(tmp_path):
         ({"use_rslora": True}, 8 / math.sqrt(4)),
         ({"alpha_pattern": {"self_attn.q_proj": 20}}, 5.0),
         ({"alpha_pattern": {"layers.1.self_attn.q_proj": 20, "v_proj": 1}}, 2.0),
+        ({"alpha_pattern": {r"layers\.[01]\.self_attn\.(q|k)_proj": 20, "q_proj": 1}}, 5.0),
+        ({"alpha_pattern": {"_proj": 20}}, 2.0),
     ],
 )
 def test_the_scale_follows_the_config(tmp_path, changes, scale):
@@ -137,6 +139,9 @@ def test_an_adapter_that_is_more_than_lora_is_refused_by_name(tmp_path, field):
         ({**CONFIG, "lora_alpha": float("nan")}, "lora_alpha"),
         ({**CONFIG, "alpha_pattern": {"q_proj": None}}, "alpha_pattern"),
         ({**CONFIG, "alpha_pattern": 3}, "alpha_pattern"),
+        ({**CONFIG, "alpha_pattern": {"(": 3}}, "alpha_pattern"),
+        ({**CONFIG, "lora_alpha": 1e300}, "lora_alpha"),
+        ({**CONFIG, "lora_alpha": 4.1e4}, "lora_alpha"),
         (["not", "an", "object"], "peft_type"),
     ],
 )

@@ -77,6 +77,13 @@ def test_a_seed_gives_the_same_tokens_in_any_company():
     assert len(set(alone)) > 5
 
 
+@pytest.mark.parametrize("limits", [{}, {"top_p": 0.9}, {"top_k": 5}])
+@pytest.mark.parametrize("temperature", [1e-20, 1e-40, 1e-46, 1e-300])
+def test_the_lowest_temperatures_choose_the_likeliest_token(temperature, limits):
+    logits = random_logits(1, 300)
+    assert sample(logits.clone(), [row(vocab=300, temperature=temperature, seed=1, **limits)]) == [int(logits.argmax())]
+
+
 def test_different_seeds_differ_and_no_seed_is_drawn_anew():
     logits = torch.zeros(1, 50)
 

@@ -72,7 +72,7 @@ def test_the_next_turn_reuses_what_the_slot_holds():
     first = sequence("turn 1", [1, 2, 3], conversation="channel", new=2)
     scheduler.add(first)
     run_until_idle(scheduler)
-    second = sequence("turn 2", [1, 2, 3, 7, 9, 9], conversation="channel")
+    second = sequence("turn 2", [1, 2, 3, 7, 7, 9], conversation="channel")
     scheduler.add(second)
     admit_all(scheduler)
     assert second.cached_tokens == 4  # the last token written was never processed
