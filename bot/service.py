@@ -65,7 +65,7 @@ class Service:
         self.default_persona = storage.default_persona
         self.model_facts: ModelFacts | None = None
         self.engine: Engine = engine or DeferredEngine(lambda: _local_engine(settings, self._note_facts))
-        self.queue = MemoryJobQueue(settings.queue_size, slots=settings.slots)
+        self.queue = MemoryJobQueue(settings.queue_size)
         self.worker = Worker(self.queue, self.engine, self.store, drain_timeout_s=settings.drain_timeout_s)
         self._responder: Responder | None = None
         self._problem: str | None = f"The base model {settings.base_model} is loading; try again in a moment."
@@ -133,6 +133,7 @@ class Service:
         except PersonasError as error:
             self._problem = str(error)
             raise
+        self.queue.slots = self.engine.slots  # 1 where the model cannot be served in slots
         self._responder = Responder(
             personas=self.personas,
             store=self.store,

@@ -93,17 +93,19 @@ class _Entry:
 
 
 class MemoryJobQueue:
-    """A JobQueue for one process: at most `size` waiting jobs, served by a worker that runs `slots` at once.
+    """A JobQueue for one process: at most `size` waiting jobs.
 
+    `slots` is how many its worker runs at once, for the estimate of the wait; a model that is loaded later may set it.
     The last `size` settled replies that nobody has come to read are kept, older ones are forgotten. Deadlines are
     compared with `clock`, unix seconds.
     """
 
     def __init__(self, size: int, *, slots: int = 1, clock: Callable[[], float] = time.time) -> None:
+        self.slots = slots
         self._size = size
         self._clock = clock
         self._line = FairLine()
-        self._estimate = WaitEstimate(slots)
+        self._estimate = WaitEstimate()
         self._entries: dict[str, _Entry] = {}
         self._unread: OrderedDict[str, Mailbox[ReplyChunk]] = OrderedDict()
         self._cancelled: Mailbox[str] = Mailbox()
@@ -274,14 +276,14 @@ class MemoryJobQueue:
         if entry.started_at is not None:
             return QueuePosition(0, 0.0)
         place = self._line.place(entry.job)
-        return QueuePosition(place.ahead, self._estimate.wait_s(place, running=self._running))
+        return QueuePosition(place.ahead, self._estimate.wait_s(place, running=self._running, slots=self.slots))
 
     @property
     def _running(self) -> int:
         return len(self._entries) - len(self._line)
 
     def _describe_full(self) -> str:
-        wait_s = self._estimate.wait_s(Place(self.depth(), 0), running=self._running)
+        wait_s = self._estimate.wait_s(Place(self.depth(), 0), running=self._running, slots=self.slots)
         wait = "a while" if wait_s is None else f"about {max(1, round(wait_s))} seconds"
         return (
             f"The queue is full: {self._size} messages are waiting, and a new one would wait {wait}; try again later."
