@@ -16,6 +16,7 @@ from bot.process_lock import CHAT_SOURCES, SERVER_SOURCES, ProcessLock
 from bot.responder import Responder
 from bot.retention import keep_erasing
 from bot.storage import Storage, open_storage
+from core.champion_watch import ChampionWatch
 from core.engine.base import Engine
 from core.engine.deferred_engine import DeferredEngine
 from core.errors import EngineFailed, PersonasError
@@ -70,7 +71,7 @@ class Service:
         self._responder: Responder | None = None
         self._problem: str | None = f"The base model {settings.base_model} is loading; try again in a moment."
         self._working: asyncio.Task[None] | None = None
-        self._erasing: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []  # what runs beside the worker
         self._is_drained = self._is_stopped = False
 
     @classmethod
@@ -145,7 +146,9 @@ class Service:
             reply_timeout_s=self.settings.reply_timeout_s,
         )
         self._working = asyncio.create_task(self.worker.run())
-        self._erasing = asyncio.create_task(keep_erasing(self.store, keep_text_days=self.settings.keep_text_days))
+        champions = ChampionWatch(self.store, self.registry, self.engine, self.personas, self.settings.base_slug)
+        erasing = keep_erasing(self.store, keep_text_days=self.settings.keep_text_days)
+        self._beside = [asyncio.create_task(champions.run()), asyncio.create_task(erasing)]
         self._problem = None
 
     async def wait(self) -> None:
@@ -168,9 +171,9 @@ class Service:
         self._is_drained = True
         self._problem = "The service is stopping and takes no new messages; try again in a minute."
         await self.worker.drain()
-        if self._erasing is not None:
-            self._erasing.cancel()
-            await asyncio.wait({self._erasing})
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         if self._working is not None:
             await asyncio.wait({self._working})
         await self.queue.close()
