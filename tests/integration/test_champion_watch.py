@@ -20,10 +20,15 @@ class Engine(EchoEngine):
 
     unusable: frozenset[str] = frozenset()
 
+    def __init__(self):
+        super().__init__()
+        self.has_loaded = asyncio.Event()
+
     async def load_adapter(self, ref, *, pin=False):
         if ref.name in self.unusable:
             raise AdapterRejected(f"{ref.name} has the wrong shape; train it again.")
         await super().load_adapter(ref, pin=pin)
+        self.has_loaded.set()
 
 
 @pytest.fixture
@@ -79,6 +84,5 @@ async def test_a_version_that_cannot_be_loaded_is_named_once_and_stops_nothing(s
 
 async def test_a_started_service_keeps_looking(service):
     await service.start()
-    async with asyncio.timeout(60):
-        while "zen@1" not in loaded(service):
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(service.engine.has_loaded.wait(), timeout=60)
+    assert "zen@1" in loaded(service)
