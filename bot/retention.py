@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from core.errors import StoreUnavailable
 from core.store import data_rights
-from core.store.db import Store
+from core.store.db import Store, to_the_end
 
 FIRST_S = 60.0  # a start has enough to do
 DAY_S = 86_400.0
@@ -29,7 +29,7 @@ async def keep_erasing(
     while True:
         pause_s = DAY_S
         try:
-            await erase_old_text(store, keep_text_days=keep_text_days)
+            await to_the_end(erase_old_text(store, keep_text_days=keep_text_days))
         except StoreUnavailable as error:
             logger.warning("Old text is not erased yet: %s", error)
             pause_s = RETRY_S

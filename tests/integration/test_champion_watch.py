@@ -85,3 +85,13 @@ async def test_a_version_that_cannot_be_loaded_is_named_once_and_stops_nothing(s
 async def test_a_started_service_keeps_looking(service):
     await service.start()
     await asyncio.wait_for(service.engine.has_zen.wait(), timeout=60)
+
+
+async def test_a_stop_in_the_middle_of_a_look_leaves_the_database_to_others(service, watch):
+    for quarter_ms in range(40):
+        looking = asyncio.create_task(watch.run())
+        await asyncio.sleep(quarter_ms / 4000)
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        async with asyncio.timeout(2), service.store.session() as session:
+            await service.registry.champion(session, "zen", service.settings.base_slug)
