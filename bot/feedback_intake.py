@@ -22,9 +22,17 @@ async def record_feedback(store: Store, *, exchange_id: str, user_id: str, label
 
 
 async def keep_standing(
-    store: Store, exchange_id: str, standing: Standing, *, source: str, user_id: str | None = None
+    store: Store,
+    exchange_id: str,
+    standing: Standing,
+    *,
+    source: str,
+    user_id: str | None = None,
+    label: bool | None = None,
 ) -> None:
     """Take back the judgements that came from this source and do not stand any more: everybody's, or one person's.
+
+    With a `label`, only thumbs up or only thumbs down are taken back, for where `standing` is known in part.
 
     A message that shows a reply may have shown other variants of it when a thumb was given, so those are looked at,
     too. Where a person's other thumb still stands, it counts instead. Raises StoreUnavailable.
@@ -34,7 +42,7 @@ async def keep_standing(
         given = [row for one in variants for row in await feedback.of_exchange(session, one.id) if row.source == source]
         for row in given:
             labels = standing.get(row.user_id, ())
-            if user_id not in (None, row.user_id) or row.label in labels:
+            if user_id not in (None, row.user_id) or label not in (None, row.label) or row.label in labels:
                 continue
             judged, judge = row.exchange_id, row.user_id
             others = {other.label for other in given if other.user_id == judge} - {row.label}

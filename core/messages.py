@@ -22,7 +22,10 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """A chat message whose words stand in a prompt. `message_id` is the platform's; `user_id` "" is the bot."""
+    """A chat message whose words stand in a prompt, or what was typed into a command.
+
+    `message_id` is the platform's, of the message or of the command; `user_id` "" is the bot.
+    """
 
     message_id: str
     user_id: str

@@ -11,6 +11,7 @@ from tests.discord_rooms import DiscordRoom
 from tests.fakes.fake_discord.channels import Channel
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
+from tests.patience import TIMEOUT_S
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -20,7 +21,7 @@ PNG = base64.b64decode(
 async def registered(room: DiscordRoom) -> DiscordRoom:
     """The room, once Discord has been told the commands and the bot has noted that."""
     noted = room.service.settings.data_dir / FILE_NAME
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(TIMEOUT_S):
         while not noted.exists():  # noqa: ASYNC110 - a file sets no event
             await asyncio.sleep(0)
     return room
@@ -32,6 +33,14 @@ async def use(
     """The answer to a command, by default of ann in the channel."""
     interaction = await (who or room.ann).uses(command, in_=in_ or room.channel, **options)
     return await interaction.wait_reply()
+
+
+async def press(room: DiscordRoom, message: Message, button: str, who: Person | None = None) -> str:
+    """Press, and what the message says afterwards."""
+    before = message.content
+    await (who or room.ann).presses(message, button)
+    await room.fake.wait_for(lambda: message.content != before)
+    return message.content
 
 
 def admin(room: DiscordRoom, name: str = "mod") -> Person:

@@ -16,9 +16,9 @@ from tests.fakes.fake_discord.channels import Channel
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord
+from tests.patience import TIMEOUT_S
 from tests.real_server import RealServer, real_server
 
-TIMEOUT_S = 120.0  # a busy machine may be slow, which is no failure
 LOOK_AGAIN_S = 0.05  # another process writes the database, and tells nobody
 
 T = TypeVar("T")
@@ -43,8 +43,8 @@ async def serving_discord(fake: FakeDiscord, data_dir: Path, **settings: str) ->
     running = real_server(data_dir, **given)
     server = await asyncio.to_thread(running.__enter__)
     try:
-        await fake.gateway.wait_connected(timeout=TIMEOUT_S)
-        await fake.wait_for(lambda: fake.application.command_writes, timeout=TIMEOUT_S)
+        await fake.gateway.wait_connected()
+        await fake.wait_for(lambda: fake.application.command_writes)
         yield server
     finally:
         await asyncio.to_thread(running.__exit__, None, None, None)
@@ -56,7 +56,7 @@ async def answer_to(question: Message) -> Message:
     def finished(messages: list[Message]) -> Message | None:
         return next((one for one in messages if one.reply_to is question and has_thumbs(one)), None)
 
-    return await question.channel.wait_for(finished, timeout=TIMEOUT_S)
+    return await question.channel.wait_for(finished)
 
 
 def has_thumbs(message: Message) -> bool:
@@ -66,7 +66,7 @@ def has_thumbs(message: Message) -> bool:
 async def choose_persona(person: Person, channel: Channel, slug: str) -> Message:
     """/persona slug; the bot's word about it."""
     interaction = await person.uses("persona", channel, name=slug)
-    return await interaction.wait_reply(timeout=TIMEOUT_S)
+    return await interaction.wait_reply()
 
 
 def body(message: Message) -> str:

@@ -26,9 +26,9 @@ from core.engine.echo_engine import EchoEngine
 from core.jobs import JobStatus
 from core.settings import Settings
 from core.store.models import Exchange, Feedback
+from tests.patience import TIMEOUT_S
 from tests.store_examples import write_adapter
 
-CLIENT_TIMEOUT_S = 60.0  # a busy machine may be slow, which is no failure
 PERSONAS = {"codebeard": ("Captain Codebeard", "🏴"), "zen": ("Master Zen", "🧘")}
 
 
@@ -49,7 +49,7 @@ class LiveServer:
         return AsyncOpenAI(base_url=f"{self.url}/v1", api_key=api_key, max_retries=0)
 
     def http(self, **options: Any) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, timeout=CLIENT_TIMEOUT_S, **options)
+        return httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT_S, **options)
 
     async def exchange(self, exchange_id: str) -> Exchange:
         async with self.service.store.session() as session:
@@ -115,7 +115,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
         try:
-            async with httpx.AsyncClient(timeout=CLIENT_TIMEOUT_S) as client:
+            async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
                 url = f"http://127.0.0.1:{listener.getsockname()[1]}"
                 assert (await client.get(f"{url}/healthz")).status_code == 200  # the listener queues it until then
             yield url

@@ -6,6 +6,7 @@ Those who installed the bot for themselves can ask where it is no member: then a
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import discord
@@ -16,7 +17,7 @@ from bot.discord_chat.asks import Ask
 from bot.discord_chat.context import RESET_LINE
 from bot.discord_chat.interaction_replies import failures_told, places_here, tell
 from bot.discord_chat.persona_commands import MAX_CHOICES, offer_personas
-from bot.discord_chat.places import SOURCE, message_key, user_id
+from bot.discord_chat.places import SOURCE, command_key, message_key, user_id
 from bot.discord_chat.said import Said
 from bot.discord_chat.screens import InteractionScreen
 from bot.discord_chat.wording import header, own_words, text_of
@@ -49,8 +50,7 @@ async def ask(
     persona: app_commands.Range[str, 1, 200] | None = None,
     private: bool = False,
 ) -> None:
-    said = Said(_conversation(interaction), (Turn("user", interaction.user.display_name, question),))
-    await _answer(interaction, said, persona, is_private=private)
+    await _answer(interaction, _said(interaction, question), persona, is_private=private)
 
 
 @app_commands.context_menu(name="Ask a persona about this")
@@ -90,18 +90,13 @@ class QuestionAbout(discord.ui.Modal, title="Ask a persona about this"):
         async with failures_told(interaction):
             name = self._persona.value if isinstance(self._persona, discord.ui.TextInput) else self._persona.values[0]
             named = None if name in ("", HERE) else name
-            await _answer(interaction, self._said(interaction), named, is_private=False)
+            await _answer(interaction, self._asked(interaction), named, is_private=False)
 
-    def _said(self, interaction: Interaction) -> Said:
-        message = self._message
+    def _asked(self, interaction: Interaction) -> Said:
+        message, is_own = self._message, _is_own(interaction, self._message)
         about = f"{message.author.display_name} wrote:\n\n{self._text}\n\n{self._question.value}"
-        quote = Quoted(message_key(message.channel.id, message.id), user_id(message.author))
-        return Said(
-            _conversation(interaction),
-            (Turn("user", interaction.user.display_name, about),),
-            () if _is_own(interaction, message) else (quote,),
-            has_files=bool(message.attachments) and not _is_own(interaction, message),
-        )
+        quote = Quoted(message_key(message.channel.id, message.id), "" if is_own else user_id(message.author))
+        return replace(_said(interaction, about, quote), has_files=bool(message.attachments) and not is_own)
 
 
 async def _answer(interaction: Interaction, said: Said, persona: str | None, *, is_private: bool) -> None:
@@ -114,7 +109,7 @@ async def _answer(interaction: Interaction, said: Said, persona: str | None, *, 
     ask = Ask(
         user_id=user_id(interaction.user),
         user_name=interaction.user.display_name,
-        event_id=f"interaction:{interaction.id}",
+        event_id=command_key(interaction.id),
         said=said,
         places=here,
         model=spec,
@@ -150,6 +145,8 @@ def _is_own(interaction: Interaction, message: discord.Message) -> bool:
     return interaction.client.chat.context.is_own(message)
 
 
-def _conversation(interaction: Interaction) -> str:
-    """A question of its own: what is said in reply to its answer is another conversation."""
-    return f"{SOURCE}:interaction:{interaction.id}"
+def _said(interaction: Interaction, question: str, *quotes: Quoted) -> Said:
+    """A conversation of its own, and whose words stand in it, so that they go from wherever it is taken up."""
+    key = command_key(interaction.id)
+    turn = Turn("user", interaction.user.display_name, question)
+    return Said(f"{SOURCE}:{key}", (turn,), (*quotes, Quoted(key, user_id(interaction.user))))

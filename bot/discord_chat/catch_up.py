@@ -24,6 +24,7 @@ from bot.discord_chat.places import (
     THREAD_PREFIX,
     guild_place,
     id_of,
+    is_message,
     split_key,
 )
 from bot.discord_chat.reactions import REACTION, Reactions, label_of
@@ -122,7 +123,7 @@ class CatchUp:
         since = time.time() - SHOWN_WITHIN_S
         async with self._store.session() as session:
             shown = await exchanges.shown_since(session, SOURCE, since=since, limit=MAX_SHOWN)
-            public = await exchanges.quoted_since(session, SOURCE, since=since)
+            public = set(filter(is_message, await exchanges.quoted_since(session, SOURCE, since=since)))
         found: defaultdict[int, _Known] = defaultdict(_Known)
         for key, exchange_id, question_key in shown:
             channel_id, message_id = split_key(key)

@@ -108,9 +108,13 @@ class Context:
                 is_chain = exchange.conversation_id.startswith(places.CHAIN_PREFIX)
                 found = self._chain(question) if is_chain else self._history(question, exchange.conversation_id)
                 return self._with_remarks(await found, question)
-        elif exchange.prompt:
-            turns = tuple(Turn(turn["role"], "", turn["content"]) for turn in exchange.prompt)
-            return Said(exchange.conversation_id, turns)
+        else:
+            async with self._store.session() as session:
+                quotes = await exchanges.quotes_of(session, exchange.id)  # first, as they go when the text goes
+                asked = await exchanges.find(session, exchange.id)
+            if asked is not None and asked.prompt:
+                turns = tuple(Turn(turn["role"], "", turn["content"]) for turn in asked.prompt)
+                return Said(asked.conversation_id, turns, quotes)
         raise NotFound("The question behind this answer is gone or cannot be read any more; ask it again.")
 
     @property

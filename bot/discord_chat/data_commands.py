@@ -72,11 +72,12 @@ class ConfirmForget(discord.ui.View):
     @discord.ui.button(label="Erase everything", style=discord.ButtonStyle.danger, custom_id="forget:yes")
     async def erase(self, interaction: Interaction, _button: discord.ui.Button[Self]) -> None:
         await interaction.response.defer()
-        person = user_id(interaction.user)
+        chat, person = interaction.client.chat, user_id(interaction.user)
         private = await _private_places(interaction)
-        async with interaction.client.chat.service.store.session() as session:
+        await chat.talking.stop_for(person)  # its end would write down again where it is shown
+        async with chat.service.store.session() as session:
             done = await data_rights.forget(session, person, private)
-        interaction.client.chat.context.forget(person)
+        chat.context.forget(person)
         await interaction.edit_original_response(content=privacy_cards.forgotten(done), view=None)
 
     @discord.ui.button(label="Keep it", style=discord.ButtonStyle.secondary, custom_id="forget:no")

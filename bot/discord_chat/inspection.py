@@ -16,6 +16,7 @@ from bot.discord_chat.client import MISSING, REFUSED
 from bot.discord_chat.command_sync import FILE_NAME, drift
 from bot.discord_chat.places import places_of
 from bot.discord_chat.rights import WEBHOOKS, Right, invite_url, missing, missing_in
+from core.advice import personas_command
 from core.errors import PersonasError
 from core.settings import Settings
 from core.store.db import Store
@@ -99,12 +100,12 @@ async def _commands(client: discord.Client, settings: Settings) -> Finding:
     tree: app_commands.CommandTree[Any] = app_commands.CommandTree(client)
     commands.define(tree)
     differences = await drift(tree)
-    told = settings.data_dir.resolve() / FILE_NAME
+    told, serve = settings.data_dir.resolve() / FILE_NAME, personas_command("serve")
     if not differences:
         return _finding("ok", "Discord has the commands of this version")
     if not told.exists():
-        return _finding("warn", "Discord does not have this version's commands yet; `personas serve` tells them")
-    text = f"{' '.join(differences)} Delete {told} and start `personas serve`, which then tells Discord anew."
+        return _finding("warn", f"Discord does not have this version's commands yet; `{serve}` tells them")
+    text = f"{' '.join(differences)} Delete {told} and start `{serve}`, which then tells Discord anew."
     return _finding("warn", text)
 
 

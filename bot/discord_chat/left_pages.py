@@ -24,12 +24,13 @@ logger = logging.getLogger(__name__)
 class LeftPage:
     """What one message shows. `edit` takes what discord.py's does, and `post` adds a message of the same kind.
 
-    `has_header` says whether who speaks stands above the words.
+    `has_header` says whether who speaks stands above the words, and `is_running` whether ⏹ stands below them.
     """
 
     key: str
     content: str
     has_header: bool
+    is_running: bool
     edit: Callable[..., Awaitable[object]]
     post: Callable[..., Awaitable[discord.Message]]
 
@@ -49,13 +50,15 @@ async def reach(client: discord.Client, page: Delivery) -> LeftPage:
     if message.webhook_id is None:
         edit = partial(message.edit, allowed_mentions=PINGS_NOBODY)
         post = partial(channel.send, allowed_mentions=PINGS_NOBODY, suppress_embeds=True)
-        return LeftPage(page.message_id, message.content, has_header(message.content), edit, post)
+        is_headed, is_running = has_header(message.content), _is_running(message)
+        return LeftPage(page.message_id, message.content, is_headed, is_running, edit, post)
     webhook = await client.fetch_webhook(message.webhook_id)
     thread = discord.utils.MISSING if webhook.channel_id == channel_id else discord.Object(channel_id)
     return LeftPage(
         page.message_id,
         message.content,
         has_header=False,
+        is_running=_is_running(message),
         edit=partial(webhook.edit_message, message_id, allowed_mentions=PINGS_NOBODY, thread=thread),
         post=partial(
             webhook.send,
@@ -79,6 +82,7 @@ async def _by_token(client: discord.Client, page: Delivery, token: str) -> LeftP
         message_key(channel_id, message.id),
         message.content,
         has_header=True,
+        is_running=_is_running(message),
         edit=partial(webhook.edit_message, shown, allowed_mentions=PINGS_NOBODY),
         post=partial(
             webhook.send,
@@ -88,3 +92,13 @@ async def _by_token(client: discord.Client, page: Delivery, token: str) -> LeftP
             suppress_embeds=True,
         ),
     )
+
+
+def button_ids(message: discord.Message) -> list[str]:
+    """The custom_ids of a message's buttons."""
+    buttons = [part for row in message.components if isinstance(row, discord.ActionRow) for part in row.children]
+    return [button.custom_id or "" for button in buttons]
+
+
+def _is_running(message: discord.Message) -> bool:
+    return any(custom_id.startswith("reply:stop:") for custom_id in button_ids(message))

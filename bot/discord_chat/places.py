@@ -78,6 +78,16 @@ def message_key(channel_id: int, message_id: int) -> str:
     return f"{channel_id}/{message_id}"
 
 
+def command_key(interaction_id: int) -> str:
+    """What was typed into a command, which no message shows."""
+    return f"interaction:{interaction_id}"
+
+
+def is_message(key: str) -> bool:
+    """Whether this is a `message_key`, not a `command_key`."""
+    return "/" in key
+
+
 def split_key(key: str) -> tuple[int, int]:
     """Channel id and message id of a key."""
     channel_id, _, message_id = key.partition("/")

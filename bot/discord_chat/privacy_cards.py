@@ -78,7 +78,10 @@ _NOT_HERE = "This server does not allow it, so nothing is kept here even with yo
 
 def _training(settings: Settings) -> str:
     if "discord" in settings.allowed_training_sources:
-        return "Whoever runs this bot has released Discord's text for training; kept text may teach new versions."
+        return (
+            "Whoever runs this bot has recorded Discord's permission to train on its text. Nothing trains on it yet;"
+            " later, kept text may teach new versions."
+        )
     return "Text from Discord is held back from training, as Discord's rules ask for; only thumbs count."
 
 

@@ -19,6 +19,7 @@ import discord
 from bot.discord_chat.places import SOURCE, message_key, split_key, user_id
 from bot.discord_chat.refusals import UNREADABLE, attempt
 from bot.feedback_intake import Standing, give_missing, keep_standing, record_feedback
+from bot.reply_stream import ScreenGone
 from core.errors import InvalidInput, NotFound, StoreUnavailable
 from core.store import exchanges
 
@@ -71,15 +72,17 @@ class Reactions:
         await self._in_turn(event, partial(self._give, user_id=person, label=label))
 
     async def on_remove(self, event: discord.RawReactionActionEvent) -> None:
-        if label_of(event.emoji) is not None and event.user_id != self._chat.own_id:
-            await self._in_turn(event, partial(self._take_back, only=event.user_id))
+        label = label_of(event.emoji)
+        if label is not None and event.user_id != self._chat.own_id:
+            await self._in_turn(event, partial(self._take_back, label=label, only=event.user_id))
 
     async def on_clear(self, event: discord.RawReactionClearEvent) -> None:
         await self._in_turn(event, self._take_back)
 
     async def on_clear_emoji(self, event: discord.RawReactionClearEmojiEvent) -> None:
-        if label_of(event.emoji) is not None:
-            await self._in_turn(event, self._take_back)
+        label = label_of(event.emoji)
+        if label is not None:
+            await self._in_turn(event, partial(self._take_back, label=label))
 
     async def read_again(self, exchange_id: str) -> None:
         """Let what is kept agree with the thumbs that stand under a reply; where they cannot be read, nothing changes.
@@ -155,16 +158,29 @@ class Reactions:
     async def _give(self, exchange: Exchange, *, user_id: str, label: bool) -> None:
         await record_feedback(self._store, exchange_id=exchange.id, user_id=user_id, label=label, source=REACTION)
 
-    async def _take_back(self, exchange: Exchange, *, only: int | None = None) -> None:
-        """Let go of what reactions gave that do not stand any more: everybody's, or one person's."""
+    async def _take_back(self, exchange: Exchange, *, label: bool | None = None, only: int | None = None) -> None:
+        """Let go of what reactions gave that do not stand any more: everybody's, or one person's.
+
+        Where that cannot be read, what went is known from the event alone, `label`: thumbs of the other kind stay.
+        """
         found = []
+        is_all_read = True
         for key in await self._pages(exchange.id):
             try:
                 found.append(await attempt(partial(self._thumbs, key, only)))
-            except UNREADABLE as error:  # what can't be seen there doesn't stand
+            except ScreenGone:  # nothing stands there
+                continue
+            except UNREADABLE as error:
                 logger.info("The reactions to %s cannot be read: %s", key, error)
-        person = None if only is None else user_id(discord.Object(only))
-        await keep_standing(self._store, exchange.id, _by_person(found), source=REACTION, user_id=person)
+                is_all_read = False
+        await keep_standing(
+            self._store,
+            exchange.id,
+            _by_person(found),
+            source=REACTION,
+            user_id=None if only is None else user_id(discord.Object(only)),
+            label=None if is_all_read else label,
+        )
 
     async def _pages(self, exchange_id: str) -> list[str]:
         """The messages that show an exchange."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import discord
 
 from bot.discord_chat import places
-from bot.discord_chat.left_pages import LeftPage, reach
+from bot.discord_chat.left_pages import LeftPage, button_ids, reach
 from bot.discord_chat.refusals import WayLost, attempt
 from bot.discord_chat.talking import MAX_CHARS
 from bot.discord_chat.wording import header, own_words
@@ -34,6 +34,7 @@ LOOKED_FOR_S = 3600.0  # how far back such messages are looked for
 LOOKED_THROUGH = 25  # messages after the question
 AGAIN_AFTER_S = 60.0
 CUT_OFF = "This reply could not be shown to its end; ask again, please."
+MAY_BE_CUT_OFF = "This reply may be cut off; ask again, please."
 NOT_LOOKED_UP = "What was left on Discord cannot be looked up: %s"
 SMALL_PRINT = "-# {}"
 
@@ -141,8 +142,7 @@ class Recovery:
         words = self._chat.context.exact_reply_of(exchange)
         shown = own_words(first.content)
         if words is None and exchange.status == JobStatus.SUCCEEDED and shown and not is_waiting_line(shown):
-            last = await self._reach(pages[-1])
-            await attempt(lambda: last.edit(view=view))
+            await self._end(pages[-1], view)
             return
         texts = [exchange.error or CUT_OFF]
         if words is not None:
@@ -159,6 +159,19 @@ class Recovery:
                 await self._post(first, pages[0], number, fields)
         for left_over in pages[len(texts) :]:
             await self._remove(left_over)
+
+    async def _end(self, page: Delivery, view: discord.ui.View | None) -> None:
+        """End a reply whose words nobody knows any more. Where ⏹ stands below them, the last of them may be missing."""
+        last = await self._reach(page)
+        note = SMALL_PRINT.format(MAY_BE_CUT_OFF)
+        longer = f"{last.content}\n{note}"
+        if not last.is_running:
+            await attempt(partial(last.edit, view=view))
+        elif len(longer) <= MAX_CHARS:
+            await attempt(partial(last.edit, content=longer, view=view))
+        else:
+            await self._post(last, page, page.position + 1, {"content": note, "view": view})
+            await attempt(partial(last.edit, view=None))
 
     async def _reach(self, page: Delivery) -> LeftPage:
         return await attempt(lambda: reach(self._chat.bot, page))
@@ -195,5 +208,4 @@ class Recovery:
 
 def _names(message: discord.Message, exchange_id: str) -> bool:
     """Whether a button of this message is one of this exchange."""
-    buttons = [part for row in message.components if isinstance(row, discord.ActionRow) for part in row.children]
-    return any(exchange_id in (button.custom_id or "").split(":") for button in buttons)
+    return any(exchange_id in custom_id.split(":") for custom_id in button_ids(message))

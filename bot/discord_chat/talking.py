@@ -138,6 +138,10 @@ class Talking:
         """Stop what is being written in any of these places, and wait until it has stopped."""
         await self._stop_where(lambda ask: any(place in place_ids for place in ask.places))
 
+    async def stop_for(self, user_id: str) -> None:
+        """Stop what is being written for this person, and wait until it has stopped."""
+        await self._stop_where(lambda ask: ask.user_id == user_id)
+
     async def _stop_where(self, is_meant: Callable[[Ask], bool]) -> None:
         for exchange_id, running in list(self._running.items()):
             if is_meant(running.ask):

@@ -10,8 +10,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, delete, exists, literal, or_, select, union, update
+from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, literal, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from core.store import consent, exchanges, feedback
 from core.store.db import UNSYNCHRONIZED
@@ -75,13 +76,14 @@ async def forget(session: AsyncSession, user_id: str, places: Collection[str] = 
     """Erase this person: their words wherever they stand, their judgements, their consent, their name.
 
     Their exchanges stay in the ledger as nobody's and without text: what was answered by which weights, and what
-    others think of it. `places` are those that nobody but them can see, a chat with the bot alone, say.
+    others think of it. Places that nobody but them can see, a chat with the bot alone, say, are left; `places` are such
+    ones, too, where they may never have asked anything.
     """
     versions = await _versions_of(session, user_id)
     corrections = await _delete(session, Correction, Correction.user_id == user_id)
     await erase_words_of(session, user_id)
-    for place_id in places:
-        await _leave(session, _took_place_in([place_id]), [place_id])
+    private = [*places, *await session.scalars(_private_places_of(user_id))]
+    await _leave(session, _took_place_in(private), private)
     own = select(Exchange.id).where(Exchange.user_id == user_id)
     await _delete(session, ExchangePlace, ExchangePlace.exchange_id.in_(own))
     nobodys = {
@@ -167,6 +169,20 @@ async def purge(session: AsyncSession, *, before: float) -> int:
 
 def _took_place_in(place_ids: Collection[str]) -> ColumnElement[bool]:
     return Exchange.id.in_(select(ExchangePlace.exchange_id).where(ExchangePlace.place_id.in_(place_ids)))
+
+
+def _private_places_of(user_id: str) -> Select[str]:
+    """Places that lie in no wider one and where nobody else ever asked anything; a channel lies in its server."""
+    here, wider = aliased(ExchangePlace), aliased(ExchangePlace)
+    asked = select(ExchangePlace.place_id).join(Exchange, Exchange.id == ExchangePlace.exchange_id)
+    around = (wider.exchange_id == here.exchange_id) & (wider.place_id != here.place_id)
+    is_inside_or_shared = (
+        select(here.place_id)
+        .join(Exchange, Exchange.id == here.exchange_id)
+        .outerjoin(wider, around)
+        .where(here.place_id == ExchangePlace.place_id, or_(Exchange.user_id != user_id, wider.place_id.is_not(None)))
+    )
+    return asked.where(Exchange.user_id == user_id, ~is_inside_or_shared.exists()).distinct()
 
 
 def _is_named_for(user_id: str) -> ColumnElement[bool]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import gaierror
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -22,8 +22,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from core.advice import personas_command
 from core.errors import InvalidSetting, StoreUnavailable
 from core.store.models import Base
+
+T = TypeVar("T")
 
 MIGRATIONS_FOLDER = Path(__file__).resolve().parent.parent.parent / "migrations"
 MIGRATION_LOCK = 0x706572736F6E61  # "persona": PostgreSQL's lock that lets one process migrate at a time
@@ -76,6 +79,17 @@ class Store:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await what uses a session. Whoever is cancelled meanwhile waits for its end: cut short, a transaction would keep
+    SQLite's lock."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 def upgrade(url: str) -> None:
@@ -173,7 +187,9 @@ def _prepare_file(url: URL, *, may_create: bool) -> None:
     path = Path(url.database or "")
     try:
         if not may_create and not path.exists():
-            raise StoreUnavailable(f"There is no database {path} yet; run `personas db upgrade` to create it.")
+            raise StoreUnavailable(
+                f"There is no database {path} yet; run `{personas_command('db', 'upgrade')}` to create it."
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         sqlite3.connect(path).close()
     except OSError as error:
@@ -199,7 +215,7 @@ def _check_schema(connection: Connection) -> None:
     if not _is_up_to_date(connection):
         raise StoreUnavailable(
             f"The database {_name(connection.engine.url)} is not up to date with this version of personas;"
-            " run `personas db upgrade`."
+            f" run `{personas_command('db', 'upgrade')}`."
         )
 
 

@@ -214,6 +214,12 @@ async def quoted_since(session: AsyncSession, source: str, *, since: float) -> s
     )
 
 
+async def quotes_of(session: AsyncSession, exchange_id: str) -> tuple[Quoted, ...]:
+    """Everything that stands in this exchange's kept text, and whose it is."""
+    found = select(Quote.message_id, Quote.user_id).where(Quote.exchange_id == exchange_id)
+    return tuple(Quoted(message_id, user_id) for message_id, user_id in await session.execute(found))
+
+
 async def check_finished(session: AsyncSession, exchange_id: str, *, to_be: str) -> None:
     """Let only a finished reply pass "to be" judged, corrected ...
 

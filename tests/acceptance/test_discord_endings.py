@@ -7,7 +7,6 @@ import signal
 
 from bot.service import CRASHED
 from tests.discord_server import (
-    TIMEOUT_S,
     answer_to,
     choose_persona,
     exchanges_of,
@@ -18,6 +17,7 @@ from tests.discord_server import (
 )
 from tests.fakes.fake_discord.messages import LOADING
 from tests.fakes.fake_discord.server import FakeDiscord
+from tests.patience import TIMEOUT_S
 
 # So hot that the model hardly ever comes upon its stop token.
 HOT = 5.0
@@ -33,7 +33,7 @@ async def being_written(question):
                 return message
         return None
 
-    return await question.channel.wait_for(streaming, timeout=TIMEOUT_S)
+    return await question.channel.wait_for(streaming)
 
 
 async def test_a_killed_bot_s_half_reply_becomes_a_sentence_and_nothing_is_answered_twice(tmp_path):
@@ -59,8 +59,7 @@ async def test_a_killed_bot_s_half_reply_becomes_a_sentence_and_nothing_is_answe
                 await orphan.channel.wait_for(
                     lambda _, orphan=orphan: (
                         CRASHED in orphan.content and not stop_buttons(orphan) and not orphan.loading
-                    ),
-                    timeout=TIMEOUT_S,
+                    )
                 )
             for question in (running, waiting):  # Discord delivers them once more
                 fake.world.emit("MESSAGE_CREATE", question.event, channel=question.channel)
@@ -88,14 +87,14 @@ async def test_a_bot_that_is_asked_to_stop_finishes_its_reply_and_logs_no_token(
         async with serving_discord(fake, tmp_path / "data", **settings) as server:
             await choose_persona(ann, channel, "zen")
             identity = await ann.uses("settings", channel, identity="webhook")
-            await identity.wait_reply(timeout=TIMEOUT_S)
+            await identity.wait_reply()
             other = guild.add_channel("other")
             question = await ann.says(other, "what is a mutex", mentions_bot=True)
             answer = await being_written(question)
             faced = await ann.says(channel, "what is a queue", mentions_bot=True)
-            await channel.wait_for(lambda messages: any(m.webhook for m in messages), timeout=TIMEOUT_S)
+            await channel.wait_for(lambda messages: any(m.webhook for m in messages))
             await fake.gateway.drop()
-            await fake.gateway.wait_resumed(timeout=TIMEOUT_S)
+            await fake.gateway.wait_resumed()
             server.process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(server.process.wait, TIMEOUT_S) == 0
         assert has_thumbs(answer)

@@ -8,22 +8,29 @@ import json
 import pytest
 from sqlalchemy import update
 
-from core.store import exchanges, feedback
+from core.store import exchanges, feedback, places
 from core.store.db import Store
 from core.store.models import Exchange
 from tests.command import TORCH_FREE, assert_one_sentence, personas
 from tests.store_examples import record_answered, sqlite_url
 
+DM = "discord:channel:5"
+
 
 @pytest.fixture
 def ledger(tmp_path):
-    """The id of a reply to Ann that she and Bob judged, long ago, and the database; there is one to Bob, too."""
+    """The id of a reply to Ann that she and Bob judged, long ago, and the database; there is one to Bob, too.
+
+    Hers is in a chat with the bot alone, where she chose a persona.
+    """
     url = sqlite_url(tmp_path / "personas.db")
 
     async def fill() -> str:
         store = await Store.open(url, create_or_upgrade=True)
         async with store.session() as session:
-            asked = await record_answered(session, user_id="discord:1")
+            asked = await record_answered(session, user_id="discord:1", source="discord", places=(DM,))
+            await exchanges.add_delivery(session, asked, "5/6")
+            await places.set_model(session, DM, source="discord", model="zen")
             await record_answered(session, user_id="discord:2")
             for user_id in ("discord:1", "discord:2"):
                 await feedback.record(session, exchange_id=asked, user_id=user_id, label=True, source="discord")
@@ -32,6 +39,21 @@ def ledger(tmp_path):
         return asked
 
     return asyncio.run(fill()), url
+
+
+def look_into_dm(ledger) -> tuple[list[str], str | None]:
+    """The messages that show the reply to Ann, and who answers there."""
+    exchange_id, url = ledger
+
+    async def find() -> tuple[list[str], str | None]:
+        store = await Store.open(url, create_or_upgrade=False)
+        async with store.session() as session:
+            shown = [delivery.message_id for delivery in await exchanges.deliveries_of(session, exchange_id)]
+            model = await places.model_of(session, DM)
+        await store.close()
+        return shown, model
+
+    return asyncio.run(find())
 
 
 def look_up(ledger) -> tuple[Exchange, list[str]]:
@@ -61,6 +83,7 @@ def test_nobody_is_forgotten_by_a_slip_of_the_hand(ledger, tmp_path):
     assert_one_sentence(done, "personas data forget discord:1 --yes", status=1)
     row, judges = look_up(ledger)
     assert (row.user_id, row.reply, judges) == ("discord:1", "Arr, a stack.", ["discord:1", "discord:2"])
+    assert look_into_dm(ledger) == (["5/6"], "zen")
 
 
 def test_forgetting_a_person_says_what_was_erased(ledger, tmp_path):
@@ -68,6 +91,7 @@ def test_forgetting_a_person_says_what_was_erased(ledger, tmp_path):
     assert done.stdout == "Erased: exchanges 1, thumbs 1, picks 0, better answers 0.\n"
     row, judges = look_up(ledger)
     assert (row.user_id, row.prompt, row.reply, judges) == ("", None, None, ["discord:2"])
+    assert look_into_dm(ledger) == ([], None)
 
 
 def test_purging_erases_what_is_older_than_the_setting_says(ledger, tmp_path):

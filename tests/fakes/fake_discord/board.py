@@ -10,10 +10,9 @@ from tests.fakes.fake_discord.messages import (
     REPLY,
     THREAD_STARTER,
     Message,
-    Pings,
     emoji_payload,
-    mentioned,
 )
+from tests.fakes.fake_discord.pings import Pings, mentioned
 from tests.fakes.fake_discord.users import User
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def read_mentions(message: Message, allowed: dict[str, Any] | None) -> None:
     if allowed is None:
         allowed = USERS_ONLY if message.webhook is not None or message.interaction is not None else EVERY_KIND
     parse = allowed.get("parse") or []
-    users, roles, everyone = mentioned(message.content)
+    users, roles, everyone = mentioned(message.text)
     listed = {int(user) for user in allowed.get("users") or []}
     named = [world.users[user] for user in users if user in world.users and ("users" in parse or user in listed)]
     if message.reply_to is not None and allowed.get("replied_user") and message.reply_to.webhook is None:
@@ -67,13 +66,17 @@ def read_mentions(message: Message, allowed: dict[str, Any] | None) -> None:
 
 
 def edit(message: Message, allowed: dict[str, Any] | None = None, silently: bool = False, **changes: Any) -> None:
-    """Changes a message. `silently` as Discord itself does, for instance when it unfurls a link."""
+    """Changes a message. `silently` as Discord itself does, for instance when it unfurls a link.
+
+    Other words mention others, as far as this edit's own `allowed` lets them; nobody is notified of an edit.
+    """
     now = message.channel.world.clock.now()
     for name, value in changes.items():
         setattr(message, name, value)
     if not silently:
         message.edited_at = now
-        read_mentions(message, allowed)
+        if changes.keys() & {"content", "components"}:
+            read_mentions(message, allowed)
     message.keep_version(now)
     if message.only_for is None:
         message.channel.world.emit("MESSAGE_UPDATE", message.event, channel=message.channel)

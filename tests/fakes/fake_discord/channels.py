@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.fakes.fake_discord import permissions
 from tests.fakes.fake_discord.users import User
+from tests.patience import TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.fakes.fake_discord.guilds import Guild
@@ -84,14 +85,14 @@ class Channel:
         self.overwrites[self.world.bot.id] = (0, denied)
         self.world.emit("CHANNEL_UPDATE", self.payload(), guild=self.guild)
 
-    async def wait_for(self, condition: Callable[[list[Message]], T], timeout: float = 30) -> T:
+    async def wait_for(self, condition: Callable[[list[Message]], T], timeout: float = TIMEOUT_S) -> T:
         """Waits until `condition(channel.messages)` holds, and returns its value.
 
         Raises AssertionError, which shows what the channel held, after `timeout` seconds.
         """
         return await self.world.wait_for(lambda: condition(self.messages), timeout, self.transcript)
 
-    async def wait_for_typing(self, count: int = 1, timeout: float = 30) -> list[Typing]:
+    async def wait_for_typing(self, count: int = 1, timeout: float = TIMEOUT_S) -> list[Typing]:
         def typed() -> list[Typing] | None:
             bots = [typing for typing in self.typing if typing.user is self.world.bot]
             return bots if len(bots) >= count else None

@@ -17,6 +17,7 @@ from tests.fakes.fake_discord.guilds import Guild
 from tests.fakes.fake_discord.sessions import GUILD_MEMBERS, GUILD_PRESENCES, MESSAGE_CONTENT, Session
 from tests.fakes.fake_discord.users import User
 from tests.fakes.fake_discord.world import World
+from tests.patience import TIMEOUT_S
 
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, RECONNECT, REQUEST_MEMBERS, INVALID, HELLO, ACK = 0, 1, 2, 6, 7, 8, 9, 10, 11
 
@@ -79,7 +80,7 @@ class Gateway:
     def release(self) -> None:
         self._open.set()
 
-    async def wait_connected(self, shards: int | None = None, timeout: float = 30) -> None:
+    async def wait_connected(self, shards: int | None = None, timeout: float = TIMEOUT_S) -> None:
         wanted = shards or self.world.shards
 
         def connected() -> bool:
@@ -87,7 +88,7 @@ class Gateway:
 
         await self.world.wait_for(connected, timeout, lambda: f"sessions: {self.sessions}")
 
-    async def wait_resumed(self, count: int = 1, timeout: float = 30) -> None:
+    async def wait_resumed(self, count: int = 1, timeout: float = TIMEOUT_S) -> None:
         await self.world.wait_for(lambda: self.resumed >= count, timeout, lambda: f"resumed {self.resumed} times")
 
     # events

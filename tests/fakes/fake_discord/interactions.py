@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.fakes.fake_discord.refusals import Refusal, invalid_webhook_token, unknown
 from tests.fakes.fake_discord.users import User
+from tests.patience import TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.fakes.fake_discord.channels import Channel
@@ -80,22 +81,22 @@ class Interaction:
         """The 15 minutes of its token are over, now."""
         self.expired = True
 
-    async def wait_acknowledged(self, timeout: float = 30) -> Interaction:
+    async def wait_acknowledged(self, timeout: float = TIMEOUT_S) -> Interaction:
         await self.world.wait_for(lambda: self.acknowledged, timeout, self.transcript)
         return self
 
-    async def wait_reply(self, timeout: float = 30) -> Message:
+    async def wait_reply(self, timeout: float = TIMEOUT_S) -> Message:
         """The first reply with something in it, whether it came at once, after "thinking…", or as a follow-up."""
         message = await self.world.wait_for(lambda: self.reply, timeout, self.transcript)
         assert message is not None
         return message
 
-    async def wait_modal(self, timeout: float = 30) -> dict[str, Any]:
+    async def wait_modal(self, timeout: float = TIMEOUT_S) -> dict[str, Any]:
         modal = await self.world.wait_for(lambda: self.modal, timeout, self.transcript)
         assert modal is not None
         return modal
 
-    async def wait_choices(self, timeout: float = 30) -> list[Choice]:
+    async def wait_choices(self, timeout: float = TIMEOUT_S) -> list[Choice]:
         await self.world.wait_for(lambda: self.choices is not None, timeout, self.transcript)
         return self.choices or []
 

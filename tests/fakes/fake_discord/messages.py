@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tests.fakes.fake_discord.pings import Pings
 from tests.fakes.fake_discord.users import User
 
 if TYPE_CHECKING:
@@ -16,18 +16,6 @@ if TYPE_CHECKING:
 
 SUPPRESS_EMBEDS, HAS_THREAD, EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 2, 1 << 5, 1 << 6, 1 << 7, 1 << 15
 REPLY, THREAD_CREATED, SLASH_REPLY, THREAD_STARTER, CONTEXT_REPLY = 19, 18, 20, 21, 23
-
-
-@dataclass(frozen=True)
-class Pings:
-    """Who was notified by a message. Falsy when nobody was."""
-
-    users: tuple[User, ...] = ()
-    roles: tuple[int, ...] = ()
-    everyone: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.users or self.roles or self.everyone)
 
 
 @dataclass(frozen=True)
@@ -200,10 +188,3 @@ def parts(components: list[dict[str, Any]]) -> list[dict[str, Any]]:
         found += parts(component.get("components", []))
         found += parts([component[name] for name in ("component", "accessory") if component.get(name)])
     return found
-
-
-def mentioned(content: str) -> tuple[list[int], list[int], bool]:
-    """Users, roles, and whether everyone is named in a text."""
-    users = [int(number) for number in re.findall(r"<@!?(\d+)>", content)]
-    roles = [int(number) for number in re.findall(r"<@&(\d+)>", content)]
-    return users, roles, re.search(r"@(everyone|here)\b", content) is not None

@@ -13,6 +13,7 @@ from tests.fakes.fake_discord.message_form import check_message
 from tests.fakes.fake_discord.messages import SUPPRESS_EMBEDS, Message, parts
 from tests.fakes.fake_discord.users import User
 from tests.fakes.fake_discord.world import World
+from tests.patience import TIMEOUT_S
 
 SELECTS = (3, 5, 6, 7, 8)
 
@@ -121,7 +122,7 @@ class Person(User):
         return self._interact(COMMAND, channel, data, user_installed=user_installed)
 
     async def types(
-        self, command: str, option: str, partial: str, in_: Channel, timeout: float = 30, **so_far: Any
+        self, command: str, option: str, partial: str, in_: Channel, timeout: float = TIMEOUT_S, **so_far: Any
     ) -> list[Choice]:
         """Types into an option that autocompletes, and returns what is offered."""
         self._join(in_)

@@ -28,6 +28,7 @@ Faults: fake.faults.refuse(method, pattern, status, times, retry_after, by_cloud
 fake.pass_time(s) (3 s to acknowledge, 15 min of a token; `behind_s` is how much too early it is at first),
 interaction.expire(); fake.rate_limits.turn_on(), .refused; fake.old_edits.refused; fake.gateway.drop,
 ask_reconnect, invalidate, forget_sessions, hold / release, duplicate("*"), wait_connected, wait_resumed.
+Pings: leaving `async with` fails where a message notified somebody, or might have with other words (check_pings).
 Contract: requests and answers are held against Discord's OpenAPI file (contract.py); fake.contract is None without it.
 """
 
@@ -59,9 +60,11 @@ from tests.fakes.fake_discord.guilds import Guild
 from tests.fakes.fake_discord.interactions import Interaction
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
+from tests.fakes.fake_discord.pings import may_ping
 from tests.fakes.fake_discord.rest import PREFIX, LoggedRequest, Rest
 from tests.fakes.fake_discord.webhooks import Webhook
 from tests.fakes.fake_discord.world import World
+from tests.patience import TIMEOUT_S
 
 T = TypeVar("T")
 # Importing these registers their routes.
@@ -99,6 +102,8 @@ class FakeDiscord:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        if kind is None:
+            self.check_pings()
 
     async def start(self) -> None:
         app = web.Application(client_max_size=32 * 1024 * 1024)
@@ -168,7 +173,7 @@ class FakeDiscord:
         """Requests by method and a pattern of paths such as "/channels/*/messages"."""
         return [one for one in self.requests if one.method == method and fnmatchcase(one.path, path)]
 
-    async def wait_for(self, condition: Callable[[], T], timeout: float = 30) -> T:
+    async def wait_for(self, condition: Callable[[], T], timeout: float = TIMEOUT_S) -> T:
         """Waits until something in this world is so, and returns its value."""
         return await self.world.wait_for(condition, timeout, self._last_requests)
 
@@ -177,9 +182,18 @@ class FakeDiscord:
         return "the last requests:\n" + "\n".join(lines)
 
     def all_pings(self) -> list[Message]:
-        """The bot's messages that notified somebody: to be empty."""
+        """The bot's messages that notified somebody."""
         everything: list[Any] = [message for channel in self.world.channels.values() for message in channel.everything]
         return [message for message in everything if message.is_bots_own and message.pings]
+
+    def check_pings(self) -> None:
+        """Raises AssertionError for every message that notified somebody, and every request whose text might have."""
+        lines = [f"{message.pings} by{message.line()}" for message in self.all_pings()]
+        lines += [
+            f"{one.method} {one.path} forbids no mentions: {one.body}"
+            for one in self.requests if may_ping(one.method, one.route, one.body)
+        ]  # fmt: skip
+        assert not lines, "\n".join(lines)
 
     def check_contract(self) -> None:
         """Raises AssertionError for every request or answer that Discord's description does not allow."""

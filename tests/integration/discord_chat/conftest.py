@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 
-from bot.discord_chat import catch_up, refusals
+from bot.discord_chat import catch_up, identity, refusals
 from core.engine.echo_engine import EchoEngine
 from tests.discord_rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.server import FakeDiscord
+from tests.patience import TIMEOUT_S
 
 Run = Callable[..., AbstractAsyncContextManager[DiscordRoom]]
+
+
+@pytest.fixture(autouse=True)
+def profile_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, the bot's profile changes before the reply that waits for it goes on without."""
+    monkeypatch.setattr(identity, "WEAR_S", TIMEOUT_S)
 
 
 @pytest.fixture
@@ -52,7 +59,6 @@ async def fake() -> AsyncIterator[FakeDiscord]:
     async with FakeDiscord() as fake:
         yield fake
         fake.check_contract()
-        assert not fake.all_pings()
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from core.errors import InvalidInput
 from core.store import consent, places
 from core.store.consent import CONSENT_VERSION
 from core.store.models import TrainingExample
-from tests.discord_commands import registered, use
+from tests.discord_commands import press, registered, use
 from tests.discord_rooms import DiscordRoom, connected, discord_room
-from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 
 pytestmark = pytest.mark.usefixtures("ready")
@@ -27,14 +26,6 @@ YES, NO = f"consent:give:{CONSENT_VERSION}", f"consent:withdraw:{CONSENT_VERSION
 async def ready(room: DiscordRoom) -> AsyncIterator[None]:
     await registered(room)
     yield
-
-
-async def press(room: DiscordRoom, message: Message, button: str, who: Person | None = None) -> str:
-    """Press, and what the message says afterwards."""
-    before = message.content
-    await (who or room.ann).presses(message, button)
-    await room.fake.wait_for(lambda: message.content != before)
-    return message.content
 
 
 async def allow_text(room: DiscordRoom) -> None:
@@ -66,11 +57,11 @@ async def test_privacy_says_whom_to_ask(tmp_path: Path):
     assert "For anything else, ask Ida, ida@harbour.example; they alone" in said.content
 
 
-async def test_privacy_says_when_the_operator_released_discords_text(tmp_path: Path):
+async def test_privacy_says_when_the_operator_has_discords_permission_to_train(tmp_path: Path):
     async with discord_room(tmp_path / "other", training_sources="playground,discord") as room:
         await registered(room)
         said = await use(room, "privacy")
-    assert "has released Discord's text for training" in said.content
+    assert "has recorded Discord's permission to train on its text. Nothing trains on it yet" in said.content
 
 
 async def test_my_data_is_a_file_for_me_alone(room: DiscordRoom):

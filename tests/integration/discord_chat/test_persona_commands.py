@@ -68,7 +68,7 @@ async def test_the_narrowest_choice_answers(room: DiscordRoom):
         "**🏴 Captain Codebeard** answers here: the bot's default.",
         "**50 % 🏴 Captain Codebeard + 50 % 🧘 Master Zen** answers here: chosen for this server.",
         "**🧘 Master Zen** answers here: chosen for this channel.",
-        "**the base model without a persona** answers here: chosen for this thread.",
+        "**🧊 Base model** answers here: chosen for this thread.",
         "**🧘 Master Zen** answers here: chosen for this channel.",
     ]
 

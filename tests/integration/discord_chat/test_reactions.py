@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.discord_chat import reactions
+from bot.discord_chat import reactions, refusals
 from bot.discord_chat.places import message_key
 from bot.discord_chat.reply_row import AGAIN, DOWN, STOP, UP
 from core.store import exchanges, places
@@ -140,13 +140,49 @@ async def test_sweeping_one_emoji_away_leaves_the_others(room: DiscordRoom):
     await noted(room, up=(ben,), down=(cat,))
 
 
-async def test_what_stands_is_unknown_without_the_history_and_a_removed_thumb_goes_all_the_same(room: DiscordRoom):
+async def test_without_the_history_one_thumb_goes_alone_and_a_sweep_takes_all(room: DiscordRoom):
     answer = await answered(room)
-    await room.ann.reacts(answer, "👍")
-    await noted(room, up=(room.ann,))
+    ben, cat, dan = (room.fake.add_person(name) for name in ("ben", "cat", "dan"))
+    for who, emoji in ((room.ann, "👍"), (ben, "👍"), (cat, "👎"), (dan, "👎")):
+        await who.reacts(answer, emoji)
+    await noted(room, up=(room.ann, ben), down=(cat, dan))
+    mod = moderator(room)
     room.channel.forbid_bot("read_message_history")
     await room.ann.unreacts(answer, "👍")
+    await noted(room, up=(ben,), down=(cat, dan))
+    await mod.clears_reactions(answer, "👍")
+    await noted(room, down=(cat, dan))
+    await mod.clears_reactions(answer)
     await noted(room)
+
+
+async def test_without_the_history_an_older_thumb_that_goes_leaves_the_later_one(room: DiscordRoom):
+    answer = await answered(room)
+    ben = room.fake.add_person("ben")
+    await room.ann.reacts(answer, "👍")
+    await noted(room, up=(room.ann,))
+    await room.ann.reacts(answer, "👎")
+    await noted(room, down=(room.ann,))
+    room.channel.forbid_bot("read_message_history")
+    await room.ann.unreacts(answer, "👍")
+    await ben.reacts(answer, "👍")  # taken in after what ann has done
+    await noted(room, up=(ben,), down=(room.ann,))
+
+
+async def test_a_thumb_that_goes_while_discord_is_out_of_order_takes_no_other_with_it(
+    room: DiscordRoom, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", ())
+    answer = await answered(room)
+    ben, cat = room.fake.add_person("ben"), room.fake.add_person("cat")
+    for who, emoji in ((room.ann, "👍"), (ben, "👎"), (cat, "👎")):
+        await who.reacts(answer, emoji)
+    await noted(room, up=(room.ann,), down=(ben, cat))
+    room.fake.faults.refuse("GET", "/channels/*/messages*", 503, times=10_000)
+    await ben.unreacts(answer, "👎")
+    await noted(room, up=(room.ann,), down=(cat,))
+    await moderator(room).clears_reactions(answer, "👍")
+    await noted(room, down=(cat,))
 
 
 async def test_a_reaction_to_a_webhooks_answer_counts(room: DiscordRoom):

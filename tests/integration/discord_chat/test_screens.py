@@ -67,13 +67,6 @@ async def test_what_only_one_person_sees_goes_on_in_a_direct_message(room: Disco
     assert room.channel.from_bot == []
 
 
-async def test_an_answer_to_an_interaction_pings_nobody(room: DiscordRoom):
-    ben = room.fake.add_person("ben")
-    interaction = await ask(room, f"@everyone {ben.mention} wake up")
-    await room.channel.wait_for(lambda _: interaction.reply and interaction.reply.content.endswith("wake up"))
-    assert not room.fake.all_pings()
-
-
 class Troubles:
     """A request that fails with one error after the other, and then works."""
 

@@ -65,15 +65,6 @@ async def test_an_answer_beyond_2000_characters_goes_on_in_a_further_message(wor
     assert pages[1].buttons
 
 
-async def test_nothing_a_person_or_the_model_writes_pings_anyone(room: DiscordRoom):
-    ben = room.fake.add_person("ben")
-    role = room.channel.guild.grant(ben, "manage_messages")
-    question = await room.asks(f"@everyone @here {ben.mention} <@&{role.id}> wake up")
-    answer = await room.answer(question)
-    assert not answer.pings
-    assert not room.fake.all_pings()
-
-
 async def test_links_in_an_answer_are_not_unfolded(room: DiscordRoom):
     answer = await room.ask_and_answer("see https://example.org")
     assert answer.flags & 1 << 2

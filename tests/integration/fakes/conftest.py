@@ -19,12 +19,14 @@ Start = Callable[..., Awaitable[SmallBot]]
 
 @pytest.fixture
 async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeDiscord]:
-    async with FakeDiscord(bot_name="small") as fake:
-        monkeypatch.setattr(discord.http.Route, "BASE", fake.url)
-        monkeypatch.setattr(
-            discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
-        )
-        yield fake
+    fake = FakeDiscord(bot_name="small")
+    await fake.start()  # not `async with`, after which nobody may have been pinged
+    monkeypatch.setattr(discord.http.Route, "BASE", fake.url)
+    monkeypatch.setattr(
+        discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY
+    )
+    yield fake
+    await fake.stop()
     fake.check_contract()
 
 

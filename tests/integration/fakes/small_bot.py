@@ -12,7 +12,7 @@ import pytest
 from discord import app_commands
 from discord.ext import commands
 
-PATIENCE = 30.0
+from tests.patience import TIMEOUT_S
 
 
 class Thumb(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"thumb:(?P<number>\d+)"):
@@ -75,7 +75,7 @@ class SmallBot(commands.AutoShardedBot):
         add_rarer_commands(self)
 
     async def hear(self, event: str) -> Any:
-        return await asyncio.wait_for(self.heard[event].get(), PATIENCE)
+        return await asyncio.wait_for(self.heard[event].get(), TIMEOUT_S)
 
     async def setup_hook(self) -> None:
         _, gateway, _ = await self.http.get_bot_gateway()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import discord
 import pytest
 
 from tests.fakes.fake_discord.channels import Channel
-from tests.fakes.fake_discord.contract import REASON
+from tests.fakes.fake_discord.contract import REASON, load_contract
 from tests.fakes.fake_discord.guilds import Guild
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord
@@ -119,10 +120,15 @@ async def test_pings_are_counted_as_allowed_mentions_permit(
 ) -> None:
     here, text = await there(bot, channel), f"{ann.mention} @everyone"
     await here.send(text)
+    await (await here.send("…")).edit(content=text, allowed_mentions=discord.AllowedMentions.all())
     assert fake.all_pings() == []
+    with pytest.raises(AssertionError, match=r"PATCH .* forbids no mentions"):
+        fake.check_pings()
     await here.send(text, allowed_mentions=discord.AllowedMentions.all())
     assert [message.pings.users for message in fake.all_pings()] == [(ann,)]
     assert not fake.all_pings()[0].pings.everyone, "the bot may not mention everyone"
+    with pytest.raises(AssertionError, match=r"(?s)Pings\(users=.*POST .* forbids no mentions"):
+        fake.check_pings()
     question = await ann.says(channel, "hm", mentions_bot=True)
     await (await here.fetch_message(question.id)).reply("yes", mention_author=True)
     assert channel.from_bot[-1].pings.users == (ann,)
@@ -162,6 +168,17 @@ async def test_the_contract_names_what_differs(fake: FakeDiscord, channel: Chann
         fake.check_contract()
     fake.contract.violations.clear()
     assert fake.contract.checked > 0
+
+
+def test_a_missing_contract_is_let_pass_on_a_machine_of_ones_own_and_not_in_ci(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DISCORD_OPENAPI", str(tmp_path / "none.json"))
+    monkeypatch.delenv("CI", raising=False)
+    assert load_contract() is None
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(FileNotFoundError, match="DISCORD_OPENAPI"):
+        load_contract()
 
 
 async def test_waiting_in_vain_shows_what_was_there(channel: Channel, ann: Person) -> None:

@@ -16,6 +16,7 @@ from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.rate_limits import Bucket
 from tests.fakes.fake_discord.server import FakeDiscord
 from tests.integration.fakes.small_bot import SmallBot, refused, there
+from tests.patience import TIMEOUT_S
 
 
 async def test_what_discord_refuses_is_refused(
@@ -91,7 +92,7 @@ async def test_requests_hang_are_cut_or_lose_their_answer(fake: FakeDiscord, cha
     here = await there(bot, channel)
     hanging = fake.faults.hang("POST", "/channels/*/messages")
     sending = asyncio.create_task(here.send("late"))
-    await asyncio.wait_for(hanging.struck.wait(), 30)
+    await asyncio.wait_for(hanging.struck.wait(), TIMEOUT_S)
     assert channel.messages == []
     hanging.release()
     await sending

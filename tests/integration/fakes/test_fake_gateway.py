@@ -11,6 +11,7 @@ from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord
 from tests.integration.fakes.conftest import Start
 from tests.integration.fakes.small_bot import SmallBot
+from tests.patience import TIMEOUT_S
 
 
 async def test_what_happens_while_the_line_is_down_is_replayed(
@@ -51,7 +52,7 @@ async def test_events_arrive_twice_at_will(fake: FakeDiscord, channel: Channel, 
     assert len({(await bot.hear("message")).id for _ in range(2)}) == 1
     fake.gateway.duplicate("INTERACTION_CREATE")
     used = await ann.uses("persona", channel, name="zen")
-    failed = await asyncio.wait_for(bot.failed.get(), 30)
+    failed = await asyncio.wait_for(bot.failed.get(), TIMEOUT_S)
     assert isinstance(failed, discord.HTTPException) and failed.code == 40060
     assert len(used.replies) == 1
 

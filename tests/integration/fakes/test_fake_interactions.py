@@ -14,6 +14,7 @@ from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord
 from tests.integration.fakes.conftest import Start
 from tests.integration.fakes.small_bot import Buttons, SmallBot, refused, there
+from tests.patience import TIMEOUT_S
 
 
 async def test_a_command_thinks_answers_and_follows_up(channel: Channel, ann: Person, bot: SmallBot) -> None:
@@ -21,7 +22,7 @@ async def test_a_command_thinks_answers_and_follows_up(channel: Channel, ann: Pe
     answer = await used.wait_reply()
     assert (used.response, answer.text, answer.only_for) == (5, "why at 0.5", None)
     assert [version.content for version in answer.versions] == ["", "why at 0.5"]
-    followed = await channel.world.wait_for(lambda: used.followups, 30, used.transcript)
+    followed = await channel.world.wait_for(lambda: used.followups, TIMEOUT_S, used.transcript)
     assert followed[0].only_for is ann
     bob = Person(channel.world, "bob")
     channel.guild.member(bob) if channel.guild else None
@@ -76,7 +77,7 @@ async def test_a_user_installed_command_works_where_the_bot_is_not(
     for place in (elsewhere, private):
         assert (await (await ann.uses("anywhere", place)).wait_reply()).text == "here I am"
     many = await ann.uses("anywhere", elsewhere, more=6)
-    failed = await asyncio.wait_for(bot.failed.get(), 30)
+    failed = await asyncio.wait_for(bot.failed.get(), TIMEOUT_S)
     assert isinstance(failed, discord.HTTPException) and failed.code == 40094
     assert len(many.followups) == 5
     assert await refused(bot.fetch_channel(elsewhere.id)) == 50001
@@ -88,7 +89,7 @@ async def test_interactions_expire_when_late_and_after_a_quarter_of_an_hour(
     async def failure(*acts: Any) -> int:
         for act in acts:
             act()
-        failed = await asyncio.wait_for(bot.failed.get(), 30)
+        failed = await asyncio.wait_for(bot.failed.get(), TIMEOUT_S)
         assert isinstance(failed, discord.HTTPException)
         return failed.code
 

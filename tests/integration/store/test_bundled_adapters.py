@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from core.errors import InvalidData
 from tests.store_examples import ZEN, aliases_of, events_of, write_adapter
 
 
@@ -15,8 +16,10 @@ async def test_a_shipped_adapter_is_registered_once_and_answers_where_nothing_el
     (bundled / "lineage.json").write_text('{"seed": 3}', encoding="utf-8")
     for _ in range(2):
         async with store.session() as session:
-            (found,) = await registry.sync_bundled(session, personas, "demo")
-            assert await registry.sync_bundled(session, personas, "qwen") == []
+            await registry.sync_bundled(session, personas, "demo")
+            await registry.sync_bundled(session, personas, "qwen")
+            (found,) = await registry.versions(session, *ZEN)
+            assert await registry.versions(session, "zen", "qwen") == []
     assert (found.persona, found.version, found.origin, found.lineage) == ("zen", 1, "bundled", {"seed": 3})
     assert (found.aliases, found.ref.path) == (("champion",), bundled)
     async with store.session() as session:
@@ -33,8 +36,12 @@ async def test_a_changed_shipped_adapter_takes_the_place_of_the_former_one_and_b
             await registry.sync_bundled(session, personas, "demo")
             assert await aliases_of(registry, session) == {"champion": version}
     async with store.session() as session:
-        shipped = [event[:3] for event in await events_of(registry, session) if event[0] == "shipped"]
-    assert shipped == [("shipped", 1, None), ("shipped", 2, 1), ("shipped", 1, 2)]
+        shipped = [event for event in await events_of(registry, session) if event[0] == "shipped"]
+    assert shipped == [
+        ("shipped", 1, None, False, "bundled"),
+        ("shipped", 2, 1, True, "bundled"),  # no gate was asked
+        ("shipped", 1, 2, True, "bundled"),
+    ]
 
 
 async def test_a_changed_shipped_adapter_leaves_a_trained_champion_and_stays_what_a_rollback_returns_to(
@@ -65,9 +72,25 @@ async def test_shipping_what_was_trained_here_does_not_lose_the_trained_folder(
 
 
 @pytest.mark.parametrize("lineage", [b"{", b"[]", b"\xff"])
-async def test_a_broken_lineage_is_a_sentence(store, registry, personas, bundled, lineage):
+async def test_a_broken_lineage_is_a_sentence_in_the_log(store, registry, personas, bundled, lineage, caplog):
     write_adapter(bundled, b"shipped")
     (bundled / "lineage.json").write_bytes(lineage)
     async with store.session() as session:
-        with pytest.raises(InvalidData, match=r"lineage\.json .*restore it, or delete it"):
-            await registry.sync_bundled(session, personas, "demo")
+        await registry.sync_bundled(session, personas, "demo")
+        assert await registry.versions(session, *ZEN) == []
+    [sentence] = caplog.messages
+    assert re.search(r"lineage\.json .*restore it, or delete it", sentence)
+
+
+async def test_a_broken_folder_of_one_persona_keeps_nobody_elses_and_not_its_own_champion_from_answering(
+    store, registry, personas, bundled, train, caplog
+):
+    write_adapter(bundled, b"shipped")
+    (bundled / "adapter_model.safetensors").unlink()
+    write_adapter(personas["codebeard"].adapter_folder("demo"), b"another")
+    async with store.session() as session:
+        await registry.promote(session, *ZEN, (await train(session, b"mine")).version, force=True, by="ann")
+        await registry.sync_bundled(session, personas, "demo")
+        champions = [await registry.champion(session, slug, "demo") for slug in personas]
+    assert [champion.ref.name for champion in champions] == ["zen@1", "codebeard@1"]
+    assert [f"{bundled} is not registered" in message for message in caplog.messages] == [True]

@@ -11,7 +11,7 @@ from core.messages import ChatMessage, Quoted
 from core.store import consent, corrections, data_rights, exchanges, feedback, places, preferences
 from core.store.data_rights import Forgotten
 from core.store.erasure import erase_text
-from core.store.models import AdapterVersion, Base, TrainingExample
+from core.store.models import AdapterVersion, Base, Place, TrainingExample
 from tests.store_examples import new_exchange, record_answered, settle
 
 ANN, BOB = "discord:ann", "discord:bob"
@@ -121,7 +121,7 @@ async def test_the_example_puts_something_of_hers_into_every_personal_column(sto
 async def test_forgetting_leaves_nothing_of_a_person_in_any_column(store):
     async with store.session() as session:
         await live(session)
-        forgotten = await data_rights.forget(session, ANN, [DM])
+        forgotten = await data_rights.forget(session, ANN)
         assert await hers(session) == set()
     assert forgotten == Forgotten(exchanges=1, feedback=2, preferences=1, corrections=1, versions=[])
 
@@ -142,6 +142,22 @@ async def test_forgetting_keeps_what_answered_and_what_others_said_and_think(sto
         assert len(await corrections.of_exchange(session, made["other"])) == 1
         assert await consent.has(session, BOB)
         assert not await consent.has(session, ANN)
+
+
+async def test_what_others_can_see_too_is_not_left_when_a_person_is_forgotten(store):
+    channel, server, between = "discord:channel:3", "discord:guild:1", "discord:channel:4"
+    said_in = [(ANN, (channel, server)), (ANN, (between,)), (BOB, (between,)), (ANN, (DM,))]
+    async with store.session() as session:
+        for number, (who, where) in enumerate(said_in):
+            asked = await record_answered(session, source="discord", user_id=who, places=where)
+            await exchanges.add_delivery(session, asked, f"c/{number}")
+        for place_id in (channel, server, between, DM, "discord:channel:unasked"):
+            await places.set_model(session, place_id, source="discord", model="zen")
+        await data_rights.forget(session, ANN, ["discord:channel:unasked"])
+        for number in range(3):
+            assert await exchanges.find_by_delivery(session, "discord", f"c/{number}")
+        assert await exchanges.find_by_delivery(session, "discord", "c/3") is None
+        assert set(await session.scalars(select(Place.id))) == {channel, server, between}
 
 
 async def test_a_person_is_forgotten_once_and_may_begin_anew(store):
