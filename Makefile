@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 # Tests are small: more threads only get in each other's way. Benchmarks and training choose their own.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
+# Processes that test side by side, each a whole file at a time: many tests wait more than they compute.
+TEST_PROCESSES ?= 2
 
 .PHONY: help
 help: ## Show this list
@@ -19,7 +21,7 @@ demo: install ## Chat with four personas on the bundled model: http://127.0.0.1:
 
 .PHONY: test
 test: install lint types imports ## Run everything CI runs: lint, types, import rules and all tests that need no GPU
-	$(PYTEST) tests --ignore=tests/gpu
+	$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile tests --ignore=tests/gpu
 
 .PHONY: install
 install: $(VENV)/.installed ## Bring .venv up to date (the other targets do this by themselves)

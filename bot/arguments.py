@@ -20,6 +20,8 @@ RECIPE_OPTIONS: tuple[tuple[str, type, str], ...] = (
     ("lora-dropout", float, "share of inputs dropped in training"),
     ("seed", int, "decides the start, the dropout and the order of rows"),
 )
+MAX_MESSAGE_CHARS = 300
+MAX_VERSION_DIGITS = 9  # what every database's integers hold
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +31,12 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        raise InvalidInput(f"{message}; see `{self.prog} --help`.")
+        from core.advice import personas_command  # takes a moment
+
+        if len(message) > MAX_MESSAGE_CHARS:  # it quotes what was typed
+            message = f"{message[:MAX_MESSAGE_CHARS]} ..."
+        _, *words = self.prog.split()
+        raise InvalidInput(f"{message}; see `{personas_command(*words, '--help')}`.")
 
 
 def build_parser() -> Parser:
@@ -134,7 +141,10 @@ def _add_training(commands: Any) -> None:
     )
     _add_persona(train)
     train.add_argument(
-        "--bundle", action="store_true", help="put the adapter into the persona's own folder, to ship it"
+        "--bundle",
+        action="store_true",
+        help="for maintainers: ship the adapter in the persona's own folder; it replaces the one there, and answers in"
+        " its place at once, without a gate, which is recorded as forced",
     )
     train.add_argument("--targets", choices=("attention", "all-linear"), help="which layers get an adapter")
     train.add_argument("--quantization", choices=("auto", "none", "nf4", "int8"), help="how the base model is stored")
@@ -217,8 +227,9 @@ def _add_json(parser: Parser) -> None:
 
 def _version(text: str) -> int:
     """An adapter version's number. Raises argparse.ArgumentTypeError."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'"{text}" is no version; give its number, such as 2')
+    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_VERSION_DIGITS
+    if not is_number or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'"{text[:40]}" is no version; give its number, such as 2')
     return int(text)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bot.commands.output import adapter_text
 from bot.service import Service
+from core.advice import personas_command
 from core.settings import DEMO_MODEL, Settings
 
 REAL_MODEL = "Qwen/Qwen3-4B-Instruct-2507"
@@ -46,6 +47,7 @@ async def print_banner(
     console.print("[bold]Plug-and-Play Personas is ready.[/bold]")
     console.print(table)
     if settings.base_model == DEMO_MODEL:
-        console.print(f"This is the tiny demo model. A real one: PERSONAS_BASE_MODEL={REAL_MODEL} personas serve")
+        serve = f"PERSONAS_BASE_MODEL={REAL_MODEL} {personas_command('serve')}"
+        console.print(f"This is the tiny demo model. A real one: {serve}", markup=False, soft_wrap=True)
         console.print(REAL_MODEL_NEEDS)
     console.print("Ctrl-C stops it.")

@@ -16,7 +16,7 @@ from importlib import import_module
 
 from bot.arguments import build_parser
 from bot.logs import configure_logging, quiet_loading
-from core.errors import PersonasError
+from core.errors import InvalidInput, PersonasError
 
 INTERRUPTED = 130
 
@@ -69,9 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     with _quiet_ctrl_c():
-        from core.settings import load_settings  # takes a moment
+        from core.settings import is_text, load_settings  # takes a moment
 
-    arguments = build_parser().parse_args(argv)
+    if sys.stdout is None or sys.stderr is None:
+        raise InvalidInput("The standard output or the standard error is closed; send it to /dev/null instead.")
+    words = sys.argv[1:] if argv is None else argv
+    for number, word in enumerate(words, start=1):
+        if not is_text(word):
+            raise InvalidInput(f"Argument {number} of the command is not UTF-8; type it anew.")
+    arguments = build_parser().parse_args(words)
     overrides = {name: getattr(arguments, name, None) for name in ("base_model", "host", "port")}
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
     configure_logging(settings.log_level, secrets=settings.secrets)
@@ -113,7 +119,7 @@ def _drop_output() -> None:
 
 
 def _missing(error: ModuleNotFoundError) -> str:
-    from bot.advice import install_command  # takes a moment
+    from core.advice import install_command  # takes a moment
 
     package = (error.name or "").partition(".")[0]
     extra = EXTRA_OF.get(package)

@@ -84,7 +84,7 @@ def describe(personas: Mapping[str, Persona], spec: str) -> str:
     """How a blend spec is named to people: "🏴 Captain Codebeard at 50 %". A persona that is gone keeps its slug."""
     blend = parse_blend(spec)
     if blend.is_base:
-        return "the base model without a persona"
+        return "🧊 Base model"
     if len(blend.parts) == 1:
         [part] = blend.parts
         return _name(personas, part.slug) + ("" if part.weight == 1 else f" at {_percent(part.weight)}")

@@ -37,18 +37,19 @@ class Storage:
 
 
 @asynccontextmanager
-async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
+async def open_storage(settings: Settings, *, shipped_by: str = "bundled") -> AsyncIterator[Storage]:
     """Read the personas, open the store, and register the adapters that the personas ship and those left over.
 
-    SQLite is created and brought up to date; another database only by `personas db upgrade`. Raises NotFound and
-    InvalidData for the personas, StoreUnavailable for the store, and AdapterRejected for a broken shipped adapter.
+    `shipped_by` is recorded where a shipped adapter takes the place of another. SQLite is created and brought up to
+    date; another database only by `personas db upgrade`. Raises NotFound and InvalidData for the personas, and
+    StoreUnavailable for the store.
     """
     personas = load_personas(settings.dir)
     store = await Store.open(settings.store_url, create_or_upgrade=settings.is_sqlite)
     try:
         registry = Registry(settings.dir, settings.adapters_dir)
         async with store.session() as session:
-            await registry.sync_bundled(session, personas, settings.base_slug)
+            await registry.sync_bundled(session, personas, settings.base_slug, by=shipped_by)
             await registry.sync_trained(session, personas, settings.base_slug)
         yield Storage(settings, personas, store, registry)
     finally:

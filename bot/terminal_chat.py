@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from bot.chat_platform import IncomingMessage
 from bot.feedback_intake import record_feedback
+from bot.persona_choice import describe
 from bot.responder import PendingReply
 from bot.service import Service
 from core.blends import BASE, Blend, parse_blend
@@ -46,18 +47,11 @@ class TerminalChat:
         self._clear()
         self.failures = 0
 
-    @property
-    def title(self) -> str:
-        """Who answers, as people know them."""
-        files = [(self._service.personas[part.slug].file, part.weight) for part in self._blend.parts]
-        if len(files) == 1 and files[0][1] == 1:
-            return f"{files[0][0].emoji} {files[0][0].name}"
-        return " + ".join(f"{file.emoji} {file.name} {weight:.0%}" for file, weight in files) or "🧊 Base model"
-
     def greet(self) -> None:
         """Say who is there, and how to go on."""
         base = self._service.settings.base_model
-        self._console.print(f"[bold]{escape(self.title)}[/bold] [dim]on {escape(base)}; /help lists the commands[/dim]")
+        title = describe(self._service.personas, str(self._blend))
+        self._console.print(f"[bold]{escape(title)}[/bold] [dim]on {escape(base)}; /help lists the commands[/dim]")
         if len(self._blend.parts) == 1:
             self._console.print(escape(self._service.personas[self._blend.parts[0].slug].file.greeting))
 

@@ -14,12 +14,22 @@ PersonasError
 └── PermissionNeeded        an action the operator has not allowed (HTTP 403)
 """
 
+from __future__ import annotations
+
 
 class PersonasError(Exception):
-    """Root of the tree. `str(error)` is the sentence shown to the user."""
+    """Root of the tree. `str(error)` is the sentence shown to the user.
+
+    `public` is told instead to those who are not at this machine, where the sentence itself may name its files.
+    """
 
     http_status = 500
     exit_code = 1
+    public: str | None = None
+
+    @property
+    def public_sentence(self) -> str:
+        return self.public or str(self)
 
 
 class InvalidInput(PersonasError):
@@ -45,7 +55,7 @@ class NotFound(PersonasError):
 
 
 class AdapterRejected(PersonasError):
-    pass
+    public = "The adapter of this persona cannot be used, the server's log says why; choose another persona."
 
 
 class QueueFull(PersonasError):
@@ -62,6 +72,7 @@ class EngineFailed(PersonasError):
 
 class StoreUnavailable(PersonasError):
     http_status = 503
+    public = "The server's database cannot be used at the moment, its log says why; try again in a minute."
 
 
 class PermissionNeeded(PersonasError):

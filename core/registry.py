@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.advice import personas_command
 from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.base import AdapterRef
 from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded
@@ -56,19 +57,22 @@ class Registry:
         self._roots = {"bundled": personas_dir.resolve(), "data": adapters_dir.resolve()}
 
     async def sync_bundled(
-        self, session: AsyncSession, personas: Mapping[str, Persona], base_slug: str
-    ) -> list[RegisteredAdapter]:
+        self, session: AsyncSession, personas: Mapping[str, Persona], base_slug: str, *, by: str = "bundled"
+    ) -> None:
         """Register the adapters that the personas ship for this base model; harmless when they are known.
 
         A persona without a champion gets the shipped version. A changed adapter is a new version, and every alias on
-        the former one follows, because its files are gone; an alias on a trained version stays where it is.
-        Raises AdapterRejected or InvalidData for a broken folder.
+        the former one follows, because its files are gone; an alias on a trained version stays where it is. No gate
+        is asked: a champion that is replaced so is recorded as forced, by whom `by` names. A broken folder is left
+        out, and logged.
         """
-        return [
-            await self._sync(session, slug, base_slug, folder)
-            for slug, persona in personas.items()
-            if (folder := persona.adapter_folder(base_slug)).is_dir()
-        ]
+        for slug, persona in personas.items():
+            folder = persona.adapter_folder(base_slug)
+            try:
+                if folder.is_dir():
+                    await self._sync(session, slug, base_slug, folder, by)
+            except (AdapterRejected, InvalidData) as error:
+                logger.warning("%s is not registered: %s", folder, error)
 
     async def sync_trained(self, session: AsyncSession, personas: Mapping[str, Persona], base_slug: str) -> None:
         """Register finished adapters that no version knows, the oldest first; harmless when there is none.
@@ -165,7 +169,7 @@ class Registry:
         if version is None:
             raise NotFound(
                 f"{persona} has no previous version on {base_slug} to roll back to;"
-                f" `personas versions {persona}` shows what can be promoted."
+                f" `{personas_command('versions', persona)}` shows what can be promoted."
             )
         row = await adapter_versions.get(session, persona, base_slug, version)
         await self._check_intact(row)
@@ -188,7 +192,7 @@ class Registry:
         except (AdapterRejected, InvalidData) as error:
             logger.warning("%s is not registered: %s", folder, error)
 
-    async def _sync(self, session: AsyncSession, persona: str, base_slug: str, folder: Path) -> RegisteredAdapter:
+    async def _sync(self, session: AsyncSession, persona: str, base_slug: str, folder: Path, by: str) -> None:
         version = await self._add(session, persona, base_slug, folder, read_lineage(folder), "bundled")
         versions = await adapter_versions.versions(session, persona, base_slug)
         replaced = {row.version for row in versions if row.origin == "bundled"} - {version}
@@ -200,8 +204,8 @@ class Registry:
         if former is None or former in replaced:
             await adapter_versions.point(session, persona, base_slug, "champion", version)
             row = await adapter_versions.get(session, persona, base_slug, version)
-            adapter_versions.note(session, row, "shipped", former_champion=former, actor="bundled")
-        return await self.get(session, persona, base_slug, version)
+            is_forced = former is not None and not row.gate_passed
+            adapter_versions.note(session, row, "shipped", former_champion=former, is_forced=is_forced, actor=by)
 
     async def _add(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -24,6 +25,9 @@ DEMO_MODEL = "demo"
 DEMO_MODEL_FOLDER = Path(__file__).resolve().parent / "demo_model"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 PLACE, PERSON = re.compile(r"discord:(guild|channel|thread):\d+"), re.compile(r"discord:\d+")
+MAX_COUNT = 1_000_000  # no limit is ever wanted beyond, and numbers without an end overflow somewhere
+MAX_DAYS = 36_500
+MAX_SLUG_CHARS = 200  # file systems take 255 bytes
 SOURCES = frozenset({"playground", "terminal", "api", "author", "discord", "slack"})
 
 logger = logging.getLogger(__name__)
@@ -50,31 +54,59 @@ class Settings(BaseSettings):
     default_persona: str = "codebeard"
     contact: str = Field(default="", max_length=200, description="Who runs this, for /privacy: a name, mail or link")
     training_sources: str = "playground,terminal,api,author"
-    keep_text_days: int = Field(default=90, ge=1, description="What was said is erased after this long")
+    keep_text_days: int = Field(default=90, ge=1, le=MAX_DAYS, description="What was said is erased after this long")
     discord_token: SecretStr | None = None
     discord_api_url: str = "https://discord.com/api/v10"
-    user_messages_per_minute: int = Field(default=10, ge=0, description="Answered in chats; 0 is no limit")
-    channel_messages_per_minute: int = Field(default=30, ge=0, description="Answered in a channel; 0 is no limit")
+    user_messages_per_minute: int = Field(
+        default=10, ge=0, le=MAX_COUNT, description="Answered in chats; 0 is no limit"
+    )
+    channel_messages_per_minute: int = Field(
+        default=30, ge=0, le=MAX_COUNT, description="Answered in a channel; 0 is no limit"
+    )
     allowed_places: str = Field(default="", description="Answer in these places only, separated by commas")
     blocked_places: str = Field(default="", description="Answer nobody in these places")
     blocked_users: str = Field(default="", description="Answer these people nowhere")
     allowed_bots: str = Field(default="", description="Answer these bots, too")
-    max_bot_turns: int = Field(default=3, ge=0, description="Messages of bots answered in a row, till a person speaks")
+    max_bot_turns: int = Field(
+        default=3, ge=0, le=MAX_COUNT, description="Messages of bots answered in a row, till a person speaks"
+    )
 
     slots: int = Field(default=8, ge=1, le=512, description="Replies written at once")
-    max_context_tokens: int = Field(default=4096, ge=64)
+    max_context_tokens: int = Field(default=4096, ge=64, le=100 * MAX_COUNT)
     max_new_tokens: int = Field(default=512, ge=1, le=MAX_NEW_TOKENS_LIMIT)
     adapter_slots: int = Field(default=8, ge=1, le=128, description="Adapters resident on the device")
-    host_adapters: int = Field(default=32, ge=0, description="Adapters kept in host memory besides")
-    queue_size: int = Field(default=256, ge=1)
-    reply_timeout_s: float = Field(default=600.0, gt=0, description="A reply must be finished after this long")
-    drain_timeout_s: float = Field(default=30.0, ge=0, description="On SIGTERM running replies get this long")
+    host_adapters: int = Field(default=32, ge=0, le=MAX_COUNT, description="Adapters kept in host memory besides")
+    queue_size: int = Field(default=256, ge=1, le=MAX_COUNT)
+    reply_timeout_s: float = Field(
+        default=600.0, gt=0, le=MAX_COUNT, description="A reply must be finished after this long"
+    )
+    drain_timeout_s: float = Field(
+        default=30.0, ge=0, le=MAX_COUNT, description="On SIGTERM running replies get this long"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_text(cls, value: object) -> object:
+        """No path, header or database takes what is refused here."""
+        if isinstance(value, str) and not is_text(value):
+            raise ValueError("this holds a NUL character or something that is not UTF-8; write it anew")
+        return value
+
+    @field_validator("api_key", "discord_token", mode="before")
+    @classmethod
+    def _strip_blanks(cls, value: object) -> object:
+        """Blanks around a secret came with the pasting, and nobody who sends it sends them. An empty one is none."""
+        return value.strip() or None if isinstance(value, str) else value
 
     @field_validator("data_dir", "dir")
     @classmethod
     def _expand_home(cls, value: Path) -> Path:
-        return value.expanduser()  # personas.toml is read by no shell
+        """personas.toml is read by no shell."""
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f'"{value.parts[0]}" is nobody\'s home folder here; write the whole path') from error
 
     @field_validator("device")
     @classmethod
@@ -183,6 +215,11 @@ class Settings(BaseSettings):
         return listed(self.training_sources)
 
 
+def is_text(value: str) -> bool:
+    """Whether this can be written down: no NUL character, and none of the bytes that Python keeps as surrogates."""
+    return re.search("[\0\ud800-\udfff]", value) is None
+
+
 def listed(value: str) -> frozenset[str]:
     """What a setting names, separated by commas."""
     return frozenset(name.strip() for name in value.split(",") if name.strip())
@@ -196,13 +233,27 @@ def _checked(value: str, form: re.Pattern[str], what: str) -> str:
 
 
 def base_slug(base_model: str) -> str:
-    """A base model's name as a folder name: "Qwen/Qwen3-4B" -> "Qwen--Qwen3-4B"; a path counts by its last part."""
-    name = base_model
-    if Path(base_model).is_absolute() or base_model.startswith((".", "~")):
-        name = Path(base_model).name
-        if name in ("", ".."):  # ".", "..": named for the folder that this is
-            name = Path(base_model).resolve().name
-    return re.sub(r"[^A-Za-z0-9._-]", "-", name.replace("/", "--")) or "model"
+    """A base model's name as a folder name: "Qwen/Qwen3-4B" -> "Qwen--Qwen3-4B".
+
+    A folder counts by its last part and a hash of where it lies: "/models/tiny" -> "tiny-1a2b3c4d". Folders of one
+    name share no adapters then, and only the bundled model is "demo".
+    """
+    folder = base_folder(base_model)
+    if folder is None:
+        return _safe(base_model.replace("/", "--"))
+    return f"{_safe(folder.name)[:MAX_SLUG_CHARS]}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
+
+
+def base_folder(base_model: str) -> Path | None:
+    """Where a base model that is named by its folder lies, symlinks followed; None for the bundled one and a hub id."""
+    path = os.path.expanduser(base_model)  # noqa: PTH111  # Path's raises for nobody's home
+    is_there = os.path.isdir(path)  # noqa: PTH112  # Path's raises for a name too long
+    is_folder = is_there or base_model.startswith((".", "~", "/"))
+    return Path(os.path.realpath(path)) if is_folder and base_model != DEMO_MODEL else None
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name) or "model"
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -243,5 +294,6 @@ def _problem(loc: tuple[int | str, ...], kind: str, message: str, overrides: Map
         reason = f"there is no such setting; the settings are {', '.join(sorted(Settings.model_fields))}"
     name = str(loc[0])
     variable = f"{PREFIX}{name.upper()}"
-    where = variable if name in overrides or variable in os.environ else f"{name} in {SETTINGS_FILE}"
+    variables = {one.upper() for one in os.environ}  # they count in any case
+    where = variable if name in overrides or variable in variables else f"{name} in {SETTINGS_FILE}"
     return f"{where}: {reason}"

@@ -144,7 +144,9 @@ class Worker:
             await self._ledger.mark_running(job.exchange_id)
             last = await self._write(reply)
         except PersonasError as error:
-            last = _failure(str(error), error.http_status)
+            if error.public is not None:
+                logger.error("reply %s failed: %s", job.exchange_id, error)
+            last = _failure(error.public_sentence, error.http_status)
         except asyncio.CancelledError:
             await self._hand_back(job)
             raise
@@ -189,6 +191,8 @@ class Worker:
         if not self._engine.is_healthy:
             raise EngineFailed("The engine has stopped and writes no replies; ask the operator to start it again.")
         request, dropped = await asyncio.to_thread(self._request, reply.job)  # counting tokens can take seconds
+        if reply.stop is not None:  # meanwhile, and the engine knows nothing of this reply yet
+            return ReplyChunk(finish_reason="cancelled", usage=Usage())
         last: ReplyChunk | None = None
         try:
             async for chunk in self._engine.submit(request):

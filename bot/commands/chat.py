@@ -15,12 +15,16 @@ from bot.logs import configure_logging
 from bot.process_lock import CHAT_SOURCES
 from bot.service import Service
 from bot.terminal_chat import TerminalChat
-from core.errors import PersonasError
+from core.errors import InvalidInput, PersonasError
 from core.settings import Settings
 
 
 def chat(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 when every line was answered, else 1, so that a script can tell."""
+    if sys.stdin is None:  # before the model is loaded
+        raise InvalidInput(
+            "There is nothing to read from: the standard input is closed; leave it open, or give a file."
+        )
     configure_logging(settings.log_level, is_quiet=True, secrets=settings.secrets)
     return run_service(_chat(arguments.model, settings))
 

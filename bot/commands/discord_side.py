@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bot.access import AccessLimits
-from bot.advice import install_command
 from bot.service import Service
+from core.advice import install_command
 from core.errors import PersonasError
 
 if TYPE_CHECKING:

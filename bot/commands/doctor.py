@@ -9,17 +9,17 @@ import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from bot.advice import install_command, train_command
 from bot.commands.discord_side import NOT_INSTALLED, is_installed
 from bot.commands.findings import Finding, Level, print_finding
 from bot.commands.output import make_console
 from bot.listening import listen
 from bot.process_lock import ProcessLock
 from bot.storage import Storage, open_storage
+from core.advice import base_option, install_command, personas_command, train_command
 from core.engine.adapter_check import check_adapter, local_fingerprint
 from core.engine.adapter_hash import adapter_content_hash
 from core.errors import PersonasError
-from core.settings import Settings
+from core.settings import Settings, base_folder
 
 EXTRAS = {"web": "gradio", "engine": "transformers", "train": "trl"}
 
@@ -83,7 +83,7 @@ async def _adapter(storage: Storage, slug: str, fingerprint: str | None) -> Find
     if champion is None:
         advice = f"`{train_command(slug, settings.base_model)}` makes one."
         text = f"{slug} has none for {settings.base_model}, so its system prompt alone speaks; {advice}"
-        return Finding("warn", "adapter", text)
+        return Finding("warn", "adapter", f"{text}{_former_folders(settings, slug)}")
     try:
         is_intact = adapter_content_hash(champion.ref.path) == champion.ref.content_hash
         check_adapter(champion.ref, champion.lineage, fingerprint)
@@ -91,10 +91,19 @@ async def _adapter(storage: Storage, slug: str, fingerprint: str | None) -> Find
         return Finding("fail", "adapter", str(error))
     if is_intact:
         return Finding("ok", "adapter", champion.ref.name)
-    text = (
-        f"{champion.ref.path} has changed since {champion.ref.name} was registered; restore it or `personas rollback`."
-    )
+    rollback = personas_command("rollback", slug, *base_option(settings.base_model))
+    text = f"{champion.ref.path} has changed since {champion.ref.name} was registered; restore it, or run `{rollback}`."
     return Finding("fail", "adapter", text)
+
+
+def _former_folders(settings: Settings, slug: str) -> str:
+    """What to do with adapters that were trained when the base model's folder lay elsewhere; empty without any."""
+    if base_folder(settings.base_model) is None:
+        return ""
+    name, _, _ = settings.base_slug.rpartition("-")
+    found = (settings.adapters_dir / slug).glob(f"{name}-{'[0-9a-f]' * 8}")
+    former = sorted(str(folder) for folder in found if folder.name != settings.base_slug)
+    return f" If the model has moved, rename {' or '.join(former)} to {settings.base_slug}." if former else ""
 
 
 def check_device(settings: Settings) -> Iterator[Finding]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from bot.advice import train_command
 from bot.commands.output import make_console
 from bot.storage import open_storage
+from core.advice import train_command
 from core.errors import NotFound
 from core.personas import Persona, find_persona
 from core.registry import RegisteredAdapter

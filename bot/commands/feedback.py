@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bot.commands.output import make_console
 from bot.storage import open_storage
+from core.advice import personas_command
 from core.settings import Settings
 from core.store import feedback
 from core.store.feedback import Tally
@@ -24,7 +25,10 @@ def show_feedback(arguments: argparse.Namespace, settings: Settings) -> int:
         console.print_json(json.dumps([asdict(tally) for tally in tallies]))
         return 0
     if not tallies:
-        console.print("Nobody has judged a reply yet; the thumbs in the playground and in `personas chat` do that.")
+        chat = personas_command("chat")
+        console.print(
+            f"Nobody has judged a reply yet; the thumbs in the playground and in `{chat}` do that.", markup=False
+        )
         return 0
     table = Table(box=None, pad_edge=False)
     for heading in ("persona or blend", "answered with", "base model", "👍", "👎", "liked"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bot.advice import train_command
+from core.advice import train_command
 from core.registry import RegisteredAdapter
 
 PIPE_WIDTH = 200  # columns; a program that reads a table wants no folded cells

@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import sys
 import threading
 from collections.abc import Coroutine
+from importlib import import_module
 from typing import Any
 
 INTERRUPTED = 130  # 128 and SIGINT's number, as shells count
-ENGINE_THREAD = "engine"
+ENGINE_THREAD, IMPORT_THREAD = "engine", "import"
 
 
 def run_service(main: Coroutine[Any, Any, int]) -> int:
     """`asyncio.run`; 130 for Ctrl-C.
 
     A model that still loads when everything else is closed is left behind: its thread is inside torch, which aborts
-    the process when the interpreter shuts down beneath it, and waiting could take as long as a download.
+    the process when the interpreter shuts down beneath it, and waiting could take as long as a download. So is an
+    import that goes on.
     """
     try:
         status = asyncio.run(main)
     except KeyboardInterrupt:
         status = INTERRUPTED
-    if any(thread.name == ENGINE_THREAD and thread.is_alive() for thread in threading.enumerate()):
+    if any(thread.name in (ENGINE_THREAD, IMPORT_THREAD) and thread.is_alive() for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
     return status
+
+
+async def import_aside(module: str) -> None:
+    """Import a module that takes seconds, while the event loop goes on. Cancelling this leaves the import behind."""
+    done: concurrent.futures.Future[None] = concurrent.futures.Future()
+    done.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            import_module(module)
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=work, name=IMPORT_THREAD, daemon=True).start()
+    await asyncio.wrap_future(done)

@@ -16,12 +16,14 @@ from rich.console import Console
 from bot.banner import print_banner
 from bot.commands.discord_side import DiscordSide
 from bot.commands.output import make_console
-from bot.commands.running import INTERRUPTED, run_service
+from bot.commands.running import INTERRUPTED, import_aside, run_service
 from bot.listening import listen
 from bot.process_lock import SERVER_SOURCES
 from bot.service import Service
 from core.settings import Settings
 
+WEB_APP = "bot.web.app"  # brings Gradio, which takes seconds to import; a signal must not wait for it
+STOPPING = "Stopping: running replies are finished first; Ctrl-C again stops at once."
 LINGER_S = 1  # what a page that stays open gets once every reply has ended
 
 
@@ -64,22 +66,34 @@ class Server:
 
     async def _serve(self, service: Service) -> None:
         self._console.print(f"Loading the base model {self._settings.base_model} ...", markup=False)
+        stopping = asyncio.create_task(self._stop_requested.wait())
+        importing = asyncio.create_task(import_aside(WEB_APP))
+        try:
+            await asyncio.wait({importing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                self._console.print(STOPPING)
+                return
+            await importing
+            await self._serve_until(stopping, service)
+        finally:
+            importing.cancel()
+            stopping.cancel()
+
+    async def _serve_until(self, stopping: asyncio.Task[bool], service: Service) -> None:
         discord = self._discord = DiscordSide(service, self._console)
-        http = await self._open_http(service)
+        http = _open_http(service)
         serving = asyncio.create_task(http.serve([self._listener]))
         working = asyncio.create_task(self._work(service, discord))
         talking = asyncio.create_task(discord.run())
-        stopping = asyncio.create_task(self._stop_requested.wait())
         try:
             await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done():
-                self._console.print("Stopping: running replies are finished first; Ctrl-C again stops at once.")
+                self._console.print(STOPPING)
             if not working.done():
                 working.cancel()  # while the model loads; a worker that runs is drained below
             await asyncio.gather(service.drain(), discord.close())
             await service.stop()
         finally:
-            stopping.cancel()
             talking.cancel()
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it reports every page still open
             http.should_exit = True
@@ -87,13 +101,6 @@ class Server:
         with suppress(asyncio.CancelledError):
             await working
         await serving
-
-    async def _open_http(self, service: Service) -> _HttpServer:
-        # Gradio takes seconds to import; a signal must not wait for it.
-        from bot.web.app import build_app
-
-        app = build_app(service)
-        return _HttpServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=LINGER_S))
 
     async def _work(self, service: Service, discord: DiscordSide) -> None:
         await service.start()
@@ -107,3 +114,10 @@ class Server:
             if self._discord is not None:
                 self._discord.hurry()
         self._stop_requested.set()
+
+
+def _open_http(service: Service) -> _HttpServer:
+    from bot.web.app import build_app
+
+    app = build_app(service)
+    return _HttpServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=LINGER_S))

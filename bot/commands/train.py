@@ -1,14 +1,16 @@
-"""`personas train`: trains an adapter, registers it, and says what to do next. Never promotes."""
+"""`personas train`: trains an adapter, registers it, and says what to do next. Never promotes; `--bundle` ships."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+from contextlib import suppress
+from functools import partial
 
-from bot.advice import base_option
 from bot.arguments import RECIPE_OPTIONS
-from bot.commands.output import evaluation_text, make_console
+from bot.commands.output import evaluation_text, make_console, user_name
 from bot.storage import open_storage
+from core.advice import base_option, personas_command
 from core.errors import StoreUnavailable
 from core.personas import Persona, find_persona
 from core.registry import RegisteredAdapter
@@ -29,6 +31,7 @@ def train(arguments: argparse.Namespace, settings: Settings) -> int:
             settings,
             bundle=arguments.bundle,
             is_evaluated=not arguments.no_evaluation,
+            on_shipped=partial(_ship, settings),
             progress=progress,
             **{name: value for name, value in recipe.items() if value is not None},
         )
@@ -47,21 +50,35 @@ async def _find(slug: str, settings: Settings) -> Persona:
         return find_persona(storage.personas, slug)
 
 
+def _ship(settings: Settings) -> None:
+    """Make a bundled adapter known at once: until then a running server finds changed files under the old version."""
+
+    async def register_bundled() -> None:
+        async with open_storage(settings, shipped_by=user_name()):
+            pass
+
+    with suppress(StoreUnavailable):  # tried again when the adapter is measured
+        asyncio.run(register_bundled())
+
+
 async def _register(trained: TrainedAdapter, settings: Settings) -> RegisteredAdapter:
     """Opening the storage registers what is bundled; then this finds it by its content."""
     try:
-        async with open_storage(settings) as storage, storage.store.session() as session:
+        async with (
+            open_storage(settings, shipped_by=user_name()) as storage,
+            storage.store.session() as session,
+        ):
             return await register_trained(session, storage.registry, trained)
     except StoreUnavailable as error:
-        command = f"personas versions {trained.persona}{base_option(settings.base_model)}"
+        register = personas_command("versions", trained.persona, *base_option(settings.base_model))
         raise StoreUnavailable(
-            f"The adapter is trained and lies in {trained.folder}, but is not registered; `{command}` does that as soon"
-            f" as the database can be used: {error}"
+            f"The adapter is trained and lies in {trained.folder}, but is not registered; `{register}` does that as"
+            f" soon as the database can be used: {error}"
         ) from error
 
 
 def _next_step(adapter: RegisteredAdapter, base_model: str) -> str:
     if "champion" in adapter.aliases:
         return f"It answers for {adapter.persona} from the next reply on."
-    command = f"personas promote {adapter.persona} {adapter.version}{base_option(base_model)} --force"
-    return f"It does not answer yet; `{command}` lets it."
+    promote = personas_command("promote", adapter.persona, str(adapter.version), *base_option(base_model), "--force")
+    return f"It does not answer yet; `{promote}` lets it."

@@ -9,9 +9,9 @@ import json
 from rich.markup import escape
 from rich.table import Table
 
-from bot.advice import train_command
 from bot.commands.output import evaluation_text, make_console, moment, user_name
 from bot.storage import open_storage
+from core.advice import train_command
 from core.engine.adapter_check import check_adapter, local_fingerprint
 from core.personas import find_persona
 from core.registry import RegisteredAdapter
@@ -67,8 +67,7 @@ async def _versions(persona: str, settings: Settings) -> tuple[str, list[Registe
 async def _promote(persona: str, version: int, is_forced: bool, settings: Settings) -> RegisteredAdapter:
     async with open_storage(settings) as storage, storage.store.session() as session:
         slug = find_persona(storage.personas, persona).slug
-        chosen = await storage.registry.get(session, slug, settings.base_slug, version)
-        check_adapter(chosen.ref, chosen.lineage, local_fingerprint(settings.base_model_path))
+        _check(await storage.registry.get(session, slug, settings.base_slug, version), settings)
         return await storage.registry.promote(
             session, slug, settings.base_slug, version, force=is_forced, by=user_name()
         )
@@ -77,7 +76,15 @@ async def _promote(persona: str, version: int, is_forced: bool, settings: Settin
 async def _rollback(persona: str, settings: Settings) -> RegisteredAdapter:
     async with open_storage(settings) as storage, storage.store.session() as session:
         slug = find_persona(storage.personas, persona).slug
+        for version in await storage.registry.versions(session, slug, settings.base_slug):
+            if "previous" in version.aliases:
+                _check(version, settings)
         return await storage.registry.rollback(session, slug, settings.base_slug, by=user_name())
+
+
+def _check(version: RegisteredAdapter, settings: Settings) -> None:
+    """Raises AdapterRejected for a version that could not answer: another base model's, say."""
+    check_adapter(version.ref, version.lineage, local_fingerprint(settings.base_model_path))
 
 
 def _as_json(version: RegisteredAdapter) -> dict[str, object]:

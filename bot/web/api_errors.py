@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
@@ -14,6 +15,8 @@ from core.errors import NotFound, PersonasError, QueueFull
 RETRY_AFTER_S = 5
 UNEXPECTED = "Something went wrong on the server; its log says what. Try again."
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+logger = logging.getLogger(__name__)
 
 
 class UnknownModel(NotFound):
@@ -36,6 +39,13 @@ def error_response(
     return JSONResponse(error_body(status, message, param=param, code=code), status_code=status, headers=headers)
 
 
+def sentence_of(error: PersonasError) -> str:
+    """What a client is told. A sentence that may name the server's files goes to the log instead."""
+    if error.public is not None:
+        logger.warning("%s", error)
+    return error.public_sentence
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Let every error of the app, expected or not, leave it in OpenAI's shape."""
 
@@ -44,7 +54,7 @@ def install_error_handlers(app: FastAPI) -> None:
         if isinstance(error, UnknownModel):
             return error_response(error.http_status, str(error), param="model", code="model_not_found")
         headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, QueueFull) else None
-        return error_response(error.http_status, str(error), headers=headers)
+        return error_response(error.http_status, sentence_of(error), headers=headers)
 
     @app.exception_handler(ValidationError)
     async def of_body(_request: Request, error: ValidationError) -> JSONResponse:

@@ -9,15 +9,18 @@ from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import select
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from bot.web.api_errors import install_error_handlers
-from bot.web.guards import BodyLimit, BrowserGuard, KeyGuard, SafeHeaders
+from bot.web.api_errors import install_error_handlers, sentence_of
+from bot.web.guards import API_PATH, BodyLimit, BrowserGuard, KeyGuard, SafeHeaders
 from bot.web.login import Login, login_router
 from bot.web.metrics import Metrics
 from bot.web.openai_api import build_api
 from bot.web.playground import mount_playground
 from bot.web.service_view import Service
 from core.errors import PersonasError
+
+PROBES = ["GET", "HEAD"]  # load balancers ask without wanting a body
 
 
 def build_app(service: Service) -> FastAPI:
@@ -26,22 +29,24 @@ def build_app(service: Service) -> FastAPI:
     install_error_handlers(app)
     metrics = Metrics(service.store, service.queue, service.engine)
 
-    @app.get("/healthz")
+    @app.api_route("/healthz", methods=PROBES)
     async def is_alive() -> Response:
         return JSONResponse({"status": "ok"})
 
-    @app.get("/readyz")
+    @app.api_route("/readyz", methods=PROBES)
     async def is_ready() -> Response:
         reason = await not_ready_reason(service)
         if reason is not None:
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready", "base_model": service.settings.base_model})
 
-    @app.get("/metrics")
+    @app.api_route("/metrics", methods=PROBES)
     async def scrape() -> Response:
         return Response(await metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    app.mount("/v1", build_api(service, metrics))
+    api = build_api(service, metrics)
+    app.mount(API_PATH, api)
+    app.router.routes.append(Route(API_PATH, api))  # a mount answers only below its path
     # The last middleware added sees a request first.
     app.add_middleware(BodyLimit)
     key = service.settings.api_key
@@ -65,5 +70,5 @@ async def not_ready_reason(service: Service) -> str | None:
         async with service.store.session() as session:
             await session.execute(select(1))
     except PersonasError as error:
-        return str(error)
+        return sentence_of(error)
     return None

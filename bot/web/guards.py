@@ -26,6 +26,7 @@ CONTENT_SECURITY_POLICY = (
     " img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none';"
     " base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
+API_PATH = "/v1"
 OPEN_PATHS = frozenset({"/healthz", "/readyz", LOGIN_PATH})
 
 
@@ -36,6 +37,10 @@ def is_loopback_name(host: str) -> bool:
         return name == "localhost" or name.endswith(".localhost") or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def is_api_path(path: str) -> bool:
+    return path == API_PATH or path.startswith(f"{API_PATH}/")
 
 
 class BrowserGuard:
@@ -94,7 +99,7 @@ class KeyGuard:
         path = scope["path"]
         if path in OPEN_PATHS or self._login.is_bearer(scope):
             return None
-        is_page = not path.startswith("/v1/") and path != "/metrics"
+        is_page = not is_api_path(path) and path != "/metrics"
         if is_page and self._login.is_logged_in(scope):
             return None
         if is_page and scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", ""):
@@ -135,7 +140,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = MAX_API_BODY_BYTES if scope["path"].startswith("/v1/") else MAX_PAGE_BODY_BYTES
+        limit = MAX_API_BODY_BYTES if is_api_path(scope["path"]) else MAX_PAGE_BODY_BYTES
         sentence = f"The request's body is larger than {limit // 1024} KiB; send a shorter conversation."
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length[:20]) > limit:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -132,7 +134,7 @@ def _given_conversation(request: Request, body: schema.ChatCompletionRequest) ->
         return None
     if len(name) > schema.MAX_ID_CHARS:
         raise InvalidInput(f"{CONVERSATION_HEADER} is longer than {schema.MAX_ID_CHARS} characters; use a shorter id.")
-    return f"api:{body.user or ''}:{name}"
+    return f"api:{hashlib.sha256(json.dumps([body.user, name]).encode()).hexdigest()}"
 
 
 def _overrides(body: schema.ChatCompletionRequest) -> SamplingOverrides:

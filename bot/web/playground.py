@@ -9,6 +9,8 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
+from bot.persona_choice import describe
+from bot.web.api_errors import sentence_of
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
 from bot.web.playground_chat import Chat, Conversation, PlaygroundChats, Turn, sendable
@@ -53,7 +55,7 @@ class Playground:
 
     def page(self) -> gr.Blocks:
         """The page; Gradio gives every browser session its own copy of the conversation, and a hash to name it by."""
-        first = parse_blend(self._chats.default_spec)
+        first = parse_blend(self._service.default_persona)
         page = gr.Blocks(title="Plug-and-Play Personas", analytics_enabled=False, fill_height=True)
         with page:
             conversation = gr.State(Conversation())
@@ -202,7 +204,7 @@ class Playground:
 
     def _choices(self) -> list[tuple[str, str]]:
         personas = [(f"{persona.file.emoji} {persona.name}", slug) for slug, persona in self._service.personas.items()]
-        return [*personas, (self._chats.author(Blend()), BASE), ("🎛️ Blend", BLEND)]
+        return [*personas, (describe(self._service.personas, BASE), BASE), ("🎛️ Blend", BLEND)]
 
     def _example_blend(self) -> str:
         slugs = list(self._service.personas)[:2]
@@ -218,7 +220,7 @@ class Playground:
 
     def _greeting(self, blend: Blend) -> str:
         greetings = [self._service.personas[part.slug].file.greeting for part in blend.parts[:1]]
-        return f"### {self._chats.author(blend)}\n\n{(greetings or ['Ask away.'])[0]}"
+        return f"### {describe(self._service.personas, str(blend))}\n\n{(greetings or ['Ask away.'])[0]}"
 
 
 def _session(request: gr.Request) -> str:
@@ -238,7 +240,7 @@ def _text(what: str, value: object) -> str:
 
 def _said(error: PersonasError) -> str:
     """The error's sentence for a page; it may quote what was sent."""
-    return escape(sendable(str(error)))
+    return escape(sendable(sentence_of(error)))
 
 
 def _shown(chat: Chat) -> list[dict[str, str]]:

@@ -12,13 +12,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from bot.advice import train_command
 from bot.chat_platform import IncomingMessage
 from bot.feedback_intake import record_feedback
+from bot.persona_choice import describe
 from bot.responder import PendingReply
 from bot.web.metrics import Metrics
 from bot.web.service_view import Service, champions
-from core.blends import BASE, Blend, parse_blend
+from core.advice import train_command
+from core.blends import Blend, parse_blend
 from core.errors import EngineFailed, InvalidInput, PersonasError
 from core.messages import ChatMessage, Role
 from core.personas import check_blend
@@ -121,15 +122,6 @@ class PlaygroundChats:
             self._service.store, exchange_id=chat[index].exchange_id, user_id=session_id, label=label, source=SOURCE
         )
 
-    def author(self, blend: Blend) -> str:
-        """Who a reply of this blend is shown to be from."""
-        files = [(self._service.personas[part.slug].file, part.weight) for part in blend.parts]
-        if not files:
-            return "🧊 Base model"
-        if len(files) == 1 and files[0][1] == 1:
-            return f"{files[0][0].emoji} {files[0][0].name}"
-        return " + ".join(f"{file.emoji} {file.name} {weight:.0%}" for file, weight in files)
-
     async def describe(self, blend: Blend) -> str:
         """One line in Markdown: which adapter versions on which base model answer."""
         base_model = self._service.settings.base_model
@@ -144,12 +136,6 @@ class PlaygroundChats:
             for part in blend.parts
         ]
         return f"Answers: {' + '.join(names)} on the {base}."
-
-    @property
-    def default_spec(self) -> str:
-        """What answers a new session."""
-        default = self._service.settings.default_persona
-        return default if default in self._service.personas else next(iter(self._service.personas), BASE)
 
     async def _answer(self, session_id: str, chat: Chat, text: str, spec: str) -> AsyncGenerator[Chat]:
         """The chat with the question and, as it grows, its reply. Raises PersonasError."""
@@ -176,7 +162,7 @@ class PlaygroundChats:
             raise
         self._running[session_id] = reply
         try:
-            answer = Turn("assistant", "", self.author(blend), reply.exchange_id)
+            answer = Turn("assistant", "", describe(self._service.personas, str(blend)), reply.exchange_id)
             async with aclosing(self._grow(reply, answer)) as turns:
                 async for turn in turns:
                     yield (*asked, turn)

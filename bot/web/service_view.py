@@ -37,6 +37,9 @@ class Service(Protocol):
     def responder(self) -> Responder: ...
 
     @property
+    def default_persona(self) -> str: ...
+
+    @property
     def model_problem(self) -> str | None:
         """Why the model cannot answer yet (it still loads, or could not be loaded), as a sentence; None when it can."""
 

@@ -18,6 +18,20 @@ from core.settings import ROOT
 from tests.command import TORCH_FREE, assert_one_sentence, environment, personas
 from tests.serving import write_personas
 
+ENDLESS = """
+import sys, threading
+
+class Endless:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{module}":
+            print("importing", name, file=sys.stderr, flush=True)
+            threading.Event().wait()
+
+sys.meta_path.insert(0, Endless())
+from bot.cli import main
+sys.exit(main(sys.argv[1:]))
+"""  # one import never ends
+
 
 @pytest.fixture
 def data_dir(tmp_path):
@@ -95,6 +109,24 @@ def test_bad_input_is_one_sentence_and_status_2(line, part, data_dir, folder):
     done = personas(*line.split(), data_dir=data_dir, PERSONAS_DIR=folder)
     assert_one_sentence(done, part, status=2)
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("line", ["list --base \udcff", "data show discord:\udcff", "chat \udcff"])
+def test_arguments_that_are_no_text_are_one_sentence(line, data_dir, folder):
+    done = personas(*line.split(), data_dir=data_dir, PERSONAS_DIR=folder)
+    assert_one_sentence(done, f"Argument {len(line.split())}", "UTF-8", status=2)
+
+
+@pytest.mark.parametrize(
+    ("line", "closed", "part"),
+    [("chat zen", "<&-", "standard input"), ("list", ">&-", "standard output"), ("chat zen", ">&-", "standard output")],
+)
+def test_a_closed_stream_is_one_sentence_and_loads_no_model(line, closed, part, data_dir, folder):
+    shell = ["sh", "-c", f'"$0" -m bot.cli {line} {closed}', sys.executable]
+    env = environment(data_dir, PERSONAS_DIR=folder)
+    done = subprocess.run(shell, capture_output=True, env=env, cwd="/", text=True, check=False)
+    assert_one_sentence(done, part, "closed", status=2)
+    assert not data_dir.exists()
 
 
 def test_a_misspelt_setting_is_one_warning_and_no_failure(data_dir, folder):
@@ -200,16 +232,22 @@ def test_doctor_names_what_fails_and_what_is_fine(data_dir, folder):
     assert levels == [*fine, ("warn", "adapter"), ("warn", "adapter"), *served]
 
 
-def test_a_stop_while_the_model_loads_is_orderly(data_dir, folder):
+@pytest.mark.parametrize("module", ["gradio", "core.engine.transformers_engine"])
+def test_a_stop_waits_neither_for_the_web_side_nor_for_the_model_to_load(module, data_dir, folder):
     process = subprocess.Popen(
-        [sys.executable, "-m", "bot.cli", "serve", "--port", "0"],
+        [sys.executable, "-c", ENDLESS.format(module=module), "serve", "--port", "0"],
         stderr=subprocess.PIPE,
         env=environment(data_dir, PERSONAS_DIR=folder),
         cwd="/",
+        text=True,
     )
-    with process:
-        assert b"Loading the base model" in process.stderr.readline()
+    try:
+        assert "Loading the base model" in process.stderr.readline()
+        assert process.stderr.readline() == f"importing {module}\n"
         process.send_signal(signal.SIGTERM)
-        rest = process.stderr.read().decode()
+        _, rest = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 0, rest
     assert rest == "Stopping: running replies are finished first; Ctrl-C again stops at once.\n"

@@ -94,6 +94,26 @@ async def test_counting_a_long_conversation_stops_no_other_reply(tmp_path):
         assert text_of(await shop.read(await shop.ask("good morning"))) == "good morning"
 
 
+async def test_a_reply_cancelled_while_its_tokens_are_counted_is_never_begun(tmp_path):
+    class HeldCounter(EchoEngine):
+        def count_tokens(self, messages):
+            is_counting.set()
+            assert may_end.wait(timeout=20)
+            return super().count_tokens(messages)
+
+        async def cancel(self, request_id):
+            await super().cancel(request_id)
+            may_end.set()
+
+    is_counting, may_end = threading.Event(), threading.Event()
+    async with open_workshop(tmp_path, engine=HeldCounter()) as shop:
+        asked = await shop.ask("one two")
+        await asyncio.to_thread(is_counting.wait)
+        await shop.queue.cancel(asked)
+        assert [chunk.finish_reason for chunk in await shop.read(asked)] == ["cancelled"]
+        assert ((row := await shop.row(asked)).status, row.reply) == ("cancelled", "")
+
+
 async def test_a_message_that_fits_nowhere_fails_with_a_sentence(shop):
     asked = await shop.ask("word " * 1_000)
     (last,) = await shop.read(asked)

@@ -112,6 +112,9 @@ async def test_a_number_that_json_does_not_know_is_refused(live_server):
 async def test_unknown_paths_and_methods_answer_in_the_same_shape(live_server):
     async with live_server.http() as http:
         assert "/v1/models" in sentence_of(await http.get("/v1/nothing"), 404)
+        for path in ("/v1", "/v1/"):
+            assert "/v1/models" in sentence_of(await http.get(path), 404)
+            assert "/v1/models" in sentence_of(await http.post(path, json={}), 404)
         assert "GET" in sentence_of(await http.get(CHAT), 405)
         assert "DELETE" in sentence_of(await http.delete("/v1/models"), 405)
 

@@ -55,7 +55,7 @@ async def test_the_playground_takes_no_files(live_server):
 async def test_with_a_key_set_the_api_wants_it_as_a_bearer(tmp_path):
     async with echo_server(tmp_path, api_key=KEY) as server, server.http() as http:
         for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": KEY}, {"authorization": "Basic x"}):
-            for path in ("/v1/models", "/metrics"):
+            for path in ("/v1", "/v1/models", "/metrics"):
                 refused = await http.get(path, headers=header)
                 assert refused.status_code == 401
                 assert refused.json()["error"]["code"] == "invalid_api_key"
@@ -67,6 +67,13 @@ async def test_with_a_key_set_the_api_wants_it_as_a_bearer(tmp_path):
         async with server.client(api_key=KEY) as client:
             reply = await client.chat.completions.create(**BODY)
     assert reply.choices[0].message.content == "[zen@1] good morning"
+
+
+@pytest.mark.parametrize("api_key", [f" {KEY}\n", f"\t{KEY}"])
+async def test_blanks_around_the_key_are_no_part_of_it(tmp_path, api_key):
+    async with echo_server(tmp_path, api_key=api_key) as server, server.http() as http:
+        assert (await http.get("/v1/models", headers={"authorization": f"Bearer {KEY}"})).status_code == 200
+        assert (await http.post("/login", data={"key": KEY})).status_code == 303
 
 
 async def test_with_a_key_set_the_playground_asks_for_it(tmp_path):
@@ -89,6 +96,7 @@ async def test_with_a_key_set_the_playground_asks_for_it(tmp_path):
         assert "samesite=lax" in cookie
         assert KEY not in cookie
         assert (await http.get("/config")).status_code == 200
+        assert (await http.get("/v1", headers={"accept": "text/html"})).status_code == 401
         assert (await http.get("/v1/models")).status_code == 401  # the cookie is for the page alone
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.engine.echo_engine import EchoEngine
-from tests.serving import echo_server
+from tests.serving import PERSONAS, echo_server, until
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "zen", "messages": [{"role": "user", "content": "good morning"}]}
@@ -37,6 +38,13 @@ async def test_while_the_model_loads_the_server_lives_and_says_that_it_is_not_re
     assert "loading" in chat.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_a_load_balancer_may_ask_for_no_body(live_server, path):
+    async with live_server.http() as http:
+        response = await http.head(path)
+    assert (response.status_code, response.content) == (200, b"")
+
+
 async def test_an_engine_that_broke_down_makes_the_server_unready(tmp_path):
     async with echo_server(tmp_path) as server, server.http() as http:
         server.echo.crash()
@@ -45,8 +53,9 @@ async def test_an_engine_that_broke_down_makes_the_server_unready(tmp_path):
     assert "worker" in response.json()["reason"]
 
 
-async def test_a_store_that_cannot_be_reached_makes_the_server_unready_but_not_dead(live_server, tmp_path):
+async def test_a_store_that_cannot_be_reached_makes_the_server_unready_but_not_dead(live_server, tmp_path, caplog):
     data = tmp_path / "data"
+    await until(lambda: len(live_server.echo.adapters()) == len(PERSONAS))  # then nothing uses the store
     await live_server.service.store.close()  # it connects again with the next session
     data.rename(tmp_path / "away")
     async with live_server.http() as http:
@@ -57,8 +66,10 @@ async def test_a_store_that_cannot_be_reached_makes_the_server_unready_but_not_d
         (tmp_path / "away").rename(data)
         assert (await http.get("/readyz")).status_code == 200
     assert ready.status_code == chat.status_code == 503
-    assert "database" in ready.json()["reason"]
-    assert "database" in chat.json()["error"]["message"]
+    for said in (ready.json()["reason"], chat.json()["error"]["message"]):
+        assert "database" in said
+        assert str(tmp_path) not in said
+    assert f"{data}/personas.db" in caplog.text
 
 
 async def test_metrics_count_replies_tokens_times_thumbs_and_adapters(live_server):

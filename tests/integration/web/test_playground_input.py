@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import pytest_asyncio
 
+from tests.playground_page import open_page
 from tests.serving import echo_server
 
 # One server for the whole file; every call is a session of its own.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-JSON = {"content-type": "application/json"}  # written by json.dumps, which lets half a pair pass
 BROKEN = "half a pair: \ud800"
 
 
@@ -22,30 +20,10 @@ async def live_server(tmp_path_factory):
         yield server
 
 
-class Page:
-    """One session: calls events by their name, and gives back everything that the server said of each."""
-
-    def __init__(self, http, events):
-        self._http = http
-        self._events = events
-
-    async def call(self, name, *data, event_data=None):
-        """(sentences of its toasts, the last output or None where it failed, everything that was said as text)"""
-        body = {"fn_index": self._events[name], "session_hash": "here", "data": data, "event_data": event_data}
-        joined = await self._http.post("/gradio_api/queue/join", content=json.dumps(body), headers=JSON)
-        assert joined.status_code == 200, joined.text
-        said = (await self._http.get("/gradio_api/queue/data", params={"session_hash": "here"})).text
-        messages = [json.loads(line.removeprefix("data: ")) for line in said.splitlines() if line.startswith("data: ")]
-        toasts = [message["log"] for message in messages if message["msg"] == "log"]
-        end = next(message for message in messages if message["msg"] == "process_completed")
-        return toasts, end["output"].get("data") if end["success"] else None, said
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(live_server):
     async with live_server.http() as http:
-        dependencies = (await http.get("/config")).json()["dependencies"]
-        yield Page(http, {event["api_name"]: event["id"] for event in dependencies})
+        yield await open_page(http)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def test_the_help_of_every_command_has_an_example_that_parses(name):
         ("bogus", "bogus"),
         ("promote zen two", '"two" is no version; give its number, such as 2'),
         ("promote zen zen@2", '"zen@2" is no version'),
+        (f"promote zen {'9' * 5_000}", f'"{"9" * 40}" is no version; give its number, such as 2'),
+        (f"serve --port {'9' * 5_000}", "--port"),
         ("evaluate zen --version 0", '"0" is no version'),
         ("serve --port http", "http"),
         ("train", "PERSONA"),
@@ -59,5 +61,6 @@ def test_a_wrong_line_is_one_sentence_that_names_what_is_wrong(line, part):
         build_parser().parse_args(line.split())
     sentence = str(raised.value)
     assert part in sentence
+    assert len(sentence) < 500
     assert sentence.endswith("--help`.")
     assert "\n" not in sentence

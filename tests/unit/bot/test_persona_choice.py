@@ -96,7 +96,7 @@ def test_a_blend_is_completed_part_by_part(typed: str, specs: list[str]):
         ("zen:0.5", "🎭 Master Null at 50 %"),
         ("zen:0.7+nana:0.3", "70 % 🎭 Master Null + 30 % 🎭 Nana Byte"),
         ("gone", "gone"),
-        ("base", "the base model without a persona"),
+        ("base", "🧊 Base model"),
     ],
 )
 def test_a_choice_is_named_for_people(spec: str, named: str):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from core.errors import InvalidSetting
-from core.settings import DEMO_MODEL_FOLDER, base_slug, load_settings
+from core.settings import DEMO_MODEL_FOLDER, Settings, base_slug, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +39,12 @@ def test_the_environment_wins_over_personas_toml(tmp_path, monkeypatch):
         ("PERSONAS_QUEUE_URL", "amqp://x", "PERSONAS_QUEUE_URL: .*memory://"),
         ("PERSONAS_TRAINING_SOURCES", "discrod", "PERSONAS_TRAINING_SOURCES: unknown source discrod"),
         ("PERSONAS_HOST", "0.0.0.0", "needs PERSONAS_API_KEY"),
+        ("PERSONAS_DATA_DIR", "~nouser/x", 'PERSONAS_DATA_DIR: "~nouser" is nobody.s home folder'),
+        ("PERSONAS_DIR", "\udcff", "PERSONAS_DIR: .*not UTF-8"),
+        ("PERSONAS_API_KEY", "\udcff", "PERSONAS_API_KEY: .*not UTF-8"),
+        ("PERSONAS_KEEP_TEXT_DAYS", "9" * 400, "PERSONAS_KEEP_TEXT_DAYS: .*36500"),
+        ("PERSONAS_KEEP_TEXT_DAYS", "9" * 5_000, "PERSONAS_KEEP_TEXT_DAYS: .*maximum size"),
+        ("personas_port", "abc", "PERSONAS_PORT: .*integer"),
         ("PERSONAS_USER_MESSAGES_PER_MINUTE", "-1", "PERSONAS_USER_MESSAGES_PER_MINUTE: .*0"),
         ("PERSONAS_ALLOWED_PLACES", "discord:guild:1, 17", 'PERSONAS_ALLOWED_PLACES: "17" is no place; .*channel:ID'),
         ("PERSONAS_BLOCKED_PLACES", "discord:server:1", "PERSONAS_BLOCKED_PLACES: .*discord:guild:ID"),
@@ -57,12 +65,35 @@ def test_a_bad_setting_is_named_with_what_it_must_be(monkeypatch, name, value, c
         ("[web]\nport = 1", r"web in personas\.toml: there is no such setting"),
         ("slots = 'many'", r"slots in personas\.toml: .*integer"),
         ("host = '0.0.0.0'", "needs PERSONAS_API_KEY"),
+        ("host = '0.0.0.0'\napi_key = ''", "needs PERSONAS_API_KEY"),
+        ("host = '0.0.0.0'\napi_key = ' '", "needs PERSONAS_API_KEY"),
+        ('data_dir = "a\\u0000b"', r"data_dir in personas\.toml: .*NUL"),
+        ('base_model = "./a\\u0000b"', r"base_model in personas\.toml: .*NUL"),
     ],
 )
 def test_a_bad_line_of_the_file_is_named_as_it_stands_there(tmp_path, line, complaint):
     (tmp_path / "personas.toml").write_text(line)
     with pytest.raises(InvalidSetting, match=complaint):
         load_settings()
+
+
+NUMBERS = [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "inf", "nan", "-inf"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_number_is_without_an_end(monkeypatch, name, value):
+    monkeypatch.setenv(f"PERSONAS_{name.upper()}", value)
+    with pytest.raises(InvalidSetting, match=f"PERSONAS_{name.upper()}: "):
+        load_settings()
+
+
+def test_blanks_around_a_secret_are_no_part_of_it(monkeypatch):
+    monkeypatch.setenv("PERSONAS_API_KEY", " s3cret-key\n")
+    monkeypatch.setenv("PERSONAS_DISCORD_TOKEN", "\ttoken ")
+    assert load_settings().secrets == ("s3cret-key", "token")
+    monkeypatch.setenv("PERSONAS_API_KEY", " ")
+    assert load_settings().api_key is None
 
 
 def test_a_misspelt_variable_is_named_with_what_it_may_mean_and_changes_nothing(monkeypatch, caplog):
@@ -108,15 +139,29 @@ def test_with_an_api_key_another_host_is_allowed_and_the_key_stays_out_of_sight(
     [
         ("demo", "demo"),
         ("Qwen/Qwen3-4B-Instruct-2507", "Qwen--Qwen3-4B-Instruct-2507"),
-        ("/models/My Model", "My-Model"),
-        ("./models/tiny", "tiny"),
+        ("/models/My Model", r"My-Model-[0-9a-f]{8}"),
+        ("./models/tiny", r"tiny-[0-9a-f]{8}"),
+        ("/", r"model-[0-9a-f]{8}"),
+        (f"/models/{'x' * 300}", r"x{200}-[0-9a-f]{8}"),
     ],
 )
 def test_a_base_model_s_name_makes_a_safe_folder_name(name, slug):
-    assert base_slug(name) == slug
+    assert re.fullmatch(slug, base_slug(name))
 
 
-def test_the_folder_one_stands_in_is_called_by_its_name(tmp_path, monkeypatch):
-    (tmp_path / "tiny" / "inside").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "tiny" / "inside")
-    assert (base_slug("."), base_slug("..")) == ("inside", "tiny")
+def test_only_the_bundled_model_is_called_demo_and_two_folders_of_one_name_are_told_apart(tmp_path):
+    slugs = {base_slug(str(tmp_path / parent / "demo")) for parent in ("a", "b")} | {base_slug("./demo"), "demo"}
+    assert len(slugs) == 4
+
+
+def test_a_folder_has_one_name_whatever_way_leads_to_it(tmp_path, monkeypatch):
+    folder = tmp_path / "models" / "tiny"
+    (folder / "inside").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder)
+    slug = base_slug(str(folder))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("./models/tiny", "models/tiny", "~/models/tiny", "link", f"{folder}/"):
+        assert base_slug(name) == slug
+    monkeypatch.chdir(folder / "inside")
+    assert base_slug("..") == slug

@@ -1,0 +1,41 @@
+"""What sentences tell people to type, so that it works here as it stands. Knows no commands and runs nothing.
+
+Help texts call the program `personas`, as its documentation does; everything else that names a command asks here.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from core.settings import DEMO_MODEL, ROOT
+
+PROGRAM = "personas"
+
+
+def personas_command(*words: str) -> str:
+    """A line that runs this program: by its name where the shell finds it, else by the shorter path to it."""
+    own = Path(sys.executable).with_name(PROGRAM)
+    if shutil.which(PROGRAM) is not None or not own.exists():
+        return shlex.join([PROGRAM, *words])
+    near = os.path.relpath(own)
+    near = near if "/" in near else f"./{near}"  # a bare name would be looked up
+    return shlex.join([min(near, str(own), key=len), *words])
+
+
+def base_option(base_model: str) -> tuple[str, ...]:
+    """The end of a command that is about this base model; empty for the bundled one, which needs no naming."""
+    return () if base_model == DEMO_MODEL else ("--base", base_model)
+
+
+def train_command(slug: str, base_model: str) -> str:
+    """What gives a persona an adapter for this base model."""
+    return personas_command("train", slug, *base_option(base_model))
+
+
+def install_command(extra: str) -> str:
+    """What installs an extra of this project into the environment that runs it: no index has the project itself."""
+    return shlex.join([sys.executable, "-m", "pip", "install", "-e", f"{ROOT}[{extra}]"])

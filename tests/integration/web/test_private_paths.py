@@ -1,0 +1,57 @@
+"""What is told to clients names no folder of the server; its log does."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from html import unescape
+
+from bot.service import Service
+from bot.web.app import build_app
+from tests.playground_page import open_page
+from tests.serving import LiveServer, echo_server, echo_settings, serving
+from tests.store_examples import write_adapter
+from tests.tiny_models import make_tiny_model
+
+CHAT = "/v1/chat/completions"
+BODY = {"model": "zen", "messages": [{"role": "user", "content": "good morning"}]}
+STORE_IS_OUT = "The server's database cannot be used at the moment, its log says why; try again in a minute."
+ADAPTER_IS_OUT = "The adapter of this persona cannot be used, the server's log says why; choose another persona."
+
+
+async def told(server: LiveServer) -> list[str]:
+    """What a client of the API and somebody at the page are told instead of a reply."""
+    async with server.http() as http:
+        page = await open_page(http)
+        toasts, _, _ = await page.call("_send", "good morning", None, "zen", "")
+        answers = [await http.post(CHAT, json=BODY), await http.post(CHAT, json=BODY | {"stream": True})]
+    return [answer.json()["error"]["message"] for answer in answers] + [unescape(toast) for toast in toasts]
+
+
+async def test_of_a_database_that_is_locked(tmp_path, caplog):
+    path = tmp_path / "data" / "personas.db"
+    async with echo_server(tmp_path, database_url=f"sqlite:///{path}?timeout=0.05") as server:
+        with closing(sqlite3.connect(path, check_same_thread=False)) as database:
+            await asyncio.to_thread(database.execute, "BEGIN IMMEDIATE")  # the server may be amid a transaction
+            async with server.http() as http:
+                reason = (await http.get("/readyz")).json()["reason"]
+            sentences = [reason, *await told(server)]
+    assert sentences == [STORE_IS_OUT] * 4
+    assert f"The database {path} is locked by another program" in caplog.text
+
+
+async def test_of_an_adapter_whose_files_are_gone(tmp_path, caplog):
+    model = make_tiny_model("llama", tmp_path / "model")
+    settings = echo_settings(tmp_path, base_model=str(model), device="cpu")
+    adapter = write_adapter(settings.dir / "zen" / "adapters" / settings.base_slug, b"weights")
+    service = await Service.open(settings)
+    try:
+        (adapter / "adapter_model.safetensors").unlink()
+        await service.start()
+        async with serving(build_app(service)) as url:
+            sentences = await told(LiveServer(url, service))
+    finally:
+        await service.stop()
+    assert sentences == [ADAPTER_IS_OUT] * 3
+    assert f"cannot be read from {adapter}" in caplog.text
