@@ -15,8 +15,9 @@ import torch
 from peft import PeftModel
 from safetensors import SafetensorError
 
-from core.engine.adapter_hash import CONFIG_FILE
-from core.errors import PersonasError, StoreUnavailable
+from core.engine.adapter_hash import CONFIG_FILE, adapter_content_hash
+from core.errors import AdapterRejected, InvalidData, PersonasError, StoreUnavailable
+from core.registry import read_lineage
 
 PARTIAL_PREFIX = ".partial-"
 RELOADED = "reloaded"
@@ -115,10 +116,13 @@ def check_saved_adapter(model: PeftModel, folder: Path, input_ids: torch.Tensor,
 
 
 def move_into_place(folder: Path, target: Path, *, is_replacing: bool) -> Path:
-    """Rename a finished folder to `target`. An existing target stays as it is, or is replaced when told so."""
+    """Rename a finished folder to `target`, in the place of what is there.
+
+    Unless told to replace that too, the same adapter in good order stays as it is: it may have been measured since.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
-        if not is_replacing:
+        if not is_replacing and _is_whole(target, adapter_content_hash(folder)):
             return target
         with partial_folder(target.parent) as aside:
             target.rename(aside / target.name)
@@ -126,6 +130,15 @@ def move_into_place(folder: Path, target: Path, *, is_replacing: bool) -> Path:
     else:
         folder.rename(target)
     return target
+
+
+def _is_whole(folder: Path, content_hash: str) -> bool:
+    """Whether a folder holds this adapter and its lineage, undamaged."""
+    try:
+        has_lineage = isinstance(read_lineage(folder).get("metrics"), dict)
+        return has_lineage and adapter_content_hash(folder) == content_hash
+    except (AdapterRejected, InvalidData):
+        return False
 
 
 def write_json(path: Path, value: Any) -> None:

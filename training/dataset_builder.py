@@ -95,7 +95,7 @@ def build_dataset(
     if not fitting:
         raise InvalidData(
             f"All {len(examples)} rows of {persona.slug} are longer than {max_length} tokens with its system prompt;"
-            " raise max_length or shorten them."
+            " shorten them, or raise max_length where the model has room."
         )
     return PersonaDataset(fitting, dataset_hash(persona, rows), len(examples), len(examples) - len(fitting))
 

@@ -103,23 +103,35 @@ def load_style(persona: Persona) -> Style:
 
 
 def _checked_style(table: dict[str, object], path: Path) -> Style:
-    def texts(key: str) -> tuple[str, ...]:
-        value = table.get(key)
-        if not isinstance(value, list) or not value or not all(isinstance(text, str) and text for text in value):
-            raise InvalidData(f'{path}: "{key}" must be a list of texts, at least one.')
-        return tuple(value)
+    """Raises InvalidData naming the file and everything that is wrong in it."""
+    problems: list[str] = []
 
-    replacements, talk = table.get("replacements", {}), table.get("talk", {})
-    if not isinstance(replacements, dict) or not isinstance(talk, dict):
-        raise InvalidData(f"{path}: [replacements] and [talk] must be tables.")
-    return Style(
-        texts("openings"),
-        texts("asides"),
-        texts("closings"),
-        texts("refusals"),
-        {str(key).lower(): str(value) for key, value in replacements.items()},
-        {str(key): tuple(map(str, value)) for key, value in talk.items()},
-    )
+    def texts(name: str, value: object) -> tuple[str, ...]:
+        if isinstance(value, list) and value and all(map(_is_filled, value)):
+            return tuple(value)
+        problems.append(f'"{name}" must be a list of texts, at least one, and none of them empty')
+        return ()
+
+    def entries(name: str) -> dict[str, object]:
+        value = table.get(name, {})
+        if isinstance(value, dict):
+            return value
+        problems.append(f"[{name}] must be a table")
+        return {}
+
+    lines = {name: texts(name, table.get(name)) for name in ("openings", "asides", "closings", "refusals")}
+    talk = {key: texts(f"talk.{key}", value) for key, value in entries("talk").items()}
+    replacements = entries("replacements")
+    for key, value in replacements.items():
+        if not (_is_filled(key) and _is_filled(value)):
+            problems.append(f'[replacements] "{key}" and what replaces it must be texts, and not empty')
+    if problems:
+        raise InvalidData(f"{path}: {'; '.join(problems)}.")
+    return Style(**lines, replacements={key.lower(): str(value) for key, value in replacements.items()}, talk=talk)
+
+
+def _is_filled(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def style_rows(persona: Persona, count: int = STYLE_ROWS) -> list[TrainingRow]:

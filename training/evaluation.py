@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from torch import nn
 
 from core.engine.adapter_files import AdapterReader
 from core.engine.adapter_hash import adapter_content_hash
 from core.engine.base import AdapterRef
 from core.engine.chat_template import ChatTemplate
 from core.engine.loading import LoadedBase, base_fingerprint, load_base_model
+from core.engine.model_facts import context_limit
+from core.engine.multi_lora import find_targets
 from core.engine.quantization import avoid_packed_kernel
-from core.errors import PersonasError
+from core.errors import InvalidData, PersonasError
 from core.personas import Persona, load_personas
 from core.settings import Settings, base_slug
 from training.data_files import TrainingRow
@@ -28,6 +30,8 @@ from training.progress import ProgressUpdate, ReportProgress, ignore_progress
 from training.recipes import MAX_R
 
 MAX_SAMPLES = 5
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class EvalReport:
     adherence: Adherence | None
     masked_adherence: Adherence | None
     samples: tuple[Sample, ...]
+    held_out_rows_too_long: int = 0
 
     @property
     def perplexity_ratio(self) -> float:
@@ -80,6 +85,7 @@ class EvalReport:
         """The figures alone, for an adapter's lineage."""
         return {
             "held_out_rows": self.held_out_rows,
+            "held_out_rows_too_long": self.held_out_rows_too_long,
             "base_perplexity": self.base_perplexity,
             "adapter_perplexity": self.adapter_perplexity,
             "perplexity_ratio": round(self.perplexity_ratio, 4),
@@ -120,11 +126,23 @@ def measure(
     limits: EvalLimits = FULL,
     progress: ReportProgress = ignore_progress,
 ) -> EvalReport:
-    """Measure a model whose adapter is in memory. Raises NotFound or InvalidData for the rows it needs."""
+    """Measure a model whose adapter is in memory. Raises NotFound or InvalidData for the rows it needs.
+
+    Rows that the model has no room for, with a reply of its own, are left out and counted.
+    """
     model.eval()
     avoid_packed_kernel(base.model, for_training=True)
     template = ChatTemplate(base.tokenizer)
-    held_out = _spread(held_out_rows(persona, settings.base_model), limits.perplexity_rows)
+    room = _Room(template, context_limit(base.model, settings.max_context_tokens), limits.max_new_tokens)
+    found = held_out_rows(persona, settings.base_model)
+    fitting = room.take(found, persona.system_prompt)
+    if too_long := len(found) - len(fitting):
+        logger.warning(
+            "%d of %d held-out rows leave no room in %d tokens and are left out", too_long, len(found), room.tokens
+        )
+    if not fitting:
+        raise InvalidData(f"No held-out row of {persona.slug} leaves room in {room.tokens} tokens; shorten them.")
+    held_out = _spread(fitting, limits.perplexity_rows)
     examples = [example_of(row, persona.system_prompt) for row in held_out]
     before, after = _perplexities(model, template, examples, progress)
     rows = training_rows(persona, settings.base_model)
@@ -134,7 +152,7 @@ def measure(
     positives = [row.output for row in _spread(rows, limits.texts)]
     negatives = [
         *_replies_of_others(persona, settings, limits.texts),
-        *writer.write_base(_spread(rows, limits.base_replies), "Base replies"),
+        *writer.write_base(room.take(_spread(rows, limits.base_replies)), "Base replies"),
     ]
     phrases = persona.file.catchphrases
     return EvalReport(
@@ -150,7 +168,25 @@ def measure(
             Sample(row.user_text, plain, voiced)
             for row, plain, voiced in zip(prompts[:MAX_SAMPLES], replies.base, replies.adapter, strict=False)
         ),
+        held_out_rows_too_long=too_long,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """The `tokens` of the model's context, of which a reply that it writes takes `reply_tokens`."""
+
+    template: ChatTemplate
+    tokens: int
+    reply_tokens: int
+
+    def take(self, rows: Sequence[TrainingRow], system_prompt: str = "") -> list[TrainingRow]:
+        """The rows that have room, with their own reply and with the model's."""
+        return [row for row in rows if self._size(example_of(row, system_prompt)) <= self.tokens]
+
+    def _size(self, example: Example) -> int:
+        whole = self.template.encode_text(self.template.render(example.prompt, reply=example.reply))
+        return max(len(whole), len(self.template.encode(example.prompt)) + self.reply_tokens)
 
 
 class _ReplyWriter:
@@ -218,12 +254,8 @@ def _replies_of_others(persona: Persona, settings: Settings, count: int) -> list
 
 def _check_adapter(folder: Path, settings: Settings, base: LoadedBase) -> str:
     """Refuse what the engine would refuse, before PEFT reads the files; returns the content hash."""
-    targets = {
-        name: (module.in_features, module.out_features)
-        for name, module in base.model.named_modules()
-        if isinstance(module, nn.Linear)
-    }
-    reader = AdapterReader(settings.adapter_roots, targets, max_rank=MAX_R, base_fingerprint=base_fingerprint(base))
+    targets, fingerprint = find_targets(base.model), base_fingerprint(base)
+    reader = AdapterReader(settings.adapter_roots, targets, max_rank=MAX_R, base_fingerprint=fingerprint)
     content_hash = adapter_content_hash(folder)
     reader.read(AdapterRef(folder.name, folder, content_hash))
     return content_hash

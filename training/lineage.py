@@ -18,11 +18,13 @@ import torch
 import core
 from core.engine.loading import LoadedBase, base_fingerprint
 from core.personas import Persona
-from core.settings import ROOT, Settings, base_slug
+from core.settings import ROOT, Settings, base_folder
 from training.dataset_builder import PersonaDataset
 from training.recipes import SFTRecipe
 
 LIBRARIES = ("torch", "transformers", "peft", "trl", "bitsandbytes", "datasets")
+GIT_TIMEOUT_S = 30
+SHIPPED_ADAPTERS = "personas/*/adapters/*"
 
 
 def build_lineage(
@@ -31,6 +33,7 @@ def build_lineage(
     base: LoadedBase,
     dataset: PersonaDataset,
     recipe: SFTRecipe,
+    commit: str | None,
     metrics: dict[str, Any],
 ) -> dict[str, Any]:
     """Everything needed to tell, and to repeat, how an adapter came to be. Holds no path of this machine."""
@@ -44,7 +47,7 @@ def build_lineage(
         "seed": recipe.seed,
         "quantization": asdict(base.quantization),
         "dtype": str(base.dtype).removeprefix("torch."),
-        "code": {"version": core.__version__, "commit": git_commit()},
+        "code": {"version": core.__version__, "commit": commit},
         "libraries": {name: version(name) for name in LIBRARIES if find_spec(name) is not None},
         "hardware": _hardware(base.device),
         "metrics": metrics,
@@ -53,23 +56,30 @@ def build_lineage(
 
 
 def base_name(base_model: str) -> str:
-    """A base model's name for others to read: a hub id as it is, a folder by its slug."""
-    return base_slug(base_model) if Path(base_model).is_dir() else base_model
+    """A base model's name for others to read: a hub id as it is, a folder without the way to it."""
+    folder = base_folder(base_model)
+    return base_model if folder is None else folder.name
 
 
-def git_commit() -> str | None:
-    """The checked-out commit of this program, "-dirty" when files were changed since; None outside a git clone."""
+def git_commit(root: Path = ROOT) -> str | None:
+    """The checked-out commit of this program, "-dirty" when files were changed since; None where git cannot tell.
+
+    Adapters that the personas ship don't count: they are what trainings write, one after another.
+    """
     git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
+    if git is None or not (root / ".git").exists():
         return None
-    result = subprocess.run(  # noqa: S603  # a fixed command on our own folder
-        [git, "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    return result.stdout.strip() or None
+
+    def ask(*line: str) -> str:
+        command = [git, "--no-optional-locks", "-C", str(root), *line]
+        return subprocess.run(command, capture_output=True, text=True, timeout=GIT_TIMEOUT_S, check=True).stdout  # noqa: S603  # fixed commands on our own folder
+
+    try:
+        commit = ask("rev-parse", "HEAD").strip()
+        changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", f":(exclude){SHIPPED_ADAPTERS}")
+    except (OSError, subprocess.SubprocessError):  # no commit yet, another owner's clone, a hanging disk
+        return None
+    return f"{commit}-dirty" if changed else commit
 
 
 def _hardware(device: torch.device) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def lora_config(recipe: SFTRecipe, model: PreTrainedModel) -> LoraConfig:
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
         target_modules=target_modules(model, recipe.targets),
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # GPT-2 stores them transposed
         bias="none",
         task_type="CAUSAL_LM",
     )

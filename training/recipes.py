@@ -45,7 +45,8 @@ class SFTRecipe:
     """Forward passes per optimiser step: batch_size times accumulation rows make one step."""
 
     max_length: int = 1024
-    """Tokens of prompt and reply; longer rows are left out, and counted in the lineage."""
+    """Tokens of prompt and reply, and no more than the model has positions; longer rows are left out, and counted in
+    the lineage."""
 
     warmup_share: float = 0.03
     """Share of the steps in which the learning rate rises from zero."""

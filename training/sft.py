@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.chat_template import ChatTemplate
 from core.engine.loading import LoadedBase, load_base_model
+from core.engine.model_facts import context_limit
 from core.engine.quantization import avoid_packed_kernel
 from core.errors import InvalidSetting, PersonasError
 from core.personas import Persona
@@ -41,7 +42,7 @@ from training.dataset_builder import PersonaDataset, base_recipe, build_dataset,
 from training.first_measurement import add_figures, has_held_out_rows
 from training.label_check import check_labels, stop_token_ids
 from training.library_noise import quiet_libraries
-from training.lineage import base_name, build_lineage
+from training.lineage import base_name, build_lineage, git_commit
 from training.lora import lora_config
 from training.progress import ProgressUpdate, ReportProgress, ignore_progress
 from training.recipes import SFTRecipe, recipe_for
@@ -85,16 +86,19 @@ def train(
     *,
     bundle: bool = False,
     is_evaluated: bool = True,
+    on_shipped: Callable[[], None] = lambda: None,
     progress: ReportProgress = ignore_progress,
     **overrides: Any,
 ) -> TrainedAdapter:
     """Train an adapter on the persona's rows and put it in its folder. `overrides` are fields of SFTRecipe; None leaves
     a field as the persona and the settings have it.
 
-    `bundle` puts it in the persona's own folder, to be shipped. It is measured once it is in its place; where that
-    fails, a warning says so and the adapter stays. Raises InvalidSetting for a recipe or model that cannot be trained,
-    InvalidData for bad rows, NotFound for a missing model or file, WrongLabels, NothingLearned, AdapterNotSaved,
-    StoreUnavailable (disk) and TrainingStopped (Ctrl-C). Whatever is raised, no half-written adapter stays behind.
+    `bundle` puts it in the persona's own folder, to be shipped in place of the one there, and calls `on_shipped`. It is
+    measured once it is in its place; where that fails, a warning says so and the adapter stays.
+
+    Raises InvalidSetting for a recipe or model that cannot be trained, InvalidData for bad rows, NotFound for a missing
+    model or file, WrongLabels, NothingLearned, AdapterNotSaved, StoreUnavailable (disk) and TrainingStopped (Ctrl-C).
+    Whatever is raised, no half-written adapter stays behind.
     """
     chosen = {name: value for name, value in overrides.items() if value is not None}
     usual = {"quantization": settings.quantization, **base_recipe(settings.base_model)}
@@ -103,14 +107,17 @@ def train(
     versions = settings.adapters_dir / persona.slug / settings.base_slug
     shipped = persona.adapter_folder(settings.base_slug)
     is_evaluated = is_evaluated and has_held_out_rows(persona, settings)
+    commit = git_commit()  # now: what is edited while the training runs is not what trains
     try:
         with quiet_libraries(), partial_folder(shipped.parent if bundle else versions) as partial:
-            base, model = _train_into(partial, persona, settings, recipe, rows, progress)
+            base, model = _train_into(partial, persona, settings, recipe, rows, commit, progress)
             content_hash = adapter_content_hash(partial / ADAPTER)
             target = shipped if bundle else versions / content_hash[:HASH_CHARS]
             folder = move_into_place(partial / ADAPTER, target, is_replacing=bundle)
     except KeyboardInterrupt as error:
         raise TrainingStopped(f"The training of {persona.slug} was stopped; nothing was saved.") from error
+    if bundle:
+        on_shipped()
     # The same training gives the same weights: then the folder and its lineage are those of the first time.
     if is_evaluated:
         add_figures(folder, persona, settings, base, model, progress)
@@ -124,12 +131,14 @@ def _train_into(
     settings: Settings,
     recipe: SFTRecipe,
     rows: Sequence[TrainingRow],
+    commit: str | None,
     progress: ReportProgress,
 ) -> tuple[LoadedBase, PeftModel]:
     """Train, leave the proven adapter with its lineage in `partial / ADAPTER`, and return what was trained."""
     base = load_base_model(
         settings.base_model_path, device=settings.device, dtype=settings.dtype, quantization=recipe.quantization
     )
+    recipe = replace(recipe, max_length=context_limit(base.model, recipe.max_length))
     template = ChatTemplate(base.tokenizer)
     dataset = build_dataset(persona, rows, template, max_length=recipe.max_length)
     if dataset.too_long:
@@ -147,7 +156,7 @@ def _train_into(
     save_adapter(trainer.model, adapter, base_name(settings.base_model))
     first = template.encode(dataset.examples[0].prompt)
     check_saved_adapter(trainer.model, adapter, torch.tensor([first], device=base.device), is_exact=_is_exact(base))
-    write_json(adapter / LINEAGE_FILE, build_lineage(persona, settings, base, dataset, recipe, metrics))
+    write_json(adapter / LINEAGE_FILE, build_lineage(persona, settings, base, dataset, recipe, commit, metrics))
     return base, trainer.model
 
 

@@ -68,9 +68,9 @@ async def test_a_line_is_answered_by_the_persona_and_the_ledger_says_who_asked(t
 async def test_commands_switch_persona_and_blend(talk):
     assert "Captain Codebeard" in await talk.say("/persona codebeard")
     assert await talk.say("hello") == "[codebeard@1] hello\n"
-    await talk.say("/blend codebeard:0.7+zen:0.3")
+    assert "70 % 🏴 Captain Codebeard + 30 % 🧘 Master Zen" in await talk.say("/blend codebeard:0.7+zen:0.3")
     assert await talk.say("hello") == "[codebeard@1:0.7+zen@1:0.3] hello\n"
-    await talk.say("/persona base")
+    assert "🧊 Base model" in await talk.say("/persona base")
     assert await talk.say("hello") == "hello\n"
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from core.settings import base_slug
 from tests.command import TORCH_FREE, assert_one_sentence, personas
 from tests.serving import write_personas
 from tests.store_examples import write_adapter
@@ -29,9 +30,12 @@ def foreign(adapter):
     (adapter / "lineage.json").write_text(json.dumps({"base_model_fingerprint": "cd" * 32}))
 
 
-@pytest.mark.parametrize(
+spoilt = pytest.mark.parametrize(
     ("spoil", "part"), [(pickled, "adapter_model.bin, a format that can run code"), (foreign, "another base model")]
 )
+
+
+@spoilt
 def test_the_doctor_and_a_promotion_refuse_it_without_torch(spoil, part, data_dir, folder):
     spoil(folder / "zen" / "adapters" / "demo")
     trained = write_adapter(data_dir / "adapters" / "zen" / "demo" / "trained", b"trained")
@@ -43,3 +47,37 @@ def test_the_doctor_and_a_promotion_refuse_it_without_torch(spoil, part, data_di
     assert "zen@1" in found[1] and part in found[1]
     assert_one_sentence(personas("promote", "zen", "2", "--force", **given), "zen@2", part, status=1)
     assert "zen@1 " in personas("list", **given).stdout
+
+
+@spoilt
+def test_no_rollback_returns_to_it(spoil, part, data_dir, folder):
+    given = {"data_dir": data_dir, "without": TORCH_FREE, "PERSONAS_DIR": str(folder)}
+    trained = write_adapter(data_dir / "adapters" / "zen" / "demo" / "trained", b"trained")
+    (trained / "lineage.json").write_text("{}")
+    assert personas("promote", "zen", "2", "--force", **given).returncode == 0
+    spoil(folder / "zen" / "adapters" / "demo")
+    assert_one_sentence(personas("rollback", "zen", **given), "zen@1", part, status=1)
+    assert "zen@2 " in personas("list", **given).stdout
+
+
+def test_a_broken_shipped_adapter_of_one_persona_stops_no_command(data_dir, folder):
+    (folder / "zen" / "adapters" / "demo" / "adapter_model.safetensors").unlink()
+    given = {"data_dir": data_dir, "without": TORCH_FREE, "PERSONAS_DIR": str(folder)}
+    listed = personas("list", **given)
+    assert listed.returncode == 0
+    assert "codebeard@1 " in listed.stdout and "system prompt only: personas train zen" in listed.stdout
+    [said] = listed.stderr.splitlines()
+    assert "has no readable adapter_model.safetensors" in said
+
+
+def test_the_doctor_finds_the_adapters_of_a_model_folder_that_has_moved(data_dir, folder):
+    given = {"data_dir": data_dir, "without": TORCH_FREE, "PERSONAS_DIR": str(folder), "PERSONAS_PORT": "0"}
+    here, there = "/models/tiny", "/elsewhere/tiny"
+    trained = write_adapter(data_dir / "adapters" / "zen" / base_slug(here) / "trained", b"trained")
+    (trained / "lineage.json").write_text("{}")
+    renamed = trained.parent.with_name(base_slug(there))
+    advice = f"If the model has moved, rename {trained.parent} to {renamed.name}."
+    assert personas("doctor", "--base", there, **given).stdout.count(advice) == 1
+    trained.parent.rename(renamed)
+    assert "zen@1 " in personas("versions", "zen", "--base", there, **given).stdout
+    assert "If the model has moved" not in personas("doctor", "--base", there, **given).stdout

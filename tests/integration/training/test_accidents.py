@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from core.engine.adapter_hash import adapter_content_hash
 from core.errors import StoreUnavailable
 from core.personas import Persona
+from core.registry import read_lineage
 from core.settings import Settings
 from tests.integration.training.conftest import FAST
 from training import adapter_folder
@@ -51,6 +53,30 @@ def test_an_accident_while_it_is_measured_leaves_the_adapter_in_its_place(
     assert again.lineage == adapter.lineage
     assert json.loads((adapter.folder / "lineage.json").read_text())["metrics"]["evaluation"]
     assert len(list(adapters.iterdir())) == 1
+
+
+def _truncate_the_weights(folder: Path) -> None:
+    (folder / "adapter_model.safetensors").write_bytes(b"half of it")
+
+
+def _delete_the_lineage(folder: Path) -> None:
+    (folder / "lineage.json").unlink()
+
+
+def _empty_the_lineage(folder: Path) -> None:
+    (folder / "lineage.json").write_text("{}")
+
+
+@pytest.mark.parametrize("damage", [_truncate_the_weights, _delete_the_lineage, _empty_the_lineage])
+def test_the_same_training_again_repairs_a_damaged_folder(workshop: Workshop, damage: Callable[[Path], None]) -> None:
+    persona, settings = workshop
+    first = train(persona, settings, **MEASURED)
+    damage(first.folder)
+    again = train(persona, settings, **MEASURED)
+    assert again.folder == first.folder
+    assert adapter_content_hash(again.folder) == first.content_hash
+    assert read_lineage(again.folder)["metrics"]["evaluation"] == first.lineage["metrics"]["evaluation"]
+    assert len(list(first.folder.parent.iterdir())) == 1
 
 
 def test_a_disk_without_room_for_the_adapter_is_told_before_the_training(

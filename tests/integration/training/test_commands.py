@@ -14,6 +14,8 @@ import pytest
 from bot.arguments import build_parser
 from bot.commands import evaluate as evaluate_command
 from bot.commands import train as train_command
+from bot.commands.output import user_name
+from core.engine.adapter_hash import adapter_content_hash
 from core.errors import StoreUnavailable
 from core.personas import Persona
 from core.settings import Settings, load_settings
@@ -24,6 +26,7 @@ from tests.store_examples import record_answered, write_adapter
 from tests.tiny_models import make_tiny_model
 from tests.training_examples import MONK_WORDS, PIRATE_WORDS, make_persona
 from training.evaluation import EvalReport
+from training.progress import ProgressUpdate
 from training.sft import TrainedAdapter, train
 
 FEW = ("--max-steps", "3", "--accumulation", "1", "--learning-rate", "5e-3")
@@ -54,7 +57,7 @@ def test_a_trained_adapter_is_registered_and_its_evaluation_printed_and_kept(sho
     trained = run(settings, "train", "pirate", *FEW, "--no-evaluation")
     assert trained.returncode == 0, trained.stderr
     [version] = versions(settings)
-    folder = settings.adapters_dir / "pirate" / "tiny-model" / str(version["content_hash"])[:12]
+    folder = settings.adapters_dir / "pirate" / settings.base_slug / str(version["content_hash"])[:12]
     assert trained.stdout.splitlines() == [
         f"pirate@1 is in {folder}",
         f"It does not answer yet; `personas promote pirate 1 --base {settings.base_model} --force` lets it.",
@@ -62,7 +65,7 @@ def test_a_trained_adapter_is_registered_and_its_evaluation_printed_and_kept(sho
 
     measured = run(settings, "evaluate", "pirate", "--version", "1")
     assert measured.returncode == 0, measured.stderr
-    assert "pirate on tiny-model, 2 held-out rows" in measured.stdout
+    assert f"pirate on {settings.base_slug}, 2 held-out rows" in measured.stdout
     assert "perplexity of held-out replies" in measured.stdout
     evaluations = settings.data_dir / "evaluations"
     assert f"Plot: {evaluations}" in measured.stdout
@@ -74,12 +77,56 @@ def test_a_bundled_training_answers_at_once_and_says_how_good_it_is(shop: tuple[
     trained = run(settings, "train", "pirate", *FEW, "--bundle")
     assert trained.returncode == 0, trained.stderr
     first, figures, last = trained.stdout.splitlines()
-    assert first == f"pirate@1 is in {pirate.adapter_folder('tiny-model')}"
+    assert first == f"pirate@1 is in {pirate.adapter_folder(settings.base_slug)}"
     assert figures.startswith("On rows it never saw: perplexity ×")
     assert last == "It answers for pirate from the next reply on."
     [version] = versions(settings)
     assert (version["origin"], version["aliases"]) == ("bundled", ["champion"])
     assert version["lineage"]["metrics"]["evaluation"]["held_out_rows"] == 2  # type: ignore[index]
+
+
+def test_a_bundled_training_replaces_what_was_shipped_and_is_recorded_as_forced_by_whoever_did_it(
+    shop: tuple[Persona, Settings],
+) -> None:
+    _, settings = shop
+    for seed in ("1", "2"):
+        trained = run(settings, "train", "pirate", *FEW, "--no-evaluation", "--bundle", "--seed", seed)
+        assert trained.stdout.endswith("It answers for pirate from the next reply on.\n"), trained.stderr
+    assert [version["aliases"] for version in versions(settings)] == [[], ["champion"]]
+    query = "SELECT version, former_champion, is_forced, actor FROM registry_events WHERE kind = 'shipped' ORDER BY id"
+    with closing(sqlite3.connect(settings.data_dir / "personas.db")) as database:
+        assert database.execute(query).fetchall() == [(1, None, False, user_name()), (2, 1, True, user_name())]
+
+
+def test_a_bundled_adapter_is_known_before_it_is_measured(
+    shop: tuple[Persona, Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pirate, settings = shop
+    known: list[str] = []
+
+    def look(update: ProgressUpdate) -> None:
+        if update.stage == "Perplexity":
+            with closing(sqlite3.connect(settings.data_dir / "personas.db")) as database:
+                known.extend(*database.execute("SELECT content_hash FROM adapter_versions"))
+
+    def train_and_look(*given: Any, **options: Any) -> TrainedAdapter:
+        return train(*given, **{**options, "progress": look})
+
+    monkeypatch.setattr(train_command, "train_adapter", train_and_look)
+    train_command.train(build_parser().parse_args(["train", "pirate", *FEW, "--bundle"]), settings)
+    assert set(known) == {adapter_content_hash(pirate.adapter_folder(settings.base_slug))}
+
+
+def test_a_training_moves_no_champion_without_bundle(shop: tuple[Persona, Settings]) -> None:
+    pirate, settings = shop
+    write_adapter(pirate.adapter_folder(settings.base_slug), b"shipped")
+    for seed in ("1", "2"):
+        trained = run(settings, "train", "pirate", *FEW, "--no-evaluation", "--seed", seed)
+        assert "It does not answer yet" in trained.stdout, trained.stderr
+    assert [version["aliases"] for version in versions(settings)] == [["champion"], [], ["challenger"]]
+    with closing(sqlite3.connect(settings.data_dir / "personas.db")) as database:
+        moves = "SELECT version FROM registry_events WHERE kind <> 'registered'"
+        assert database.execute(moves).fetchall() == [(1,)]  # as it was shipped
 
 
 def test_an_evaluation_that_cannot_be_kept_is_printed_all_the_same(
@@ -88,7 +135,7 @@ def test_an_evaluation_that_cannot_be_kept_is_printed_all_the_same(
     pirate, settings = shop
     report = EvalReport("pirate", "tiny-model", "ab" * 32, 2, 12.5, 10.0, None, None, ())
     monkeypatch.setattr(evaluate_command, "evaluate_adapter", lambda *given, **options: report)
-    write_adapter(pirate.adapter_folder("tiny-model"), b"one")
+    write_adapter(pirate.adapter_folder(settings.base_slug), b"one")
     (settings.data_dir / "evaluations").mkdir(parents=True)
     (settings.data_dir / "evaluations" / "pirate").touch()  # nothing can be written below it, as on a full disk
     with pytest.raises(OSError, match="pirate"):
@@ -113,7 +160,7 @@ def test_an_adapter_that_a_locked_database_does_not_take_is_registered_later(
         monkeypatch.setattr(train_command, "train_adapter", train_and_lock)
         with pytest.raises(StoreUnavailable, match=r"is locked by another program") as caught:
             train_command.train(arguments, impatient)
-    [folder] = settings.adapters_dir.glob("pirate/tiny-model/*")
+    [folder] = settings.adapters_dir.glob(f"pirate/{settings.base_slug}/*")
     assert f"The adapter is trained and lies in {folder}, but is not registered" in str(caught.value)
     assert f"`personas versions pirate --base {settings.base_model}` does that" in str(caught.value)
     [version] = versions(settings)

@@ -79,9 +79,25 @@ def test_a_broken_style_file_is_named(tmp_path):
     folder = write_persona(tmp_path / "ada")
     with pytest.raises(InvalidData, match=r"style\.toml"):
         load_style(load_persona(folder))
-    (folder / "style.toml").write_text("openings = []\n")
-    with pytest.raises(InvalidData, match='"openings" must be a list'):
+    (folder / "style.toml").write_text("openings = [")
+    with pytest.raises(InvalidData, match=r"style\.toml"):
         load_style(load_persona(folder))
+
+
+def test_everything_wrong_in_a_style_file_is_told_at_once(tmp_path):
+    persona = load_persona(write_persona(tmp_path / "ada"))
+    (persona.folder / "style.toml").write_text(
+        'openings = []\nasides = ["A."]\nclosings = ["B.", " "]\nrefusals = "No."\n'
+        '[replacements]\nthis = ""\nthat = 7\n" " = "x"\nyou = "ye"\n[talk]\nhello = "Hello, dear."\nbye = ["Bye."]\n'
+    )
+    with pytest.raises(InvalidData) as caught:
+        load_style(persona)
+    wrong = re.findall(r'"([^"]*)" (?:must be a list|and what replaces it)', str(caught.value))
+    assert wrong == ["openings", "closings", "refusals", "talk.hello", "this", "that", " "]
+    assert str(persona.folder / "style.toml") in str(caught.value)
+    (persona.folder / "style.toml").write_text("talk = 1\nreplacements = 2\n")
+    with pytest.raises(InvalidData, match=r"\[talk\] must be a table; \[replacements\] must be a table"):
+        load_style(persona)
 
 
 def test_the_grader_passes_right_answers_and_fails_wrong_ones():
