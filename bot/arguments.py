@@ -214,7 +214,12 @@ def _add_persona(parser: Parser) -> None:
 
 
 def _add_user(parser: Parser) -> None:
-    parser.add_argument("user", metavar="USER", help="who: the platform and its id of them, as in discord:80351110")
+    parser.add_argument(
+        "user",
+        type=_user,
+        metavar="USER",
+        help="who: the platform and its id of them, as in discord:80351110",
+    )
 
 
 def _add_base(parser: Parser) -> None:
@@ -223,6 +228,13 @@ def _add_base(parser: Parser) -> None:
 
 def _add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", dest="is_json", help="print JSON, for programs")
+
+
+def _user(text: str) -> str:
+    """A person's id, blanks around it cut off. Raises argparse.ArgumentTypeError."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("USER is empty; name one person, as in discord:80351110")
+    return text.strip()
 
 
 def _version(text: str) -> int:

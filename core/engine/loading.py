@@ -131,7 +131,7 @@ def base_fingerprint(base: LoadedBase | str | Path) -> str:
 def model_folder(name: str) -> Path:
     """The folder that holds a model's files: the folder itself, or the hub cache's snapshot. Raises NotFound."""
     if _is_folder(name):
-        return Path(name)
+        return Path(name).expanduser()
     try:
         config = cached_file(name, "config.json", local_files_only=True)
     except OSError as error:

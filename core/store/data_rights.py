@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, li
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from core.errors import InvalidInput
 from core.store import consent, exchanges, feedback
 from core.store.db import UNSYNCHRONIZED
 from core.store.erasure import erase_text, erase_words_of, holds_message, holds_words_of
@@ -77,8 +78,10 @@ async def forget(session: AsyncSession, user_id: str, places: Collection[str] = 
 
     Their exchanges stay in the ledger as nobody's and without text: what was answered by which weights, and what
     others think of it. Places that nobody but them can see, a chat with the bot alone, say, are left; `places` are such
-    ones, too, where they may never have asked anything.
+    ones, too, where they may never have asked anything. Raises InvalidInput for an empty id.
     """
+    if not user_id:  # which is nobody's id, and what the rows of those already forgotten hold
+        raise InvalidInput("Nobody is named whose data is to be erased; name one person.")
     versions = await _versions_of(session, user_id)
     corrections = await _delete(session, Correction, Correction.user_id == user_id)
     await erase_words_of(session, user_id)

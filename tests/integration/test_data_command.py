@@ -86,6 +86,14 @@ def test_nobody_is_forgotten_by_a_slip_of_the_hand(ledger, tmp_path):
     assert look_into_dm(ledger) == (["5/6"], "zen")
 
 
+@pytest.mark.parametrize("nobody", ["", "  "])
+def test_an_empty_name_is_nobodys_and_forgets_nobody(ledger, tmp_path, nobody):
+    done = personas("data", "forget", nobody, "--yes", data_dir=tmp_path)
+    assert_one_sentence(done, "USER is empty", status=2)
+    row, judges = look_up(ledger)
+    assert (row.user_id, row.reply, judges) == ("discord:1", "Arr, a stack.", ["discord:1", "discord:2"])
+
+
 def test_forgetting_a_person_says_what_was_erased(ledger, tmp_path):
     done = personas("data", "forget", "discord:1", "--yes", data_dir=tmp_path)
     assert done.stdout == "Erased: exchanges 1, thumbs 1, picks 0, better answers 0.\n"

@@ -108,7 +108,7 @@ async def test_over_http_a_locked_database_is_a_503_in_one_sentence_and_all_is_w
             for path, json in (("/v1/chat/completions", body), ("/v1/feedback", thumb)):
                 refused = await http.post(path, json=json)
                 assert refused.status_code == 503
-                assert "is locked by another program" in refused.json()["error"]["message"]
+                assert "database cannot be used at the moment" in refused.json()["error"]["message"]
         assert (await http.post("/v1/feedback", json=thumb)).status_code == 200
         assert (await http.post("/v1/chat/completions", json=body)).status_code == 200
         assert [thumb.label for thumb in await server.thumbs()] == [True]

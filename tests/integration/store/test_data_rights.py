@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from sqlalchemy import select, text, true
 
 from core.engine.base import SamplingParams
+from core.errors import InvalidInput
 from core.messages import ChatMessage, Quoted
 from core.store import consent, corrections, data_rights, exchanges, feedback, places, preferences
 from core.store.data_rights import Forgotten
@@ -116,6 +118,12 @@ async def test_the_example_puts_something_of_hers_into_every_personal_column(sto
     async with store.session() as session:
         await live(session)
         assert await hers(session) == names(PERSONAL)
+
+
+async def test_nobody_is_forgotten_for_an_empty_id(store):
+    async with store.session() as session:
+        with pytest.raises(InvalidInput, match="Nobody is named"):
+            await data_rights.forget(session, "")
 
 
 async def test_forgetting_leaves_nothing_of_a_person_in_any_column(store):
