@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from bot.commands.output import make_console
 from bot.retention import erase_old_text
+from core.advice import personas_command
 from core.errors import PermissionNeeded
 from core.settings import Settings
 from core.store import data_rights
@@ -33,10 +34,9 @@ def show(arguments: argparse.Namespace, settings: Settings) -> int:
 def forget(arguments: argparse.Namespace, settings: Settings) -> int:
     """Raises PermissionNeeded without --yes, as nothing brings back what is erased."""
     if not arguments.is_sure:
-        raise PermissionNeeded(
-            f"Nothing brings back what is erased; look at `personas data show {arguments.user}` first,"
-            f" then run `personas data forget {arguments.user} --yes`."
-        )
+        show = personas_command("data", "show", arguments.user)
+        erase = personas_command("data", "forget", arguments.user, "--yes")
+        raise PermissionNeeded(f"Nothing brings back what is erased; look at `{show}` first, then run `{erase}`.")
 
     async def forget_person(store: Store) -> Forgotten:
         async with store.session() as session:
