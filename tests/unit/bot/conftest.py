@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from bot.responder import Responder
+from core.job_queue import MemoryJobQueue
+from core.personas import load_personas
+from core.registry import Registry
 from core.store.db import Store
-from tests.store_examples import sqlite_url
+from tests.responder_examples import DEFAULTS, write_persona
+from tests.store_examples import sqlite_url, write_adapter
 
 
 @pytest.fixture
@@ -11,3 +16,41 @@ async def store(tmp_path):
     opened = await Store.open(sqlite_url(tmp_path / "personas.db"), create_or_upgrade=True)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_persona(tmp_path / "personas", "zen", "temperature = 0.2")
+    write_persona(tmp_path / "personas", "noir", "temperature = 1.1\ntop_k = 40")
+    write_persona(tmp_path / "personas", "mute")  # has no adapter
+    return tmp_path
+
+
+@pytest.fixture
+async def registry(folder, store):
+    registry = Registry(folder / "personas", folder / "adapters")
+    async with store.session() as session:
+        for slug in ("zen", "noir"):
+            adapter = write_adapter(folder / "adapters" / slug / "1", slug.encode())
+            await registry.register(session, persona=slug, base_slug="demo", folder=adapter, lineage={})
+            await registry.promote(session, slug, "demo", 1, force=True, by="test")
+    return registry
+
+
+@pytest.fixture
+def queue():
+    return MemoryJobQueue(2)
+
+
+@pytest.fixture
+def responder(folder, store, registry, queue):
+    return Responder(
+        personas=load_personas(folder / "personas"),
+        store=store,
+        registry=registry,
+        queue=queue,
+        base_model_slug="demo",
+        default_sampling=DEFAULTS,
+        default_persona="zen",
+        reply_timeout_s=60,
+    )

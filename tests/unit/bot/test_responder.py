@@ -1,85 +1,19 @@
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
-from bot.chat_platform import NOT_POSTED, IncomingMessage, Placeholder, SamplingOverrides
-from bot.responder import MAX_CONVERSATION_CHARS, DuplicateEvent, Responder
-from core.engine.base import SamplingParams
+from bot.chat_platform import NOT_POSTED, Placeholder, SamplingOverrides
+from bot.responder import MAX_CONVERSATION_CHARS, DuplicateEvent
 from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull
-from core.job_queue import MemoryJobQueue
-from core.messages import ChatMessage, Quoted, ReplyChunk
-from core.personas import load_personas
-from core.registry import Registry
+from core.messages import ChatMessage, Quoted
 from core.store import consent, exchanges, places
-from core.store.models import Exchange, ExchangePlace, Quote
+from core.store.models import ExchangePlace, Quote
+from tests.responder_examples import DEFAULTS, HELLO, message, rows
 from tests.store_examples import write_adapter
-
-HELLO = (ChatMessage("user", "hello"),)
-DEFAULTS = SamplingParams(max_new_tokens=99, temperature=0.7, top_p=0.9)
-
-
-def message(**changes):
-    values = {"source": "api", "event_id": "e1", "conversation_id": "c1", "user_id": "ann", "messages": HELLO}
-    return IncomingMessage(**values | changes)
-
-
-def write_persona(folder, slug, sampling=""):
-    (folder / slug).mkdir(parents=True)
-    toml = f'name = "{slug.title()}"\ndescription = "d"\ngreeting = "hi"\n[sampling]\n{sampling}\n'
-    (folder / slug / "persona.toml").write_text(toml, encoding="utf-8")
-    (folder / slug / "system_prompt.md").write_text(f"You are {slug}.", encoding="utf-8")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    write_persona(tmp_path / "personas", "zen", "temperature = 0.2")
-    write_persona(tmp_path / "personas", "noir", "temperature = 1.1\ntop_k = 40")
-    write_persona(tmp_path / "personas", "mute")  # has no adapter
-    return tmp_path
-
-
-@pytest.fixture
-async def registry(folder, store):
-    registry = Registry(folder / "personas", folder / "adapters")
-    async with store.session() as session:
-        for slug in ("zen", "noir"):
-            adapter = write_adapter(folder / "adapters" / slug / "1", slug.encode())
-            await registry.register(session, persona=slug, base_slug="demo", folder=adapter, lineage={})
-            await registry.promote(session, slug, "demo", 1, force=True, by="test")
-    return registry
-
-
-@pytest.fixture
-def queue():
-    return MemoryJobQueue(2)
-
-
-@pytest.fixture
-def responder(folder, store, registry, queue):
-    return Responder(
-        personas=load_personas(folder / "personas"),
-        store=store,
-        registry=registry,
-        queue=queue,
-        base_model_slug="demo",
-        default_sampling=DEFAULTS,
-        default_persona="zen",
-        reply_timeout_s=60,
-    )
-
-
-async def rows(store):
-    async with store.session() as session:
-        return list(await session.scalars(select(Exchange)))
-
-
-async def read(reply):
-    return [chunk async for chunk in reply.chunks()]
 
 
 async def test_a_message_is_in_the_ledger_and_in_the_queue(responder, store, queue):
@@ -264,75 +198,3 @@ async def test_what_can_never_work_is_refused_and_leaves_no_trace(responder, sto
         await responder.open(message(**changes))
     assert await rows(store) == []
     assert queue.depth() == 0
-
-
-async def test_a_sender_who_leaves_while_the_message_is_queued_has_it_cancelled(responder, store):
-    class SlowQueue(MemoryJobQueue):
-        def __init__(self):
-            super().__init__(2)
-            self.is_reached, self.may_go_on = asyncio.Event(), asyncio.Event()
-
-        async def enqueue(self, job):
-            self.is_reached.set()
-            await self.may_go_on.wait()
-            return await super().enqueue(job)
-
-    queue = responder._queue = SlowQueue()
-    opening = asyncio.create_task(responder.open(message()))
-    await queue.is_reached.wait()
-    opening.cancel()
-    await asyncio.sleep(0)
-    queue.may_go_on.set()
-    await asyncio.wait({opening})
-    assert opening.cancelled()
-    (row,) = await rows(store)
-    assert (await anext(queue.dropped())).exchange_id == row.id  # from which the worker settles it
-
-
-async def test_the_reply_streams_to_its_last_chunk(responder, queue):
-    reply = await responder.open(message())
-    await queue.fetch(1)
-    chunks = [ReplyChunk("Breathe. "), ReplyChunk("In.", "stop")]
-    for chunk in chunks:
-        await queue.publish(reply.exchange_id, chunk)
-    assert await read(reply) == chunks
-
-
-async def test_leaving_a_reply_early_cancels_its_job(responder, queue):
-    reply = await responder.open(message())
-    await queue.fetch(1)
-    await queue.publish(reply.exchange_id, ReplyChunk("Breathe."))
-    chunks = reply.chunks()
-    await anext(chunks)
-    await chunks.aclose()
-    assert await anext(queue.cancelled()) == reply.exchange_id
-
-
-async def test_reading_to_the_end_cancels_nothing(responder, queue):
-    reply = await responder.open(message())
-    await queue.fetch(1)
-    await queue.publish(reply.exchange_id, ReplyChunk("Breathe.", "stop"))
-    chunks = reply.chunks()
-    await anext(chunks)
-    await chunks.aclose()
-    await queue.close()
-    assert [exchange_id async for exchange_id in queue.cancelled()] == []
-
-
-async def test_a_cancelled_reply_says_so_to_its_reader(responder):
-    reply = await responder.open(message())
-    reading = asyncio.create_task(read(reply))
-    await asyncio.sleep(0)
-    await reply.cancel()
-    assert await reading == [ReplyChunk(finish_reason="cancelled")]
-    assert reply.position() is None
-
-
-async def test_a_service_that_stops_tells_whoever_still_waits(responder, queue):
-    reply = await responder.open(message())
-    reading = asyncio.create_task(read(reply))
-    await asyncio.sleep(0)
-    await queue.close()
-    (last,) = await reading
-    assert last.finish_reason == "error"
-    assert "stopping" in last.error
