@@ -56,7 +56,8 @@ class ChatTemplate:
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of rendered text; the template has written the special tokens already."""
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        # verbose=False: what is too long is refused with a sentence of ours, and needs no warning in the log.
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
