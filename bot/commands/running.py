@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import os
 import sys
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from importlib import import_module
 from typing import Any
+
+from core.daemon_thread import in_daemon_thread
 
 INTERRUPTED = 130  # 128 and SIGINT's number, as shells count
 ENGINE_THREAD, IMPORT_THREAD = "engine", "import"
@@ -35,16 +37,4 @@ def run_service(main: Coroutine[Any, Any, int]) -> int:
 
 async def import_aside(module: str) -> None:
     """Import a module that takes seconds, while the event loop goes on. Cancelling this leaves the import behind."""
-    done: concurrent.futures.Future[None] = concurrent.futures.Future()
-    done.set_running_or_notify_cancel()
-
-    def work() -> None:
-        try:
-            import_module(module)
-        except BaseException as error:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
-
-    threading.Thread(target=work, name=IMPORT_THREAD, daemon=True).start()
-    await asyncio.wrap_future(done)
+    await in_daemon_thread(IMPORT_THREAD, partial(import_module, module))

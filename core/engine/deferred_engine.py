@@ -6,10 +6,9 @@ A server is up before its model is: torch is imported by `start`, in a thread, a
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from core.daemon_thread import in_daemon_thread
 from core.engine.base import AdapterRef, AdapterStatus, Engine, EngineStats, GenerationRequest, SamplingParams
 from core.errors import EngineFailed
 from core.messages import ChatMessage, ReplyChunk
@@ -47,10 +46,7 @@ class DeferredEngine:
 
     async def start(self) -> None:
         """Build the engine and load its model. Raises what those raise; the engine is there only when both worked."""
-        built: concurrent.futures.Future[Engine] = concurrent.futures.Future()
-        built.set_running_or_notify_cancel()
-        threading.Thread(target=_build, args=(self._make, built), name="engine", daemon=True).start()
-        engine = await asyncio.wrap_future(built)
+        engine = await in_daemon_thread("engine", self._make)  # imports torch
         await asyncio.shield(engine.start())  # a load cannot be cancelled, only left behind
         self._engine = engine
 
@@ -87,11 +83,3 @@ class DeferredEngine:
         if self._engine is None:
             raise EngineFailed("The engine is not running; start it first.")
         return self._engine
-
-
-def _build(make: Callable[[], Engine], built: concurrent.futures.Future[Engine]) -> None:
-    """In a daemon thread, so that a program that ends does not wait for torch to be imported."""
-    try:
-        built.set_result(make())
-    except BaseException as error:
-        built.set_exception(error)
