@@ -120,8 +120,6 @@ class GenerationLoop:
         """End a reply early; its slot is free at once. Unknown ids are ignored. Inside the loop."""
         if reply := self._replies.get(request_id):
             is_proven = reply.sequence.completion_tokens > 0  # only logits show whether a slot holds numbers
-            if reply.sequence.is_running and not is_proven:
-                self._runner.clear(reply.sequence.slot)
             self._finish(reply, "cancelled", reply.detokenizer.flush(), keep_prefix=is_proven)
 
     def warm(self, adapter: AdapterWeights, *, pin: bool) -> None:
@@ -194,7 +192,6 @@ class GenerationLoop:
         sequence = reply.sequence
         sequence.is_suspect = False
         if token is None:
-            self._runner.clear(sequence.slot)
             self._finish(reply, "error", error=NOT_A_NUMBER, keep_prefix=False)
             return
         sequence.tokens.append(token)
@@ -213,6 +210,8 @@ class GenerationLoop:
     def _finish(
         self, reply: Reply, reason: FinishReason, text: str = "", *, error: str | None = None, keep_prefix: bool = True
     ) -> None:
+        if reply.sequence.is_running and not keep_prefix:
+            self._runner.clear(reply.sequence.slot)
         self._scheduler.remove(reply.sequence, keep_prefix=keep_prefix)
         del self._replies[reply.sequence.request_id]
         self._release(reply)

@@ -182,10 +182,9 @@ class TransformersEngine:
                 return
             try:
                 loop.warm(adapter, pin=pin)
+                done.set_result(None)
             except RuntimeError as error:
                 done.set_exception(EngineFailed(f"The device has no memory for adapter {ref.name} ({error})."))
-            else:
-                done.set_result(None)
 
         loop.call(warm)
         await asyncio.wrap_future(done)
