@@ -134,14 +134,7 @@ def measure(
     avoid_packed_kernel(base.model, for_training=True)
     template = ChatTemplate(base.tokenizer)
     room = _Room(template, context_limit(base.model, settings.max_context_tokens), limits.max_new_tokens)
-    found = held_out_rows(persona, settings.base_model)
-    fitting = room.take(found, persona.system_prompt)
-    if too_long := len(found) - len(fitting):
-        logger.warning(
-            "%d of %d held-out rows leave no room in %d tokens and are left out", too_long, len(found), room.tokens
-        )
-    if not fitting:
-        raise InvalidData(f"No held-out row of {persona.slug} leaves room in {room.tokens} tokens; shorten them.")
+    fitting, too_long = _fitting_rows(persona, settings, room)
     held_out = _spread(fitting, limits.perplexity_rows)
     examples = [example_of(row, persona.system_prompt) for row in held_out]
     before, after = _perplexities(model, template, examples, progress)
@@ -187,6 +180,19 @@ class _Room:
     def _size(self, example: Example) -> int:
         whole = self.template.encode_text(self.template.render(example.prompt, reply=example.reply))
         return max(len(whole), len(self.template.encode(example.prompt)) + self.reply_tokens)
+
+
+def _fitting_rows(persona: Persona, settings: Settings, room: _Room) -> tuple[list[TrainingRow], int]:
+    """The held-out rows that have room, and how many have none. Raises InvalidData where all of them have none."""
+    found = held_out_rows(persona, settings.base_model)
+    fitting = room.take(found, persona.system_prompt)
+    if too_long := len(found) - len(fitting):
+        logger.warning(
+            "%d of %d held-out rows leave no room in %d tokens and are left out", too_long, len(found), room.tokens
+        )
+    if not fitting:
+        raise InvalidData(f"No held-out row of {persona.slug} leaves room in {room.tokens} tokens; shorten them.")
+    return fitting, too_long
 
 
 class _ReplyWriter:
