@@ -12,6 +12,7 @@ import pytest
 
 from bot.discord_chat import catch_up, identity, refusals
 from core.engine.echo_engine import EchoEngine
+from tests.discord_commands import registered
 from tests.discord_rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.server import FakeDiscord
 from tests.patience import TIMEOUT_S
@@ -30,6 +31,12 @@ async def room(tmp_path: Path) -> AsyncIterator[DiscordRoom]:
     """Without the intent: the bot reads what mentions it, replies to it and DMs."""
     async with discord_room(tmp_path) as found:
         yield found
+
+
+@pytest.fixture
+async def ready(room: DiscordRoom) -> None:
+    """The room's commands are registered."""
+    await registered(room)
 
 
 @pytest.fixture

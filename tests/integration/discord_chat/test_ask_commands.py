@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,20 +11,13 @@ from bot.discord_chat.context import RESET_LINE
 from bot.discord_chat.persona_commands import MAX_CHOICES
 from core.store import consent, places
 from core.store.models import Exchange
-from tests.discord_commands import admin, registered, use
+from tests.discord_commands import ABOUT, admin, registered, use
 from tests.discord_rooms import DiscordRoom, discord_room
 from tests.fakes.fake_discord.interactions import Interaction
 from tests.fakes.fake_discord.messages import Message
 from tests.serving import write_persona
 
 pytestmark = pytest.mark.usefixtures("ready")
-ABOUT = "Ask a persona about this"
-
-
-@pytest.fixture
-async def ready(room: DiscordRoom) -> AsyncIterator[None]:
-    await registered(room)
-    yield
 
 
 async def answered(room: DiscordRoom, interaction: Interaction) -> tuple[Exchange, Message]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ from tests.fakes.fake_discord.people import Person
 
 pytestmark = pytest.mark.usefixtures("ready")
 YES, NO = f"consent:give:{CONSENT_VERSION}", f"consent:withdraw:{CONSENT_VERSION}"
-
-
-@pytest.fixture
-async def ready(room: DiscordRoom) -> AsyncIterator[None]:
-    await registered(room)
-    yield
 
 
 async def allow_text(room: DiscordRoom) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,12 +15,6 @@ from tests.discord_rooms import DiscordRoom, discord_room
 from tests.serving import write_persona
 
 pytestmark = pytest.mark.usefixtures("ready")
-
-
-@pytest.fixture
-async def ready(room: DiscordRoom) -> AsyncIterator[None]:
-    await registered(room)
-    yield
 
 
 async def test_a_persona_that_was_chosen_answers_in_the_channel(room: DiscordRoom):

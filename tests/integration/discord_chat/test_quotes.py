@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from bot.discord_chat.reply_row import AGAIN
 from core.store import consent, places
 from core.store.models import Exchange
-from tests.discord_commands import press, registered, use
+from tests.discord_commands import ABOUT, press, use
 from tests.discord_rooms import DiscordRoom, connected
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 
 pytestmark = pytest.mark.usefixtures("ready")
-ABOUT = "Ask a persona about this"
-
-
-@pytest.fixture
-async def ready(room: DiscordRoom) -> AsyncIterator[None]:
-    await registered(room)
-    yield
 
 
 async def agree(room: DiscordRoom, *people: Person) -> None:
