@@ -16,7 +16,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: install ## Chat with four personas on the bundled model: http://127.0.0.1:7860
+demo: install ## Chat with four personas on a small real model: http://127.0.0.1:7860
 	@$(BIN)/personas serve
 
 .PHONY: test
@@ -61,7 +61,7 @@ integration: install ## Run the tests on real databases, sockets and small model
 	$(PYTEST) tests/integration
 
 .PHONY: acceptance
-acceptance: install ## Run the tests of the whole product on the bundled model only
+acceptance: install ## Run the tests of the whole product on the default model only
 	$(PYTEST) tests/acceptance
 
 .PHONY: browser
@@ -76,12 +76,8 @@ gpu: install ## Run the tests on a CUDA device, which `make test` leaves out
 bench: install ## Compare the engine with its peers side by side (about a quarter of an hour on 2 cores)
 	$(BIN)/python -m benchmarks.engine_vs_peers
 
-.PHONY: demo-model
-demo-model: install ## Rebuild the bundled base model from nothing (an hour and a half on 2 cores)
-	$(BIN)/python -m training.demo_base
-
 .PHONY: train-personas
-train-personas: install ## Train the adapters that the personas ship for the bundled model
+train-personas: install ## Train the adapters that the personas ship for the default model (hours on 2 cores)
 	@for file in personas/*/persona.toml; do \
 		$(BIN)/personas train $$(basename $$(dirname $$file)) --bundle || exit 1; \
 	done

@@ -11,7 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from core.settings import DEMO_MODEL, ROOT
+from core.default_model import DEFAULT_MODEL
+from core.settings import ROOT
 
 PROGRAM = "personas"
 
@@ -27,8 +28,8 @@ def personas_command(*words: str) -> str:
 
 
 def base_option(base_model: str) -> tuple[str, ...]:
-    """The end of a command that is about this base model; empty for the bundled one, which needs no naming."""
-    return () if base_model == DEMO_MODEL else ("--base", base_model)
+    """The end of a command that is about this base model; empty for the default one, which needs no naming."""
+    return () if base_model == DEFAULT_MODEL else ("--base", base_model)
 
 
 def train_command(slug: str, base_model: str) -> str:

@@ -21,9 +21,9 @@ class TrainingTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    targets: Literal["attention", "all-linear"] = "attention"
-    epochs: float = Field(default=3.0, gt=0, le=100)
-    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
+    targets: Literal["attention", "all-linear"] | None = None
+    epochs: float | None = Field(default=None, gt=0, le=100)
+    learning_rate: float | None = Field(default=None, gt=0, lt=1)
 
 
 class SamplingTable(BaseModel):

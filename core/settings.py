@@ -15,14 +15,15 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from core.default_model import DEFAULT_MODEL
 from core.engine.base import MAX_NEW_TOKENS_LIMIT
 from core.errors import InvalidSetting
+from core.gguf_path import SUFFIX as GGUF_SUFFIX
+from core.gguf_path import is_gguf
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE = "personas.toml"
 PREFIX, TEST_PREFIX = "PERSONAS_", "PERSONAS_TEST_"  # the latter is for our own tests
-DEMO_MODEL = "demo"
-DEMO_MODEL_FOLDER = Path(__file__).resolve().parent / "demo_model"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 PLACE, PERSON = re.compile(r"discord:(guild|channel|thread):\d+"), re.compile(r"discord:\d+")
 MAX_COUNT = 1_000_000  # no limit is ever wanted beyond, and numbers without an end overflow somewhere
@@ -40,7 +41,9 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, toml_file=SETTINGS_FILE, env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    base_model: str = Field(default=DEMO_MODEL, description='Hub id or folder; "demo" is the bundled model')
+    base_model: str = Field(
+        default=DEFAULT_MODEL, description='Hub id, folder or GGUF file; "smollm2" is the small default model'
+    )
     quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
     device: str = "auto"
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
@@ -174,8 +177,8 @@ class Settings(BaseSettings):
 
     @property
     def base_model_path(self) -> str:
-        """What transformers loads: the bundled folder for "demo", else the hub id or folder as given."""
-        return str(DEMO_MODEL_FOLDER) if self.base_model == DEMO_MODEL else self.base_model
+        """What transformers loads: the hub id or folder as given, or where a GGUF file's dequantised copy is kept."""
+        return str(self.data_dir / "models" / self.base_slug) if is_gguf(self.base_model) else self.base_model
 
     @property
     def base_slug(self) -> str:
@@ -236,7 +239,7 @@ def base_slug(base_model: str) -> str:
     """A base model's name as a folder name: "Qwen/Qwen3-4B" -> "Qwen--Qwen3-4B".
 
     A folder counts by its last part and a hash of where it lies: "/models/tiny" -> "tiny-1a2b3c4d". Folders of one
-    name share no adapters then, and only the bundled model is "demo".
+    name share no adapters then, and only the default model is "smollm2". So does a GGUF file, by its own name.
     """
     folder = base_folder(base_model)
     if folder is None:
@@ -245,11 +248,12 @@ def base_slug(base_model: str) -> str:
 
 
 def base_folder(base_model: str) -> Path | None:
-    """Where a base model that is named by its folder lies, symlinks followed; None for the bundled one and a hub id."""
+    """Where a base model that is named by its folder or GGUF file lies, symlinks followed; None for the default one and
+    a hub id."""
     path = os.path.expanduser(base_model)  # noqa: PTH111  # Path's raises for nobody's home
     is_there = os.path.isdir(path)  # noqa: PTH112  # Path's raises for a name too long
-    is_folder = is_there or base_model.startswith((".", "~", "/"))
-    return Path(os.path.realpath(path)) if is_folder and base_model != DEMO_MODEL else None
+    is_path = is_there or base_model.startswith((".", "~", "/")) or base_model.lower().endswith(GGUF_SUFFIX)
+    return Path(os.path.realpath(path)) if is_path and base_model != DEFAULT_MODEL else None
 
 
 def _safe(name: str) -> str:

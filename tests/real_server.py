@@ -1,4 +1,4 @@
-"""`personas serve` as a user starts it: a process of its own, on a free port, with the bundled model."""
+"""`personas serve` as a user starts it: a process of its own, on a free port, with the default model."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.default_model import seed_default_model
 
 READY_TIMEOUT_S = 240
 
@@ -61,6 +63,8 @@ def real_server(data_dir: Path, **settings: str) -> Iterator[RealServer]:
     names = {f"PERSONAS_{name.upper()}": value for name, value in settings.items()}
     environment = {**os.environ, "PERSONAS_PORT": str(port), "PERSONAS_DATA_DIR": str(data_dir), **names}
     data_dir.mkdir(parents=True, exist_ok=True)
+    if "base_model" not in settings:
+        seed_default_model(data_dir)
     log_path = data_dir / "serve.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(

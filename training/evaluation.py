@@ -14,15 +14,16 @@ from core.engine.adapter_files import AdapterReader
 from core.engine.adapter_hash import adapter_content_hash
 from core.engine.base import AdapterRef
 from core.engine.chat_template import ChatTemplate
-from core.engine.loading import LoadedBase, base_fingerprint, load_base_model
+from core.engine.configured_base import load_configured_base
+from core.engine.loading import LoadedBase, base_fingerprint
 from core.engine.model_facts import context_limit
 from core.engine.multi_lora import find_targets
 from core.engine.quantization import avoid_packed_kernel
 from core.errors import InvalidData, PersonasError
 from core.personas import Persona, load_personas
 from core.settings import Settings, base_slug
-from training.data_files import TrainingRow
-from training.dataset_builder import Example, example_of, held_out_rows, training_rows
+from training.data_files import TrainingRow, read_rows
+from training.dataset_builder import Example, example_of
 from training.eval_tasks import Adherence, Replies, measure_adherence
 from training.library_noise import quiet_libraries
 from training.model_measures import perplexity, write_replies
@@ -107,9 +108,7 @@ def evaluate(
     Raises NotFound for a missing model or file of held-out rows, InvalidData for bad rows, AdapterRejected for an
     adapter that cannot be served on this base model.
     """
-    base = load_base_model(
-        settings.base_model_path, device=settings.device, dtype=settings.dtype, quantization=settings.quantization
-    )
+    base = load_configured_base(settings)
     content_hash = _check_adapter(adapter, settings, base)
     with quiet_libraries():
         model = PeftModel.from_pretrained(base.model, str(adapter))
@@ -138,7 +137,7 @@ def measure(
     held_out = _spread(fitting, limits.perplexity_rows)
     examples = [example_of(row, persona.system_prompt) for row in held_out]
     before, after = _perplexities(model, template, examples, progress)
-    rows = training_rows(persona, settings.base_model)
+    rows = read_rows(persona.train_path)
     writer = _ReplyWriter(model, base, template, limits, progress)
     prompts = _spread(held_out, limits.prompts)
     replies = writer.write_held_out(prompts, persona.system_prompt)
@@ -184,7 +183,7 @@ class _Room:
 
 def _fitting_rows(persona: Persona, settings: Settings, room: _Room) -> tuple[list[TrainingRow], int]:
     """The held-out rows that have room, and how many have none. Raises InvalidData where all of them have none."""
-    found = held_out_rows(persona, settings.base_model)
+    found = read_rows(persona.eval_path)
     fitting = room.take(found, persona.system_prompt)
     if too_long := len(found) - len(fitting):
         logger.warning(
@@ -251,7 +250,7 @@ def _replies_of_others(persona: Persona, settings: Settings, count: int) -> list
     texts: list[str] = []
     for other in others:
         try:
-            rows = training_rows(other, settings.base_model)
+            rows = read_rows(other.train_path)
         except PersonasError:
             continue
         texts += [row.output for row in _spread(rows, count // len(others))]

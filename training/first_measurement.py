@@ -14,7 +14,7 @@ from core.personas import Persona
 from core.registry import read_lineage
 from core.settings import Settings
 from training.adapter_folder import partial_folder, write_json
-from training.dataset_builder import held_out_rows
+from training.data_files import read_rows
 from training.evaluation import SHORT, measure
 from training.library_noise import quiet_libraries
 from training.progress import ReportProgress
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 def has_held_out_rows(persona: Persona, settings: Settings) -> bool:
     """Whether there is something to measure an adapter with. Raises InvalidData for bad rows: ask before a training."""
     try:
-        return bool(held_out_rows(persona, settings.base_model))
+        return bool(read_rows(persona.eval_path))
     except NotFound as error:
         logger.warning("The adapter will not be measured: %s", error)
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.chat_template import ChatTemplate
-from core.engine.loading import LoadedBase, load_base_model
+from core.engine.configured_base import load_configured_base
+from core.engine.loading import LoadedBase
 from core.engine.model_facts import context_limit
 from core.engine.quantization import avoid_packed_kernel
 from core.errors import InvalidSetting, PersonasError
@@ -37,8 +38,8 @@ from training.adapter_folder import (
     save_adapter,
     write_json,
 )
-from training.data_files import TrainingRow
-from training.dataset_builder import PersonaDataset, base_recipe, build_dataset, to_columns, training_rows
+from training.data_files import TrainingRow, read_rows
+from training.dataset_builder import PersonaDataset, build_dataset, to_columns
 from training.first_measurement import add_figures, has_held_out_rows
 from training.label_check import check_labels, stop_token_ids
 from training.library_noise import quiet_libraries
@@ -101,16 +102,16 @@ def train(
     Whatever is raised, no half-written adapter stays behind.
     """
     chosen = {name: value for name, value in overrides.items() if value is not None}
-    usual = {"quantization": settings.quantization, **base_recipe(settings.base_model)}
-    recipe = recipe_for(persona, **{**usual, **chosen})
-    rows = training_rows(persona, settings.base_model)
+    chosen = {"quantization": settings.quantization, **chosen}
+    recipe_for(persona, **chosen)  # what is wrong with it is said before a model is loaded
+    rows = read_rows(persona.train_path)
     versions = settings.adapters_dir / persona.slug / settings.base_slug
     shipped = persona.adapter_folder(settings.base_slug)
     is_evaluated = is_evaluated and has_held_out_rows(persona, settings)
     commit = git_commit()  # now: what is edited while the training runs is not what trains
     try:
         with quiet_libraries(), partial_folder(shipped.parent if bundle else versions) as partial:
-            base, model = _train_into(partial, persona, settings, recipe, rows, commit, progress)
+            base, model = _train_into(partial, persona, settings, chosen, rows, commit, progress)
             content_hash = adapter_content_hash(partial / ADAPTER)
             target = shipped if bundle else versions / content_hash[:HASH_CHARS]
             folder = move_into_place(partial / ADAPTER, target, is_replacing=bundle)
@@ -129,15 +130,14 @@ def _train_into(
     partial: Path,
     persona: Persona,
     settings: Settings,
-    recipe: SFTRecipe,
+    chosen: Mapping[str, Any],
     rows: Sequence[TrainingRow],
     commit: str | None,
     progress: ReportProgress,
 ) -> tuple[LoadedBase, PeftModel]:
     """Train, leave the proven adapter with its lineage in `partial / ADAPTER`, and return what was trained."""
-    base = load_base_model(
-        settings.base_model_path, device=settings.device, dtype=settings.dtype, quantization=recipe.quantization
-    )
+    base = load_configured_base(settings, quantization=chosen["quantization"])
+    recipe = recipe_for(persona, base_parameters=base.model.num_parameters(), **chosen)
     recipe = replace(recipe, max_length=context_limit(base.model, recipe.max_length))
     template = ChatTemplate(base.tokenizer)
     dataset = build_dataset(persona, rows, template, max_length=recipe.max_length)

@@ -52,6 +52,8 @@ class LoadedBase:
     dtype: torch.dtype
     quantization: QuantizationChoice
     name: str
+    fingerprint: str | None = None
+    """Where its weights lie on no disk as they are; else `base_fingerprint` reads it off their files."""
 
 
 def load_base_model(name: str, *, device: str = "auto", dtype: str = "auto", quantization: str = "auto") -> LoadedBase:
@@ -77,9 +79,39 @@ def load_base_model(name: str, *, device: str = "auto", dtype: str = "auto", qua
         raise InvalidSetting(f"{name} has no chat template, so it cannot chat; choose the model's instruct variant.")
     model = _read_weights(name, target, torch_dtype, choice)
     avoid_packed_kernel(model, for_training=False)
+    return LoadedBase(_frozen(model), tokenizer, target, torch_dtype, choice, name)
+
+
+def base_in_memory(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    name: str,
+    fingerprint: str,
+    device: str,
+    dtype: str,
+    quantization: str,
+) -> LoadedBase:
+    """A base model from weights that are in memory already, for a machine that may not keep them on its disk.
+
+    Raises InvalidSetting for a device or dtype that cannot be used, and where quantisation is asked for: bitsandbytes
+    quantises while it reads files.
+    """
+    if quantization in ("nf4", "int8"):
+        raise InvalidSetting(
+            f"PERSONAS_QUANTIZATION={quantization} needs the dequantised model on the disk, and the data folder cannot"
+            " be written; set PERSONAS_DATA_DIR to a folder that can, or PERSONAS_QUANTIZATION=none."
+        )
+    target = choose_device(device)
+    torch_dtype = choose_dtype(dtype, target)
+    moved = _frozen(model.to(device=target, dtype=torch_dtype))
+    choice = QuantizationChoice(quantization, "none", "the model is served from memory")
+    return LoadedBase(moved, tokenizer, target, torch_dtype, choice, name, fingerprint)
+
+
+def _frozen(model: PreTrainedModel) -> PreTrainedModel:
     model.requires_grad_(False)
-    model.eval()
-    return LoadedBase(model, tokenizer, target, torch_dtype, choice, name)
+    return model.eval()
 
 
 def choose_device(device: str) -> torch.device:
@@ -125,6 +157,8 @@ def base_fingerprint(base: LoadedBase | str | Path) -> str:
 
     Raises NotFound when the weights are not on this machine.
     """
+    if isinstance(base, LoadedBase) and base.fingerprint is not None:
+        return base.fingerprint
     return folder_fingerprint(model_folder(base.name if isinstance(base, LoadedBase) else str(base)))
 
 

@@ -180,6 +180,6 @@ async def test_feedback_counts_thumbs_by_persona_and_adapter_version(shop: tuple
         await store.close()
     heading, row = run(settings, "feedback").stdout.splitlines()
     assert heading.split() == ["persona", "or", "blend", "answered", "with", "base", "model", "👍", "👎", "liked"]
-    assert row.split() == ["codebeard", "codebeard@3", "demo", "2", "1", "67%"]
+    assert row.split() == ["codebeard", "codebeard@3", "smollm2", "2", "1", "67%"]
     [tally] = json.loads(run(settings, "feedback", "--json").stdout)
     assert (tally["up"], tally["down"]) == (2, 1)
