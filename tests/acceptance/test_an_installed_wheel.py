@@ -24,8 +24,11 @@ from tests.patience import TIMEOUT_S
 from tests.real_server import real_server
 from tests.tiny_models import make_tiny_model
 
-TREE = ("bot", "core", "training", "personas", "migrations", "pyproject.toml", "README.md", "LICENSE")
-SHIPPED = ("personas", "migrations")
+CODE, SHIPPED, PROJECT = (
+    ("bot", "core", "training"),
+    ("personas", "migrations"),
+    ("pyproject.toml", "README.md", "LICENSE"),
+)
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,17 @@ class Installed:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """Every file but bytecode: its path from here, and what is in it."""
-    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    """Every file but bytecode and hidden ones: its path from here, and what is in it."""
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    kept = (name for name in names if not any(part.startswith((".", "__pycache__")) for part in name.parts))
+    return {name.as_posix(): (folder / name).read_bytes() for name in kept}
 
 
 def build_wheel(folder: Path) -> Path:
     """The wheel of this tree. A copy is built: what an earlier build has left beside it would get into the wheel."""
     tree = folder / "tree"
     tree.mkdir()
-    for name in TREE:
+    for name in (*CODE, *SHIPPED, *PROJECT):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
@@ -109,15 +113,16 @@ def test_the_code_comes_from_the_wheel_and_nothing_else_of_the_projects_is_at_th
     for file in installed.run("python", "-c", code).split():
         assert Path(file).is_relative_to(installed.site_packages)
     tops = {path.name for path in installed.site_packages.iterdir() if path.suffix != ".dist-info"}
-    assert tops - {"__pycache__", "dependencies.pth"} == {"bot", "core", "training"}
+    assert tops - {"__pycache__", "dependencies.pth"} == set(CODE)
 
 
-def test_every_file_of_the_personas_and_migrations_is_in_the_wheel(installed):
-    shipped = installed.shipped_files()
-    assert {Path(name).parts[0] for name in shipped} == set(SHIPPED)
-    in_tree = {f"{name}/{path}": data for name in SHIPPED for path, data in files_below(ROOT / name).items()}
-    assert {name for name in in_tree if "/." not in name} == set(shipped)
-    assert all(shipped[name] == in_tree[name] for name in shipped)
+def test_every_file_of_the_code_the_personas_and_the_migrations_is_in_the_wheel(installed):
+    tree = {f"{top}/{name}": data for top in CODE for name, data in files_below(ROOT / top).items()}
+    for top in SHIPPED:
+        tree |= {f"core/_shipped/{top}/{name}": data for name, data in files_below(ROOT / top).items()}
+    there = {f"{top}/{name}": data for top in CODE for name, data in files_below(installed.site_packages / top).items()}
+    assert set(there) == set(tree)
+    assert [name for name in tree if there[name] != tree[name]] == []
 
 
 def test_the_command_that_installs_an_extra_finds_all_that_the_wheel_asks_for(installed):
