@@ -24,18 +24,15 @@ from tests.patience import TIMEOUT_S
 from tests.real_server import real_server
 from tests.tiny_models import make_tiny_model
 
-CODE, SHIPPED, PROJECT = (
-    ("bot", "core", "training"),
-    ("personas", "migrations"),
-    ("pyproject.toml", "README.md", "LICENSE"),
-)
+CODE = ("bot", "core", "training")
+SHIPPED = ("personas", "migrations")
+PROJECT = ("pyproject.toml", "README.md", "LICENSE")
 
 
 @dataclass(frozen=True)
 class Installed:
     """The environment with the wheel in it, and the empty folder its commands start in."""
 
-    wheel: Path
     site_packages: Path
     bin: Path
     folder: Path
@@ -82,7 +79,10 @@ def build_wheel(folder: Path) -> Path:
 
 
 def pip(*line: str) -> None:
-    subprocess.run([sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *line], check=True)
+    """Run pip, which takes the project for installed where PYTHONPATH leads to a clone of it."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *line]
+    subprocess.run(command, env=environment, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def installed(tmp_path_factory):
         "OMP_NUM_THREADS": "1",
         "PERSONAS_BASE_MODEL": str(make_tiny_model("llama", top / "tiny", max_position_embeddings=2048)),
     }
-    return Installed(wheel, site_packages, environment / "bin", folder, variables)
+    return Installed(site_packages, environment / "bin", folder, variables)
 
 
 def test_the_code_comes_from_the_wheel_and_nothing_else_of_the_projects_is_at_the_top(installed):
@@ -130,7 +130,7 @@ def test_the_command_that_installs_an_extra_finds_all_that_the_wheel_asks_for(in
     python, *line = shlex.split(installed.run("python", "-c", code))
     assert Path(python).parent == installed.bin
     said = installed.run("python", *line, "--dry-run", "--no-index", "--disable-pip-version-check")
-    assert "torch==2.13.0" in said and "discord.py" in said
+    assert "torch==" in said and "discord.py" in said
     assert "Would install" not in said
 
 
