@@ -15,6 +15,7 @@ from core.default_model import DEFAULT_MODEL
 from core.settings import ROOT
 
 PROGRAM = "personas"
+PROJECT = "plug-and-play-personas"
 
 
 def personas_command(*words: str) -> str:
@@ -38,5 +39,10 @@ def train_command(slug: str, base_model: str) -> str:
 
 
 def install_command(extra: str) -> str:
-    """What installs an extra of this project into the environment that runs it: no index has the project itself."""
-    return shlex.join([sys.executable, "-m", "pip", "install", "-e", f"{ROOT}[{extra}]"])
+    """What installs an extra of this project into the environment that runs it.
+
+    No index has the project itself: a clone is named by its folder, and of a wheel pip knows the extras by its name.
+    """
+    is_clone = (ROOT / "pyproject.toml").is_file()
+    project = ["-e", f"{ROOT}[{extra}]"] if is_clone else [f"{PROJECT}[{extra}]"]
+    return shlex.join([sys.executable, "-m", "pip", "install", *project])

@@ -20,6 +20,7 @@ from core.engine.base import MAX_NEW_TOKENS_LIMIT
 from core.errors import InvalidSetting
 from core.gguf_path import SUFFIX as GGUF_SUFFIX
 from core.gguf_path import is_gguf
+from core.shipped import shipped_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE = "personas.toml"
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     device: str = "auto"
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
     data_dir: Path = Path("data")
-    dir: Path = Field(default=ROOT / "personas", description="Folder that holds the personas")
+    dir: Path = Field(default=shipped_folder("personas"), description="Folder that holds the personas")
     database_url: str | None = Field(default=None, description="Default: SQLite in the data dir")
     queue_url: str = "memory://"
     host: str = "127.0.0.1"
