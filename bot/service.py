@@ -222,6 +222,7 @@ def _local_engine(settings: Settings, on_loaded: Callable[[LoadedBase], None]) -
             device=settings.device,
             dtype=settings.dtype,
             quantization=settings.quantization,
+            for_serving=True,
         )
         on_loaded(base)
         return base
