@@ -56,10 +56,14 @@ def free_port() -> int:
 
 @contextmanager
 def real_server(data_dir: Path, **settings: str) -> Iterator[RealServer]:
-    """Start it, wait until the model answers, and end it with SIGTERM."""
+    """Start it, wait until the model answers, and end it with SIGTERM.
+
+    It computes in fp32 on every machine, because tests compare greedy replies.
+    """
     port = free_port()
     names = {f"PERSONAS_{name.upper()}": value for name, value in settings.items()}
-    environment = {**os.environ, "PERSONAS_PORT": str(port), "PERSONAS_DATA_DIR": str(data_dir), **names}
+    ours = {"PERSONAS_PORT": str(port), "PERSONAS_DATA_DIR": str(data_dir), "PERSONAS_DTYPE": "float32"}
+    environment = {**os.environ, **ours, **names}
     data_dir.mkdir(parents=True, exist_ok=True)
     log_path = data_dir / "serve.log"
     with log_path.open("ab") as log:

@@ -131,6 +131,14 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def describe_dtype(dtype: str, device: torch.device) -> str:
+    """What serving computes in, before any model is loaded. Raises InvalidSetting."""
+    chosen = str(choose_dtype(dtype, device)).removeprefix("torch.")
+    if dtype == "auto" and device.type == "cpu" and has_fast_bf16():
+        return f"bfloat16 if the model is tried at the start and gains by it, else {chosen}"
+    return chosen
+
+
 def base_fingerprint(base: LoadedBase | str | Path) -> str:
     """What lineage records to recognise a base model: a hash of its weights on disk, see `folder_fingerprint`.
 

@@ -38,7 +38,7 @@ class PackedLinear(nn.Linear):
     `shared` holds the plain weight where other modules use that as well, else nothing; it is no parameter here.
     """
 
-    shared: tuple[nn.Parameter, ...] = ()
+    shared: tuple[torch.Tensor, ...] = ()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return _multiply(x, self.weight, self.bias)
@@ -80,6 +80,7 @@ def pack_linears(
             continue
         plain = module.weight
         _turn_into(PackedLinear, module, nn.Parameter(_pack(plain.detach()), requires_grad=False))
+        assert isinstance(module, PackedLinear)  # noqa: S101  # which mypy cannot know
         module.shared = (plain,) if is_shared else ()
 
 
@@ -117,7 +118,7 @@ def _has_avx2() -> bool:
     return torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "AVX2"))
 
 
-def _turn_into(kind: type[nn.Linear], module: nn.Linear, weight: nn.Parameter) -> None:
+def _turn_into(kind: type[nn.Linear], module: nn.Linear, weight: torch.Tensor) -> None:
     module.weight = weight
     module.__class__ = kind
 
