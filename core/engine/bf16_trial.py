@@ -25,10 +25,10 @@ MIN_SPEED = 1.25
 # SmolLM2-135M keeps 93 to 98 % of its likeliest tokens, and its logits move by 0.04 to 0.06 of their spread.
 MIN_SAME_TOKENS = 0.9
 MAX_MEAN_DEVIATION = 0.1
-PROMPT = ChatMessage("user", "Why does my loop never end?")
+PROMPT = ChatMessage("user", "What is a list comprehension in Python?")
 REPLY = (
-    "Because nothing inside it changes what its condition looks at. Print the variable once per round, and you will see"
-    " it stand still; then add the missing line."
+    "It builds a list in one line: [x * x for x in range(5)] gives [0, 1, 4, 9, 16]. Read it as a loop that is turned"
+    " inside out."
 )
 # The product of a decode step: rows, and a weight [out, in] that is too large for most caches.
 ROWS = 8

@@ -135,7 +135,7 @@ def describe_dtype(dtype: str, device: torch.device) -> str:
     """What serving computes in, before any model is loaded. Raises InvalidSetting."""
     chosen = str(choose_dtype(dtype, device)).removeprefix("torch.")
     if dtype == "auto" and device.type == "cpu" and has_fast_bf16():
-        return f"bfloat16 if the model is tried at the start and gains by it, else {chosen}"
+        return f"bfloat16 if the model gains by it, which is tried at the start, else {chosen}"
     return chosen
 
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from core.engine import loading
 from core.engine.bf16_trial import Agreement, judge_bf16, measure_speed
-from core.engine.loading import base_fingerprint, load_base_model
+from core.engine.loading import base_fingerprint, describe_dtype, load_base_model
 from core.engine.quantization import avoid_packed_kernel
 from core.errors import InvalidSetting, NotFound
 from tests.tiny_models import make_tiny_model
@@ -114,6 +114,15 @@ def test_an_explicit_dtype_and_quantised_weights_are_never_tried(
 ) -> None:
     monkeypatch.setattr(loading, "judge_bf16", None)
     assert load_base_model(str(model_folder), device="cpu", for_serving=True, **choice).dtype == torch.float32
+
+
+def test_the_dtype_is_told_before_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(loading, "has_fast_bf16", lambda: False)
+    assert describe_dtype("auto", cpu) == "float32"
+    monkeypatch.setattr(loading, "has_fast_bf16", lambda: True)
+    assert describe_dtype("auto", cpu) == "bfloat16 if the model gains by it, which is tried at the start, else float32"
+    assert describe_dtype("float32", cpu) == "float32"
 
 
 def test_both_dtypes_are_really_measured_on_any_cpu() -> None:
