@@ -49,8 +49,6 @@ async def print_banner(
     console.print(table)
     if settings.base_model == DEFAULT_MODEL:
         serve = f"PERSONAS_BASE_MODEL={REAL_MODEL} {personas_command('serve')}"
-        console.print(
-            f"SmolLM2 is small: fluent, often wrong. A larger model: {serve}", markup=False, soft_wrap=True
-        )
+        console.print(f"SmolLM2 is small: fluent, often wrong. A larger model: {serve}", markup=False, soft_wrap=True)
         console.print(REAL_MODEL_NEEDS)
     console.print("Ctrl-C stops it.")

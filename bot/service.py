@@ -217,7 +217,7 @@ def _local_engine(settings: Settings, on_loaded: Callable[[LoadedBase], None]) -
     from core.engine.transformers_engine import TransformersEngine
 
     def load() -> LoadedBase:
-        base = load_configured_base(settings)
+        base = load_configured_base(settings, for_serving=True)
         on_loaded(base)
         return base
 

@@ -66,10 +66,14 @@ def real_server(
     cwd: Path | None = None,
     **settings: str,
 ) -> Iterator[RealServer]:
-    """Start it, wait until the model answers, and end it with SIGTERM."""
+    """Start it, wait until the model answers, and end it with SIGTERM.
+
+    It computes in fp32 on every machine, because tests compare greedy replies.
+    """
     port = free_port()
     names = {f"PERSONAS_{name.upper()}": value for name, value in settings.items()}
-    environment = {**environment, "PERSONAS_PORT": str(port), "PERSONAS_DATA_DIR": str(data_dir), **names}
+    ours = {"PERSONAS_PORT": str(port), "PERSONAS_DATA_DIR": str(data_dir), "PERSONAS_DTYPE": "float32"}
+    environment = {**environment, **ours, **names}
     data_dir.mkdir(parents=True, exist_ok=True)
     if "base_model" not in settings:
         seed_default_model(data_dir)

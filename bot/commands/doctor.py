@@ -111,12 +111,11 @@ def _former_folders(settings: Settings, slug: str) -> str:
 def check_device(settings: Settings) -> Iterator[Finding]:
     if find_spec("torch") is None:
         return  # said by check_packages
-    from core.engine.loading import choose_device, choose_dtype
+    from core.engine.loading import choose_device, describe_dtype
     from core.engine.quantization import probe_quantization
 
     device = choose_device(settings.device)
-    dtype = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
-    yield Finding("ok", "device", f"{device}, computing in {dtype}")
+    yield Finding("ok", "device", f"{device}, computing in {describe_dtype(settings.dtype, device)}")
     problem = probe_quantization(device).problem("int8" if settings.quantization == "int8" else "nf4")
     if problem is None:
         yield Finding("ok", "quantised", "bitsandbytes works here")

@@ -16,8 +16,11 @@ from core.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-def load_configured_base(settings: Settings, *, quantization: str | None = None) -> LoadedBase:
-    """The base model of these settings, quantised as they say or as `quantization` does.
+def load_configured_base(
+    settings: Settings, *, quantization: str | None = None, for_serving: bool = False
+) -> LoadedBase:
+    """The base model of these settings, quantised as they say or as `quantization` does. `for_serving`: see
+    `load_base_model`.
 
     Raises what `load_base_model` and `dequantised_copy` raise, but serves from memory where the data folder cannot be
     written.
@@ -28,7 +31,7 @@ def load_configured_base(settings: Settings, *, quantization: str | None = None)
         "quantization": quantization or settings.quantization,
     }
     if not is_gguf(settings.base_model):
-        return load_base_model(settings.base_model_path, **options)
+        return load_base_model(settings.base_model_path, for_serving=for_serving, **options)
     file = gguf_file(settings.base_model)
     generation: dict[str, Any] = SAMPLING if settings.base_model == DEFAULT_MODEL else {}
     try:
@@ -39,4 +42,4 @@ def load_configured_base(settings: Settings, *, quantization: str | None = None)
         return base_in_memory(
             base.model, base.tokenizer, name=settings.base_model, fingerprint=memory_fingerprint(base), **options
         )
-    return load_base_model(settings.base_model_path, **options)
+    return load_base_model(settings.base_model_path, for_serving=for_serving, **options)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from gguf import GGMLQuantizationType, GGUFReader
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
+from core.engine import host_memory
 from core.engine.fingerprint import SAMPLE_BYTES, samples_fingerprint
 from core.errors import InvalidSetting, NotFound
 
@@ -106,7 +106,7 @@ def _check(path: Path, header: _Header) -> None:
         )
     if not header.has_chat_template:
         raise InvalidSetting(f"{path} has no chat template, so it cannot chat; choose the model's instruct variant.")
-    if header.weights * BYTES_WHILE_READING > psutil.virtual_memory().available:
+    if header.weights * BYTES_WHILE_READING > host_memory.free_bytes():
         raise InvalidSetting(_too_large(path, header))
 
 
@@ -123,7 +123,7 @@ def _without_quantization(model: PreTrainedModel, dtype: torch.dtype) -> PreTrai
 
 
 def _too_large(path: Path, header: _Header) -> str:
-    needed, free = header.weights * BYTES_WHILE_READING, psutil.virtual_memory().available
+    needed, free = header.weights * BYTES_WHILE_READING, host_memory.free_bytes()
     return (
         f"{path} needs about {needed / 2**30:.1f} GiB of memory while it is dequantised, and"
         f" {free / 2**30:.1f} GiB are free; choose a smaller model, or close other programs."
