@@ -111,9 +111,7 @@ class CheckpointFile:
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Put a checkpoint in the place of the last one. Raises OSError or SafetensorError, and the last one stays."""
-        header = {
-            name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__ if name != "tensors"
-        }
+        header = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__ if name != "tensors"}
         size_bytes = sum(tensor.nbytes for tensor in checkpoint.tensors.values())
         if shutil.disk_usage(self.folder).free < 2 * size_bytes:  # the adapter needs room, too
             raise OSError(f"less than {2 * size_bytes >> 20} MiB are free")
