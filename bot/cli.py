@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 1 for everything else that fails."""
+    """Run a command; its exit status: 0, 2 for bad input, 130 for Ctrl-C (143 for SIGTERM), 1 for all that fails."""
     configure_logging(os.environ.get("PERSONAS_LOG_LEVEL", "").upper() if _is_debug() else "INFO")
     try:
         return _run(argv)

@@ -57,6 +57,7 @@ class CheckpointFile:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.is_written = False
         self._path = folder / FILE
 
     @contextmanager
@@ -120,6 +121,7 @@ class CheckpointFile:
             save_file(checkpoint.tensors, partial, metadata={HEADER: json.dumps(header)})
             _sync(partial)
             partial.replace(self._path)
+            self.is_written = True
             _sync(self.folder)
         finally:
             partial.unlink(missing_ok=True)

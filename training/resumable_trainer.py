@@ -119,6 +119,10 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]  # transformers c
         if self._is_between_steps:
             self._write()
 
+    def discard(self) -> None:
+        """What was trained leads nowhere."""
+        self._file.remove()
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

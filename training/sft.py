@@ -144,7 +144,8 @@ def train(
             checkpoints.remove()
     except KeyboardInterrupt as error:
         exit_code = getattr(error, "exit_code", INTERRUPTED)
-        raise TrainingStopped(persona.slug, checkpoints.step(), exit_code) from error
+        is_ours = is_resumed or checkpoints.is_written
+        raise TrainingStopped(persona.slug, checkpoints.step() if is_ours else None, exit_code) from error
     if bundle:
         on_shipped()
     # The same training gives the same weights: then the folder and its lineage are those of the first time.
@@ -237,6 +238,7 @@ def _fit(
         raise
     moved = [parameter.abs().max().item() for name, parameter in trainer.model.named_parameters() if "lora_B" in name]
     if not any(value > 0 for value in moved) or not all(math.isfinite(value) for value in moved):
+        keeper.discard()
         raise NothingLearned(
             "The training left the adapter as it was or broke it (its weights are zero or not finite); lower"
             " learning_rate or train more steps."
