@@ -136,10 +136,22 @@ def _add_training(commands: Any) -> None:
         "train:train",
         "train an adapter for a persona on its own rows",
         "personas train codebeard",
+        "personas train codebeard --quick",
+        "personas train codebeard --resume",
         "personas train zen --epochs 1 --targets all-linear",
         "personas train noir --base Qwen/Qwen3-4B-Instruct-2507 --quantization nf4",
     )
     _add_persona(train)
+    train.add_argument(
+        "--quick",
+        action="store_true",
+        help="a first voice within minutes: fewer steps, on rows from all over the file, and no measurement afterwards",
+    )
+    train.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the training that was stopped, from its last checkpoint; give the same options again",
+    )
     train.add_argument(
         "--bundle",
         action="store_true",

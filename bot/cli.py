@@ -40,14 +40,14 @@ logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 1 for everything else that fails."""
+    """Run a command; its exit status: 0, 2 for bad input, 130 for Ctrl-C (143 for SIGTERM), 1 for all that fails."""
     configure_logging(os.environ.get("PERSONAS_LOG_LEVEL", "").upper() if _is_debug() else "INFO")
     try:
         return _run(argv)
     except SystemExit as stop:  # argparse, after it printed its help
         return stop.code if isinstance(stop.code, int) else 0
-    except KeyboardInterrupt:
-        return _fail("Stopped.", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        return _fail("Stopped.", getattr(stop, "exit_code", INTERRUPTED))
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         _drop_output()
         return 1

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +36,23 @@ class AdapterNotSaved(PersonasError):
 def partial_folder(parent: Path) -> Iterator[Path]:
     """A new folder below `parent` that is gone when the block ends, unless the block has moved it away.
 
-    Made before the training, so that a folder nobody may write to is found at once. Raises StoreUnavailable when the
+    Made before the training, so that a folder nobody may write to is found at once. It is locked while it is in use:
+    what processes that were killed have left behind goes. Raises StoreUnavailable when the
     disk is full or the folder may not be written.
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_behind(parent)
         folder = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=parent))
+        lock = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise StoreUnavailable(
             f"Nothing can be written below {parent}: {error.strerror}; free some space or set PERSONAS_DATA_DIR to"
             " another folder."
         ) from error
     try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield folder
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno not in DISK_ERRORS:
@@ -55,10 +62,11 @@ def partial_folder(parent: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
 
 
 def check_free_space(folder: Path, weights: int) -> None:
-    """Raises StoreUnavailable when an adapter of so many weights would not fit. Nothing else is written in training."""
+    """Raises StoreUnavailable when an adapter of so many weights would not fit. Checkpoints see to their own room."""
     needed, free = BYTES_PER_WEIGHT * weights + RESERVE_BYTES, shutil.disk_usage(folder).free
     if free < needed:
         raise StoreUnavailable(
@@ -130,6 +138,17 @@ def move_into_place(folder: Path, target: Path, *, is_replacing: bool) -> Path:
     else:
         folder.rename(target)
     return target
+
+
+def _remove_left_behind(parent: Path) -> None:
+    for folder in parent.glob(f"{PARTIAL_PREFIX}*"):
+        with suppress(OSError):  # somebody works in it, or it is gone
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def _is_whole(folder: Path, content_hash: str) -> bool:

@@ -6,7 +6,7 @@ Knows no tokenizer and no persona. All bad rows of a file are reported at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,13 @@ def read_rows(path: Path) -> list[TrainingRow]:
     if not rows:
         raise InvalidData(f"{path} holds no rows; write one JSON object a line with instruction and output.")
     return list(rows)
+
+
+def spread(rows: Sequence[TrainingRow], count: int) -> list[TrainingRow]:
+    """At most `count` rows, evenly spread over all of them."""
+    if len(rows) <= count:
+        return list(rows)
+    return [rows[index * len(rows) // count] for index in range(count)]
 
 
 def parse_row(line: bytes) -> TrainingRow:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 
 from bot.commands.output import make_console
+from bot.stop_signals import stop_by_exception
 from bot.storage import open_storage
 from core.advice import train_command
 from core.errors import NotFound
@@ -14,12 +15,12 @@ from core.registry import RegisteredAdapter
 from core.settings import Settings
 from training.eval_report import report_table, save_report
 from training.evaluation import evaluate as evaluate_adapter
-from training.progress import progress_bar
+from training.progress import show_progress
 
 
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
     persona, adapter = asyncio.run(_find(arguments.persona, arguments.version, settings))
-    with progress_bar(make_console(is_error=True)) as progress:
+    with stop_by_exception(), show_progress(make_console(is_error=True)) as progress:
         report = evaluate_adapter(persona, settings, adapter.ref.path, progress=progress)
     console = make_console()
     console.print(report_table(report))  # first: the disk may be full

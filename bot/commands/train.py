@@ -9,39 +9,63 @@ from functools import partial
 
 from bot.arguments import RECIPE_OPTIONS
 from bot.commands.output import evaluation_text, make_console, user_name
+from bot.stop_signals import stop_by_exception
 from bot.storage import open_storage
 from core.advice import base_option, personas_command
 from core.errors import StoreUnavailable
 from core.personas import Persona, find_persona
 from core.registry import RegisteredAdapter
 from core.settings import Settings
-from training.progress import progress_bar
+from training.progress import show_progress
 from training.registration import register_trained
-from training.sft import TrainedAdapter
+from training.sft import TrainedAdapter, TrainingStopped
 from training.sft import train as train_adapter
+
+RECIPE_NAMES = (*(name.replace("-", "_") for name, _, _ in RECIPE_OPTIONS), "targets", "quantization")
 
 
 def train(arguments: argparse.Namespace, settings: Settings) -> int:
-    persona = asyncio.run(_find(arguments.persona, settings))
-    names = [name.replace("-", "_") for name, _, _ in RECIPE_OPTIONS]
-    recipe = {name: getattr(arguments, name) for name in (*names, "targets", "quantization")}
-    with progress_bar(make_console(is_error=True)) as progress:
-        trained = train_adapter(
-            persona,
-            settings,
-            bundle=arguments.bundle,
-            is_evaluated=not arguments.no_evaluation,
-            on_shipped=partial(_ship, settings),
-            progress=progress,
-            **{name: value for name, value in recipe.items() if value is not None},
-        )
-    adapter = asyncio.run(_register(trained, settings))
+    with stop_by_exception():
+        persona = asyncio.run(_find(arguments.persona, settings))
+        trained = _train(persona, arguments, settings)
+        adapter = asyncio.run(_register(trained, settings))
     console = make_console()
     console.print(f"{adapter.ref.name} is in {trained.folder}", soft_wrap=True)
     if figures := evaluation_text(adapter):
         console.print(f"On rows it never saw: {figures}.")
     console.print(_next_step(adapter, settings.base_model), markup=False, soft_wrap=True)
     return 0
+
+
+def _train(persona: Persona, arguments: argparse.Namespace, settings: Settings) -> TrainedAdapter:
+    """Train with a progress report. Raises TrainingStopped with the command that goes on."""
+    recipe = {name: value for name in RECIPE_NAMES if (value := getattr(arguments, name)) is not None}
+    try:
+        with show_progress(make_console(is_error=True)) as progress:
+            return train_adapter(
+                persona,
+                settings,
+                bundle=arguments.bundle,
+                is_evaluated=not (arguments.no_evaluation or arguments.quick),
+                is_quick=arguments.quick,
+                is_resumed=arguments.resume,
+                on_shipped=partial(_ship, settings),
+                progress=progress,
+                **recipe,
+            )
+    except TrainingStopped as stop:
+        if stop.step is None:
+            raise
+        command = _resume_command(persona, arguments, settings.base_model, recipe)
+        advice = f" `{command}` goes on from step {stop.step}."
+        raise TrainingStopped(stop.persona, stop.step, stop.exit_code, advice) from stop
+
+
+def _resume_command(persona: Persona, arguments: argparse.Namespace, base_model: str, recipe: dict[str, object]) -> str:
+    """The same command with --resume: what goes on must be what was begun."""
+    options = [word for name, value in recipe.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    flags = [f"--{name}" for name in ("bundle", "quick", "no-evaluation") if getattr(arguments, name.replace("-", "_"))]
+    return personas_command("train", persona.slug, *options, *flags, *base_option(base_model), "--resume")
 
 
 async def _find(slug: str, settings: Settings) -> Persona:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import resource
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,11 +24,13 @@ from core.settings import Settings, load_settings
 from core.store.db import Store
 from tests.integration.training.conftest import FAST, Trained
 from tests.training_examples import PIRATE_WORDS, make_rows, make_workshop, write_rows
+from training import recipes, sft, trainer_setup
 from training.data_files import TrainingRow
 from training.library_noise import quiet_libraries
 from training.progress import ProgressUpdate
 from training.registration import register_trained
-from training.sft import NothingLearned, TrainingStopped, train
+from training.resumable_trainer import ResumableTrainer, trained_parameters
+from training.sft import NothingLearned, train
 
 Workshop = tuple[Persona, Settings]
 
@@ -196,19 +197,6 @@ def test_a_bundled_adapter_lies_in_the_personas_own_folder_and_is_replaced_whole
     assert not settings.adapters_dir.exists()
 
 
-def test_control_c_stops_and_leaves_nothing_behind(workshop: Workshop) -> None:
-    persona, settings = workshop
-
-    def interrupt(update: ProgressUpdate) -> None:
-        if update.done == 2:
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(TrainingStopped, match="training of pirate was stopped; nothing was saved"):
-        train(persona, settings, max_steps=8, progress=interrupt, **FAST)
-    assert _files(settings.data_dir) == []
-    assert list((settings.adapters_dir / "pirate" / settings.base_slug).iterdir()) == []
-
-
 @contextmanager
 def _file_size_limit(size_bytes: int) -> Iterator[None]:
     """The kernel refuses to write larger files, as it refuses to write on a full disk."""
@@ -266,6 +254,40 @@ def test_a_persona_without_held_out_rows_is_trained_unmeasured(
     adapter = train(persona, settings, max_steps=2, **{**FAST, "is_evaluated": True})
     assert "evaluation" not in adapter.lineage["metrics"]
     assert "will not be measured" in caplog.text
+
+
+def test_a_quick_training_is_the_same_recipe_with_fewer_rows_and_steps(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipes, "QUICK_ROWS", 8)
+    persona, settings = workshop
+    adapter = train(persona, settings, is_quick=True, **FAST)
+    recipe = adapter.lineage["recipe"]
+    assert (recipe["max_rows"], recipe["max_steps"], recipe["epochs"]) == (8, 2, 3.0)
+    assert (adapter.lineage["data"]["rows"], adapter.lineage["metrics"]["steps"]) == (8, 2)
+
+
+def test_max_steps_never_makes_a_training_longer(workshop: Workshop) -> None:
+    persona, settings = workshop
+    adapter = train(persona, settings, max_steps=100, epochs=0.5, **FAST)
+    assert adapter.lineage["metrics"]["steps"] == 4
+
+
+def test_bf16_hardware_multiplies_bf16_and_the_adapter_itself_stays_in_fp32(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_setup, "has_fast_bf16", lambda: True)
+    persona, settings = workshop
+    dtypes: list[torch.dtype] = []
+
+    def look(trainer: ResumableTrainer, *others: object) -> None:
+        dtypes.extend(parameter.dtype for parameter in trained_parameters(trainer.model).values())
+
+    monkeypatch.setattr(sft, "_check_first_batch", look)
+    adapter = train(persona, settings, max_steps=6, **FAST)
+    assert adapter.lineage["metrics"]["compute_dtype"] == "bfloat16"
+    assert set(dtypes) == {torch.float32}
+    assert adapter.lineage["metrics"]["last_loss"] < adapter.lineage["metrics"]["first_loss"]
 
 
 def test_a_missing_base_model_is_one_sentence(workshop: Workshop) -> None:

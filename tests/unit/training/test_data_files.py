@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from core.errors import InvalidData, NotFound
 from core.messages import ChatMessage
+from tests.training_examples import make_rows
 from training import data_files
-from training.data_files import TrainingRow, parse_row, read_rows
+from training.data_files import TrainingRow, parse_row, read_rows, spread
 
 GOOD = {"instruction": "Hello?", "input": "", "output": "Arr!"}
 
@@ -192,3 +193,9 @@ def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
 def test_a_folder_is_no_file_of_rows(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="cannot be read"):
         read_rows(tmp_path)
+
+
+def test_fewer_rows_are_taken_from_all_over_the_file() -> None:
+    rows = make_rows("{0}, {1}", 10)
+    assert [rows.index(row) for row in spread(rows, 4)] == [0, 2, 5, 7]
+    assert spread(rows, 20) == rows

@@ -45,3 +45,10 @@ def test_a_persona_changes_the_recipe_and_the_caller_changes_it_last(tmp_path: P
 def test_an_override_that_no_recipe_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidSetting, match="A recipe has no rank; it has targets, r,"):
         recipe_for(make_persona(tmp_path, "pirate", PIRATE_WORDS), rank=4)
+
+
+def test_a_quick_recipe_reads_so_many_rows_once_and_keeps_the_bounds_that_are_set() -> None:
+    quick = SFTRecipe(batch_size=8, accumulation=1).quick()
+    assert (quick.max_steps, quick.max_rows, quick.epochs) == (80, 640, 3.0)
+    assert SFTRecipe(max_steps=5).quick().max_steps == 5
+    assert SFTRecipe(batch_size=4096).quick().max_steps == 1

@@ -1,0 +1,159 @@
+"""Builds the trainer of a recipe: TRL's arguments, what they cost this machine, and the report of each step."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from trl.trainer.sft_config import SFTConfig
+
+from core.engine.chat_template import ChatTemplate
+from core.engine.cpu_features import has_fast_bf16
+from core.engine.loading import LoadedBase
+from core.engine.quantization import avoid_packed_kernel
+from core.errors import InvalidSetting, PersonasError
+from training.activation_memory import has_room_for_activations
+from training.dataset_builder import PersonaDataset, to_columns
+from training.lora import lora_config
+from training.progress import ProgressUpdate, ReportProgress
+from training.recipes import SFTRecipe
+from training.resumable_trainer import ResumableTrainer
+
+STAGE, UNIT = "Training", "step"
+
+
+class NothingLearned(PersonasError):
+    """The adapter is what it was before the training."""
+
+
+def build_trainer(
+    base: LoadedBase,
+    template: ChatTemplate,
+    dataset: PersonaDataset,
+    recipe: SFTRecipe,
+    run_folder: Path,
+    compute_dtype: torch.dtype,
+) -> ResumableTrainer:
+    """The trainer of a recipe on these rows, its adapter freshly drawn from the recipe's seed.
+
+    Raises InvalidSetting for a machine or model that this cannot train on, NothingLearned where nothing could learn.
+    """
+    if base.device.type == "cuda" and torch.cuda.device_count() > 1:
+        raise InvalidSetting(
+            f"Training uses one GPU, but {torch.cuda.device_count()} are visible; set CUDA_VISIBLE_DEVICES=0, say."
+        )
+    avoid_packed_kernel(base.model, for_training=True)
+    lengths = token_counts(dataset, template)
+    trainer = ResumableTrainer(
+        model=base.model,
+        args=_arguments(base, recipe, lengths, run_folder, compute_dtype),
+        train_dataset=Dataset.from_dict(to_columns(dataset.examples, template)),
+        processing_class=base.tokenizer,
+        peft_config=lora_config(recipe, base.model),
+    )
+    trainer.remove_callback(PrinterCallback)
+    if not any(parameter.requires_grad for parameter in trainer.model.parameters()):
+        raise NothingLearned(f"{base.name} got an adapter without one trainable weight; please report it.")
+    return trainer
+
+
+def choose_compute_dtype(base: LoadedBase, dtype: str) -> torch.dtype:
+    """What a training multiplies in, where `dtype` is the setting. The adapter's own weights stay in fp32.
+
+    Unlike serving, a training need not be exact in any company: where the CPU multiplies bf16, "auto" is that.
+    """
+    is_free = dtype == "auto" and base.device.type == "cpu" and base.dtype == torch.float32
+    return torch.bfloat16 if is_free and has_fast_bf16() else base.dtype
+
+
+def steps_in_epoch(recipe: SFTRecipe, rows: int) -> int:
+    batches = math.ceil(rows / recipe.batch_size)
+    return math.ceil(batches / recipe.accumulation)
+
+
+def token_counts(dataset: PersonaDataset, template: ChatTemplate) -> list[int]:
+    """Tokens of each example."""
+    texts = (template.render(example.prompt, reply=example.reply) for example in dataset.examples)
+    return [len(template.encode_text(text)) for text in texts]
+
+
+def _arguments(
+    base: LoadedBase, recipe: SFTRecipe, lengths: list[int], run_folder: Path, compute_dtype: torch.dtype
+) -> SFTConfig:
+    return SFTConfig(
+        output_dir=str(run_folder),
+        save_strategy="no",  # the trainer's own checkpoints are pickles; CheckpointKeeper writes ours
+        report_to=[],
+        disable_tqdm=True,
+        logging_steps=1,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.accumulation,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=recipe.warmup_share,
+        weight_decay=recipe.weight_decay,
+        num_train_epochs=recipe.epochs,
+        max_steps=_step_bound(recipe, len(lengths)),
+        max_length=recipe.max_length,
+        activation_checkpointing=_is_checkpointing(base, recipe, lengths),
+        use_cpu=base.device.type == "cpu",
+        bf16=compute_dtype == torch.bfloat16,
+        fp16=compute_dtype == torch.float16,
+        dataloader_pin_memory=base.device.type == "cuda",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        train_sampling_strategy="group_by_length",  # rows of like length share a batch: half as much padding
+    )
+
+
+def _is_checkpointing(base: LoadedBase, recipe: SFTRecipe, lengths: list[int]) -> bool:
+    """Whether activations are computed twice: as the recipe says, else where memory asks for it."""
+    if recipe.gradient_checkpointing is not None:
+        return recipe.gradient_checkpointing
+    return not has_room_for_activations(base.model, lengths, recipe.batch_size, base.device)
+
+
+def _step_bound(recipe: SFTRecipe, rows: int) -> int:
+    """transformers trains as many steps as it is told, however many epochs that are; here it is a bound."""
+    steps = math.ceil(recipe.epochs * steps_in_epoch(recipe, rows))
+    return -1 if recipe.max_steps is None or recipe.max_steps >= steps else recipe.max_steps
+
+
+class StepReport(TrainerCallback):  # type: ignore[misc]  # transformers counts as untyped
+    """Hands each optimiser step of the trainer to the caller's progress report.
+
+    `what` is said before the first. Batches of long rows come first, so a step's share is counted in tokens.
+    `tokens` are those that were trained before this process, `tokens_in_epoch` those of all rows.
+    """
+
+    def __init__(
+        self, report: ReportProgress, what: str, *, tokens: int, tokens_in_epoch: int, steps_in_epoch: int
+    ) -> None:
+        self._report = report
+        self._what = what
+        self._tokens = tokens
+        self._tokens_per_step = tokens_in_epoch / steps_in_epoch
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._tell(state, self._what, 0)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logs is not None and "loss" in logs:
+            self._tell(state, f"loss {logs['loss']:.3f}", int(logs.get("num_tokens", 0)))
+
+    def _tell(self, state: TrainerState, note: str, tokens: int) -> None:
+        share = min(1.0, (self._tokens + tokens) / (self._tokens_per_step * state.max_steps))
+        self._report(ProgressUpdate(STAGE, state.global_step, state.max_steps, note, UNIT, share))
