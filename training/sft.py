@@ -44,6 +44,7 @@ from training.progress import ReportProgress, ignore_progress
 from training.recipes import SFTRecipe, recipe_for
 from training.resumable_trainer import CheckpointKeeper, ResumableTrainer
 from training.resume_check import check_same, dtype_name, former_checkpoint, identity_of
+from training.shared_prefix import share_prefixes
 from training.trainer_setup import (
     NothingLearned,
     StepReport,
@@ -191,6 +192,8 @@ def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
     trainer = build_trainer(base, template, dataset, recipe, partial / "run", compute_dtype)
     check_free_space(partial, trainer.get_num_trainable_parameters())
     _check_first_batch(trainer, dataset, template, base)
+    if base.device.type == "cpu":
+        share_prefixes(trainer, _first_rows(trainer))
     keeper = CheckpointKeeper(trainer, task.checkpoints, identity, resumed=task.resumed)
     trainer.add_callback(keeper)
     trainer.add_callback(_step_report(task, base, recipe, token_counts(dataset, template), compute_dtype))
@@ -220,9 +223,14 @@ def _step_report(
 def _check_first_batch(
     trainer: ResumableTrainer, dataset: PersonaDataset, template: ChatTemplate, base: LoadedBase
 ) -> None:
-    examples = dataset.examples[: trainer.args.per_device_train_batch_size]
-    batch = trainer.data_collator([trainer.train_dataset[index] for index in range(len(examples))])
+    rows = _first_rows(trainer)
+    batch, examples = trainer.data_collator(rows), dataset.examples[: len(rows)]
     check_labels(batch, examples, template, base.tokenizer, stop_token_ids(base.model, base.tokenizer))
+
+
+def _first_rows(trainer: ResumableTrainer) -> list[dict[str, Any]]:
+    count = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
+    return [trainer.train_dataset[index] for index in range(count)]
 
 
 def _fit(
