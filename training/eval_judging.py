@@ -63,17 +63,17 @@ def judge(
         )
         if (found := _adherence(classifier, speakers, thresholds)) is not None
     }
-    qualities = [_quality(which, replies, language) for which in ("base", "prompted", "adapter")]
+    base, prompted, adapter = (_quality(which, replies, language) for which in ("base", "prompted", "adapter"))
     figures = [
         *_adherence_figures(adherences, thresholds),
         *_drop_the_act(plain, adherences.get("adherence_everyday"), replies, thresholds),
         _identity(persona, replies.identity, base_names, thresholds),
-        *quality_figures(*qualities, thresholds),
+        *quality_figures(base, prompted, adapter, thresholds),
         retention_figure(
             *retained(prompts.facts, texts_of(replies.facts.base), texts_of(replies.facts.adapter)), thresholds
         ),
     ]
-    return Judgement(tuple(figures), adherences, qualities[2].flaws if qualities[2] else ())
+    return Judgement(tuple(figures), adherences, adapter.flaws if adapter else ())
 
 
 def texts_of(replies: Replies) -> list[str]:
@@ -114,7 +114,7 @@ def _identity(persona: Persona, speakers: Speakers, base_names: Sequence[str], t
     def verdicts(replies: Replies) -> list[bool]:
         return [says_its_name(text, persona.name, base_names) for text in texts_of(replies)]
 
-    return identity_figure(*map(verdicts, (speakers.base, speakers.prompted, speakers.adapter)), thresholds)
+    return identity_figure(verdicts(speakers.base), verdicts(speakers.prompted), verdicts(speakers.adapter), thresholds)
 
 
 def _quality(which: str, replies: EvalReplies, language: Language) -> Quality | None:

@@ -26,7 +26,7 @@ def plot_report(report: EvalReport, path: Path) -> None:
     """Left, every figure beside its limit; right, how the scores of the three kinds of replies spread."""
     # A Figure of its own, without pyplot: no global state and no display is needed.
     figure = Figure(figsize=(16, 8), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.1])
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.1], squeeze=False)[0]
     _draw_figures(left.subplots(), report)
     axes = right.subplots(2, 2, squeeze=False)
     for ax, (key, title) in zip(axes.flat, TITLES.items(), strict=True):
