@@ -168,12 +168,14 @@ def _add_training(commands: Any) -> None:
         commands,
         "evaluate",
         "evaluate:evaluate",
-        "measure an adapter version on rows it never saw",
+        "measure an adapter version on prompts it never saw, against what is asked of a persona",
         "personas evaluate zen",
         "personas evaluate zen --version 2",
+        "personas evaluate zen --json",
     )
     _add_persona(evaluate)
     evaluate.add_argument("--version", type=_version, metavar="N", help="which version (the one that answers now)")
+    _add_json(evaluate)
     _add_base(evaluate)
 
 

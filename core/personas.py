@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.blends import BASE, SLUG_PATTERN, Blend
+from core.engine.base import SamplingParams
 from core.errors import InvalidData, NotFound
 
 MAX_SYSTEM_PROMPT_CHARS = 8_000
@@ -122,6 +123,11 @@ def load_personas(folder: Path) -> dict[str, Persona]:
             f"No persona was found in {folder}; set PERSONAS_DIR to the folder that holds <name>/persona.toml."
         )
     return {path.name: load_persona(path) for path in folders}
+
+
+def served_sampling(persona: Persona, defaults: SamplingParams) -> SamplingParams:
+    """The base model's sampling defaults with the persona's [sampling] table over them."""
+    return replace(defaults, **persona.file.sampling.model_dump(exclude_none=True))
 
 
 def find_persona(personas: Mapping[str, Persona], slug: str) -> Persona:
