@@ -247,7 +247,8 @@ def _perplexities(
 
 def _replies_of_others(persona: Persona, settings: Settings, count: int) -> list[str]:
     """Training replies of the other installed personas; one whose rows cannot be read is left out."""
-    others = [other for other in load_personas(settings.dir).values() if other.slug != persona.slug]
+    installed = load_personas(settings.dir, settings.own_dir).values()
+    others = [other for other in installed if other.slug != persona.slug]
     texts: list[str] = []
     for other in others:
         try:

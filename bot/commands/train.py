@@ -11,7 +11,7 @@ from bot.arguments import RECIPE_OPTIONS
 from bot.commands.output import evaluation_text, make_console, user_name
 from bot.storage import open_storage
 from core.advice import base_option, personas_command
-from core.errors import StoreUnavailable
+from core.errors import InvalidInput, StoreUnavailable
 from core.personas import Persona, find_persona
 from core.registry import RegisteredAdapter
 from core.settings import Settings
@@ -23,6 +23,10 @@ from training.sft import train as train_adapter
 
 def train(arguments: argparse.Namespace, settings: Settings) -> int:
     persona = asyncio.run(_find(arguments.persona, settings))
+    if arguments.bundle and persona.folder.parent != settings.dir:
+        raise InvalidInput(
+            f"{persona.slug} is a persona of your own, in {persona.folder}, and ships with nothing; leave --bundle out."
+        )
     names = [name.replace("-", "_") for name, _, _ in RECIPE_OPTIONS]
     recipe = {name: getattr(arguments, name) for name in (*names, "targets", "quantization")}
     with progress_bar(make_console(is_error=True)) as progress:
