@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,9 @@ from core.engine.base import SamplingParams
 from core.errors import InvalidData, NotFound
 
 MAX_SYSTEM_PROMPT_CHARS = 8_000
+MAX_NAME_CHARS, MAX_DESCRIPTION_CHARS, MAX_GREETING_CHARS = 80, 300, 500
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingTable(BaseModel):
@@ -43,10 +47,10 @@ class PersonaFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=80)
-    description: str = Field(min_length=1, max_length=300)
+    name: str = Field(min_length=1, max_length=MAX_NAME_CHARS)
+    description: str = Field(min_length=1, max_length=MAX_DESCRIPTION_CHARS)
     emoji: str = Field(default="🎭", min_length=1, max_length=8)
-    greeting: str = Field(min_length=1, max_length=500)
+    greeting: str = Field(min_length=1, max_length=MAX_GREETING_CHARS)
     catchphrases: tuple[str, ...] = ()
     sampling: SamplingTable = SamplingTable()
     training: TrainingTable = TrainingTable()
@@ -115,14 +119,32 @@ def load_persona(folder: Path) -> Persona:
     return Persona(slug, folder, file, system_prompt)
 
 
-def load_personas(folder: Path) -> dict[str, Persona]:
-    """Read every persona below `folder`, by slug. Raises NotFound when there is none, InvalidData for a broken one."""
-    folders = sorted(path.parent for path in folder.glob("*/persona.toml"))
-    if not folders:
+def load_personas(folder: Path, own: Path | None = None) -> dict[str, Persona]:
+    """Read every persona below `folder`, the shipped ones, and below `own`, those of whoever runs this; by slug.
+
+    A broken one of one's own, and one whose slug is taken, is left out and logged: it stops nobody else. Raises
+    NotFound when there is nobody at all, and InvalidData for a broken shipped one.
+    """
+    personas = {path.name: load_persona(path) for path in _persona_folders(folder)}
+    for path in _persona_folders(own) if own is not None and own.resolve() != folder.resolve() else ():
+        try:
+            if path.name in personas:
+                raise InvalidData(f"{path} has the short name of {personas[path.name].folder}; rename it.")
+            personas[path.name] = load_persona(path)
+        except InvalidData as error:
+            logger.error(
+                "%s is left out: %s", path.name, error
+            )  # a chat shows errors only, and this may be who is meant
+    if not personas:
         raise NotFound(
             f"No persona was found in {folder}; set PERSONAS_DIR to the folder that holds <name>/persona.toml."
         )
-    return {path.name: load_persona(path) for path in folders}
+    return personas
+
+
+def _persona_folders(folder: Path) -> list[Path]:
+    """Without those that are just being written, whose names begin with a dot."""
+    return sorted(path.parent for path in folder.glob("[!.]*/persona.toml"))
 
 
 def served_sampling(persona: Persona, defaults: SamplingParams) -> SamplingParams:

@@ -205,6 +205,11 @@ class Settings(BaseSettings):
         return urlsplit(self.store_url).scheme.startswith("sqlite")
 
     @property
+    def own_dir(self) -> Path:
+        """Where personas of one's own are kept, which `personas new` makes; they are read besides those in `dir`."""
+        return self.data_dir / "personas"
+
+    @property
     def adapters_dir(self) -> Path:
         """Where trained adapter versions are kept."""
         return self.data_dir / "adapters"

@@ -140,7 +140,7 @@ def _held_out(persona: Persona, settings: Settings, room: Room) -> tuple[list[Tr
 
 def _replies_of_others(persona: Persona, settings: Settings, judged: AbstractSet[str], count: int) -> tuple[str, ...]:
     """Training replies of the other installed personas; one whose rows cannot be read is left out."""
-    others = [other for other in load_personas(settings.dir).values() if other.slug != persona.slug]
+    others = [other for other in load_personas(settings.dir, settings.own_dir).values() if other.slug != persona.slug]
     texts: list[str] = []
     for other in others:
         try:
