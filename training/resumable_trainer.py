@@ -30,7 +30,7 @@ WEIGHT, MOMENT, RANDOM = "weight:", "optimizer:", "random:"
 logger = logging.getLogger(__name__)
 
 
-class ResumableTrainer(SFTTrainer):  # type: ignore[misc]  # TRL counts as untyped
+class ResumableTrainer(SFTTrainer):
     """SFTTrainer whose `resume` takes a Checkpoint."""
 
     resumed: Checkpoint | None = None
@@ -42,11 +42,13 @@ class ResumableTrainer(SFTTrainer):  # type: ignore[misc]  # TRL counts as untyp
         self.resumed = checkpoint
         return self.train(resume_from_checkpoint=str(folder))
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **options: Any) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """TRL's loss. It counts the ones of a mask as tokens, which a mask of who sees whom has more of."""
         before = self._total_train_tokens
         rows = row_tokens(inputs)  # TRL changes the inputs
-        loss = super().compute_loss(model, inputs, **options)
+        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
         self._total_train_tokens = before + rows
         self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
         return loss
@@ -220,7 +222,7 @@ def random_state_in(tensors: dict[str, torch.Tensor], moment: str) -> dict[str, 
 def _random_state() -> dict[str, torch.Tensor]:
     """torch's random states; nothing else draws in a training."""
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states["cuda"] = torch.cuda.get_rng_state()
     if torch.backends.mps.is_available():
         states["mps"] = torch.mps.get_rng_state()
