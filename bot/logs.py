@@ -91,3 +91,4 @@ def quiet_loading(settings: Settings) -> None:
         os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # it sets its own level when it is imported
     if is_gguf(settings.base_model) or Path(settings.base_model_path).is_dir():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TQDM_DISABLE", "1")  # transformers draws its own bar while it dequantises
