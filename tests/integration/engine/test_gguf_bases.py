@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -167,6 +168,18 @@ def test_a_full_disk_is_said_and_leaves_nothing(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
     with pytest.raises(StoreUnavailable, match=r"The base model needs .* MiB below .* where 0 MiB are free"):
         load_configured_base(settings_for(tiny, tmp_path))
+    assert nothing_half_written(tmp_path)
+    assert not Path(settings_for(tiny, tmp_path).base_model_path).exists()
+
+
+def test_a_disk_that_fills_up_midway_is_said_and_leaves_nothing(tiny, tmp_path):
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(StoreUnavailable, match=r"The base model could not be written to .*; free some space"):
+            load_configured_base(settings_for(tiny, tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     assert nothing_half_written(tmp_path)
     assert not Path(settings_for(tiny, tmp_path).base_model_path).exists()
 
