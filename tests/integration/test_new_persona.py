@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import httpx
 import pytest
 
 from bot.new_persona.persona_folder import write_draft
@@ -177,19 +176,13 @@ def test_a_slug_in_both_places_and_a_broken_persona_stop_no_command(tmp_path, da
 
 async def test_a_persona_of_ones_own_is_served_beside_the_shipped_ones(tmp_path):
     write_draft(starter_draft("ada", "Ada"), tmp_path / "data" / "personas" / "ada")
-    async with echo_server(tmp_path) as server:
-        models = {model.id async for model in server.client().models.list()}
-        assert {"codebeard", "zen", "ada"} <= models
-        reply = await server.client().chat.completions.create(
-            model="ada:0.5+zen:0.5", messages=[{"role": "user", "content": "good morning"}]
-        )
-        assert "good morning" in (reply.choices[0].message.content or "")
-        alone = await server.client().chat.completions.create(
-            model="ada", messages=[{"role": "user", "content": "good morning"}]
-        )
-        assert alone.choices[0].message.content == "[base] good morning"  # no adapter: its prompt alone
+    said = [{"role": "user", "content": "good morning"}]
+    async with echo_server(tmp_path) as server, server.client() as client, server.http() as http:
+        assert {"codebeard", "zen", "ada"} <= {model.id async for model in client.models.list()}
+        alone = await client.chat.completions.create(model="ada", messages=said)
+        assert alone.choices[0].message.content == "good morning"  # no adapter: its prompt alone speaks
+        blend = await client.chat.completions.create(model="ada:0.5+zen:0.5", messages=said)
+        assert "zen@1" in (blend.choices[0].message.content or "")
         [exchange] = await server.exchanges(model="ada")
         assert exchange.adapters == []
-        async with httpx.AsyncClient() as http:
-            config = await http.get(f"{server.url}/config")
-        assert "Ada" in config.text
+        assert "Ada" in (await http.get("/config")).text  # the playground offers her

@@ -18,7 +18,7 @@ from tests.tiny_models import make_tiny_model
 from training.data_files import read_rows
 from training.dataset_builder import build_dataset
 
-FEW = ("--max-steps", "1", "--accumulation", "1", "--batch-size", "2", "--learning-rate", "5e-3")
+FEW = ("--max-steps", "3", "--accumulation", "1", "--batch-size", "2", "--learning-rate", "5e-3")
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +56,14 @@ def test_a_new_persona_talks_at_once_and_is_trained_and_promoted(shop: Shop) -> 
     assert f"`personas train ada --base {shop.model}` makes it an adapter" in shop.run("new", "ada").stdout
     prompted = shop.run("chat", "ada", text="hello\n")
     assert (prompted.returncode, prompted.stderr) == (0, "")
-    trained = shop.run("train", "ada", *FEW)
+    trained = shop.run("train", "ada", *FEW, "--no-evaluation")
     assert trained.returncode == 0, trained.stderr
-    assert "On rows it never saw: perplexity ×" in trained.stdout
+    assert f"ada@1 is in {shop.data_dir / 'adapters' / 'ada'}" in trained.stdout
     assert shop.run("promote", "ada", "1", "--force").returncode == 0
     voiced = shop.run("chat", "ada", text="hello\n")
     assert (voiced.returncode, voiced.stderr) == (0, "")
     [ada] = [row for row in json.loads(shop.run("list", "--json").stdout) if row["persona"] == "ada"]
     assert ada["adapter"] == "ada@1"
-    measured = shop.run("evaluate", "ada")
-    assert measured.returncode == 0, measured.stderr
 
 
 def test_a_card_that_writes_out_special_tokens_makes_rows_that_train(shop: Shop, tmp_path: Path) -> None:
@@ -77,8 +75,6 @@ def test_a_card_that_writes_out_special_tokens_makes_rows_that_train(shop: Shop,
     rows = [*read_rows(persona.train_path), *read_rows(persona.eval_path)]
     template = ChatTemplate(AutoTokenizer.from_pretrained(shop.model))
     assert len(build_dataset(persona, rows, template, max_length=1024).examples) == len(rows) == 4
-    trained = shop.run("train", "sera", *FEW, "--no-evaluation")
-    assert trained.returncode == 0, trained.stderr
 
 
 def test_a_persona_without_rows_is_one_clear_sentence(shop: Shop) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 import pytest
 
@@ -25,6 +26,7 @@ ALL = commands(build_parser())
 def test_every_command_of_the_design_is_offered():
     assert set(ALL) == {
         *("serve", "chat", "list", "show", "versions", "promote", "rollback", "feedback", "train", "evaluate"),
+        "new",
         *("db", "db upgrade", "db current", "doctor"),
         *("data", "data show", "data forget", "data purge"),
     }
@@ -33,7 +35,7 @@ def test_every_command_of_the_design_is_offered():
 @pytest.mark.parametrize("name", ALL)
 def test_the_help_of_every_command_has_an_example_that_parses(name):
     lines = ALL[name].format_help().splitlines()
-    examples = [line.split("|")[-1].split() for line in lines[lines.index("examples:") + 1 :]]
+    examples = [shlex.split(line.split("|")[-1]) for line in lines[lines.index("examples:") + 1 :]]
     assert examples
     for program, *arguments in examples:
         assert program == "personas"
