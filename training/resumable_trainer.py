@@ -29,7 +29,7 @@ WEIGHT, MOMENT, RANDOM = "weight:", "optimizer:", "random:"
 logger = logging.getLogger(__name__)
 
 
-class ResumableTrainer(SFTTrainer):  # type: ignore[misc]  # TRL counts as untyped
+class ResumableTrainer(SFTTrainer):
     """SFTTrainer whose `resume` takes a Checkpoint."""
 
     resumed: Checkpoint | None = None
@@ -210,7 +210,7 @@ def random_state_in(tensors: dict[str, torch.Tensor], moment: str) -> dict[str, 
 def _random_state() -> dict[str, torch.Tensor]:
     """torch's random states; nothing else draws in a training."""
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states["cuda"] = torch.cuda.get_rng_state()
     if torch.backends.mps.is_available():
         states["mps"] = torch.mps.get_rng_state()

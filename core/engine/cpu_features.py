@@ -1,22 +1,17 @@
-"""What this machine's CPU does in hardware. Knows no model."""
+"""What this machine's CPU can do that torch's own defaults leave unused. Knows no model."""
 
 from __future__ import annotations
 
-from functools import cache
+import functools
 
 import torch
 
-BF16_UNITS = ("avx512_bf16", "amx_bf16")
 
-
-@cache
+@functools.cache
 def has_fast_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in hardware; elsewhere bf16 is emulated, and slower than fp32.
-
-    False where torch cannot tell.
-    """
+    """Whether the CPU multiplies bf16 in hardware: AVX512-BF16 or AMX-BF16. False where torch cannot tell."""
     try:
-        features = torch.cpu.get_capabilities()
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     except (AttributeError, RuntimeError):
         return False
-    return any(bool(features.get(unit)) for unit in BF16_UNITS)
