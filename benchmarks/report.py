@@ -35,7 +35,8 @@ class Setting:
         """Model, dtype, rounds and machine in one line."""
         machine = self.machine()
         return (
-            f"{self.base_model['parameters'] / 1e6:.0f}M parameters, {self.dtype}, {self.rounds} rounds,"
+            f"{self.base_model['name']}, {self.base_model['parameters'] / 1e6:.0f}M parameters, {self.dtype},"
+            f" {self.rounds} rounds,"
             f" {machine['processor']}, {machine['threads']} threads"
         )
 

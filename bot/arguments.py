@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, NoReturn
 
 from core import __version__
@@ -50,6 +51,7 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     _add_serving(commands)
     _add_looking(commands)
+    _add_new(commands)
     _add_versions(commands)
     _add_training(commands)
     _add_upkeep(commands)
@@ -101,6 +103,28 @@ def _add_looking(commands: Any) -> None:
         "personas feedback --json",
     )
     _add_json(feedback)
+
+
+def _add_new(commands: Any) -> None:
+    new = _add(
+        commands,
+        "new",
+        "new:new",
+        "make a persona of your own",
+        "personas new ada",
+        'personas new ada --name "Ada Lovelace" --description "Exact, curious, a little stern."',
+        "personas new seraphina --from Seraphina.png",
+    )
+    new.add_argument("slug", metavar="SLUG", help="its short name: a-z, 0-9, - and _, 32 characters at most")
+    new.add_argument("--name", help="what it is called")
+    new.add_argument("--description", metavar="TEXT", help="one line on it, for people who choose whom to talk to")
+    new.add_argument(
+        "--from",
+        dest="card",
+        type=Path,
+        metavar="CARD",
+        help="a SillyTavern character card (spec v1, v2 or v3, PNG or JSON) to take what fits from",
+    )
 
 
 def _add_versions(commands: Any) -> None:
@@ -168,12 +192,14 @@ def _add_training(commands: Any) -> None:
         commands,
         "evaluate",
         "evaluate:evaluate",
-        "measure an adapter version on rows it never saw",
+        "measure an adapter version on prompts it never saw, against what is asked of a persona",
         "personas evaluate zen",
         "personas evaluate zen --version 2",
+        "personas evaluate zen --json",
     )
     _add_persona(evaluate)
     evaluate.add_argument("--version", type=_version, metavar="N", help="which version (the one that answers now)")
+    _add_json(evaluate)
     _add_base(evaluate)
 
 

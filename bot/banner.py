@@ -11,7 +11,8 @@ from rich.table import Table
 from bot.commands.output import adapter_text
 from bot.service import Service
 from core.advice import personas_command
-from core.settings import DEMO_MODEL, Settings
+from core.default_model import DEFAULT_MODEL
+from core.settings import Settings
 
 REAL_MODEL = "Qwen/Qwen3-4B-Instruct-2507"
 REAL_MODEL_NEEDS = "Without a GPU that needs about 16 GB of memory, and half of it with PERSONAS_DTYPE=bfloat16."
@@ -46,8 +47,8 @@ async def print_banner(
     console.print()
     console.print("[bold]Plug-and-Play Personas is ready.[/bold]")
     console.print(table)
-    if settings.base_model == DEMO_MODEL:
+    if settings.base_model == DEFAULT_MODEL:
         serve = f"PERSONAS_BASE_MODEL={REAL_MODEL} {personas_command('serve')}"
-        console.print(f"This is the tiny demo model. A real one: {serve}", markup=False, soft_wrap=True)
+        console.print(f"SmolLM2 is small: fluent, often wrong. A larger model: {serve}", markup=False, soft_wrap=True)
         console.print(REAL_MODEL_NEEDS)
     console.print("Ctrl-C stops it.")

@@ -10,6 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.gguf_path import is_gguf
+
 if TYPE_CHECKING:
     from core.settings import Settings
 
@@ -87,5 +89,5 @@ def quiet_loading(settings: Settings) -> None:
     """
     if settings.log_level != "DEBUG":
         os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # it sets its own level when it is imported
-    if Path(settings.base_model_path).is_dir():
+    if is_gguf(settings.base_model) or Path(settings.base_model_path).is_dir():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")

@@ -19,7 +19,7 @@ from core.errors import InvalidInput, QueueFull
 from core.job_queue import JobQueue
 from core.jobs import JobStatus, QueuePosition, ReplyJob
 from core.messages import ChatMessage, ReplyChunk, Usage
-from core.personas import Persona, check_blend
+from core.personas import Persona, check_blend, served_sampling
 from core.registry import Registry
 from core.store import consent, exchanges, places
 from core.store.db import Store
@@ -171,8 +171,7 @@ class Responder:
         """The base model's defaults <- the heaviest persona's <- the message's, with a seed in any case."""
         sampling = self._default_sampling
         if not blend.is_base:
-            table = self._personas[blend.parts[0].slug].file.sampling
-            sampling = replace(sampling, **table.model_dump(exclude_none=True))
+            sampling = served_sampling(self._personas[blend.parts[0].slug], sampling)
         sampling = overrides.apply(sampling)
         return sampling if sampling.seed is not None else replace(sampling, seed=random.getrandbits(63))
 

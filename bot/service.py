@@ -213,16 +213,11 @@ class Service:
 
 def _local_engine(settings: Settings, on_loaded: Callable[[LoadedBase], None]) -> Engine:
     """The in-process engine. Imports torch, so it is called in a thread and only where a model is wanted."""
-    from core.engine.loading import load_base_model
+    from core.engine.configured_base import load_configured_base
     from core.engine.transformers_engine import TransformersEngine
 
     def load() -> LoadedBase:
-        base = load_base_model(
-            settings.base_model_path,
-            device=settings.device,
-            dtype=settings.dtype,
-            quantization=settings.quantization,
-        )
+        base = load_configured_base(settings, for_serving=True)
         on_loaded(base)
         return base
 

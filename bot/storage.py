@@ -44,7 +44,7 @@ async def open_storage(settings: Settings, *, shipped_by: str = "bundled") -> As
     date; another database only by `personas db upgrade`. Raises NotFound and InvalidData for the personas, and
     StoreUnavailable for the store.
     """
-    personas = load_personas(settings.dir)
+    personas = load_personas(settings.dir, settings.own_dir)
     store = await Store.open(settings.store_url, create_or_upgrade=settings.is_sqlite)
     try:
         registry = Registry(settings.dir, settings.adapters_dir)

@@ -11,9 +11,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from core.settings import DEMO_MODEL, ROOT
+from core.default_model import DEFAULT_MODEL
+from core.settings import ROOT
 
 PROGRAM = "personas"
+PROJECT = "plug-and-play-personas"
 
 
 def personas_command(*words: str) -> str:
@@ -27,8 +29,8 @@ def personas_command(*words: str) -> str:
 
 
 def base_option(base_model: str) -> tuple[str, ...]:
-    """The end of a command that is about this base model; empty for the bundled one, which needs no naming."""
-    return () if base_model == DEMO_MODEL else ("--base", base_model)
+    """The end of a command that is about this base model; empty for the default one, which needs no naming."""
+    return () if base_model == DEFAULT_MODEL else ("--base", base_model)
 
 
 def train_command(slug: str, base_model: str) -> str:
@@ -37,5 +39,10 @@ def train_command(slug: str, base_model: str) -> str:
 
 
 def install_command(extra: str) -> str:
-    """What installs an extra of this project into the environment that runs it: no index has the project itself."""
-    return shlex.join([sys.executable, "-m", "pip", "install", "-e", f"{ROOT}[{extra}]"])
+    """What installs an extra of this project into the environment that runs it.
+
+    No index has the project itself: a clone is named by its folder, and of a wheel pip knows the extras by its name.
+    """
+    is_clone = (ROOT / "pyproject.toml").is_file()
+    project = ["-e", f"{ROOT}[{extra}]"] if is_clone else [f"{PROJECT}[{extra}]"]
+    return shlex.join([sys.executable, "-m", "pip", "install", *project])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.blends import BASE, SLUG_PATTERN, Blend
+from core.engine.base import SamplingParams
 from core.errors import InvalidData, NotFound
 
 MAX_SYSTEM_PROMPT_CHARS = 8_000
+MAX_NAME_CHARS, MAX_DESCRIPTION_CHARS, MAX_GREETING_CHARS = 80, 300, 500
+
+logger = logging.getLogger(__name__)
 
 
 class TrainingTable(BaseModel):
@@ -21,9 +26,9 @@ class TrainingTable(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    targets: Literal["attention", "all-linear"] = "attention"
-    epochs: float = Field(default=3.0, gt=0, le=100)
-    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
+    targets: Literal["attention", "all-linear"] | None = None
+    epochs: float | None = Field(default=None, gt=0, le=100)
+    learning_rate: float | None = Field(default=None, gt=0, lt=1)
 
 
 class SamplingTable(BaseModel):
@@ -42,10 +47,10 @@ class PersonaFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=80)
-    description: str = Field(min_length=1, max_length=300)
+    name: str = Field(min_length=1, max_length=MAX_NAME_CHARS)
+    description: str = Field(min_length=1, max_length=MAX_DESCRIPTION_CHARS)
     emoji: str = Field(default="🎭", min_length=1, max_length=8)
-    greeting: str = Field(min_length=1, max_length=500)
+    greeting: str = Field(min_length=1, max_length=MAX_GREETING_CHARS)
     catchphrases: tuple[str, ...] = ()
     sampling: SamplingTable = SamplingTable()
     training: TrainingTable = TrainingTable()
@@ -114,14 +119,37 @@ def load_persona(folder: Path) -> Persona:
     return Persona(slug, folder, file, system_prompt)
 
 
-def load_personas(folder: Path) -> dict[str, Persona]:
-    """Read every persona below `folder`, by slug. Raises NotFound when there is none, InvalidData for a broken one."""
-    folders = sorted(path.parent for path in folder.glob("*/persona.toml"))
-    if not folders:
+def load_personas(folder: Path, own: Path | None = None) -> dict[str, Persona]:
+    """Read every persona below `folder`, the shipped ones, and below `own`, those of whoever runs this; by slug.
+
+    A broken one of one's own, and one whose slug is taken, is left out and logged: it stops nobody else. Raises
+    NotFound when there is nobody at all, and InvalidData for a broken shipped one.
+    """
+    personas = {path.name: load_persona(path) for path in _persona_folders(folder)}
+    for path in _persona_folders(own) if own is not None and own.resolve() != folder.resolve() else ():
+        try:
+            if path.name in personas:
+                raise InvalidData(f"{path} has the short name of {personas[path.name].folder}; rename it.")
+            personas[path.name] = load_persona(path)
+        except InvalidData as error:
+            logger.error(
+                "%s is left out: %s", path.name, error
+            )  # a chat shows errors only, and this may be who is meant
+    if not personas:
         raise NotFound(
             f"No persona was found in {folder}; set PERSONAS_DIR to the folder that holds <name>/persona.toml."
         )
-    return {path.name: load_persona(path) for path in folders}
+    return personas
+
+
+def _persona_folders(folder: Path) -> list[Path]:
+    """Without those that are just being written, whose names begin with a dot."""
+    return sorted(path.parent for path in folder.glob("[!.]*/persona.toml"))
+
+
+def served_sampling(persona: Persona, defaults: SamplingParams) -> SamplingParams:
+    """The base model's sampling defaults with the persona's [sampling] table over them."""
+    return replace(defaults, **persona.file.sampling.model_dump(exclude_none=True))
 
 
 def find_persona(personas: Mapping[str, Persona], slug: str) -> Persona:

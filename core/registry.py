@@ -125,6 +125,10 @@ class Registry:
         aliases = await adapter_versions.aliases(session, persona, base_slug)
         return [self._registered(row, aliases) for row in rows]
 
+    async def bases_of(self, session: AsyncSession, persona: str) -> list[str]:
+        """The base models, as slugs, that this persona has versions for, whether or not there still is such a one."""
+        return await adapter_versions.bases_of(session, persona)
+
     async def record_gate(
         self, session: AsyncSession, persona: str, base_slug: str, version: int, *, passed: bool, by: str
     ) -> RegisteredAdapter:

@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from core.default_model import DEFAULT_MODEL
 from core.engine.base import MAX_NEW_TOKENS_LIMIT
 from core.errors import InvalidSetting
+from core.gguf_path import SUFFIX as GGUF_SUFFIX
+from core.gguf_path import is_gguf
+from core.shipped import shipped_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE = "personas.toml"
 PREFIX, TEST_PREFIX = "PERSONAS_", "PERSONAS_TEST_"  # the latter is for our own tests
-DEMO_MODEL = "demo"
-DEMO_MODEL_FOLDER = Path(__file__).resolve().parent / "demo_model"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 PLACE, PERSON = re.compile(r"discord:(guild|channel|thread):\d+"), re.compile(r"discord:\d+")
 MAX_COUNT = 1_000_000  # no limit is ever wanted beyond, and numbers without an end overflow somewhere
@@ -40,12 +42,14 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, toml_file=SETTINGS_FILE, env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    base_model: str = Field(default=DEMO_MODEL, description='Hub id or folder; "demo" is the bundled model')
+    base_model: str = Field(
+        default=DEFAULT_MODEL, description='Hub id, folder or GGUF file; "smollm2" is the small default model'
+    )
     quantization: Literal["auto", "none", "nf4", "int8"] = "auto"
     device: str = "auto"
     dtype: Literal["auto", "bfloat16", "float32", "float16"] = "auto"
     data_dir: Path = Path("data")
-    dir: Path = Field(default=ROOT / "personas", description="Folder that holds the personas")
+    dir: Path = Field(default=shipped_folder("personas"), description="Folder that holds the personas")
     database_url: str | None = Field(default=None, description="Default: SQLite in the data dir")
     queue_url: str = "memory://"
     host: str = "127.0.0.1"
@@ -174,8 +178,8 @@ class Settings(BaseSettings):
 
     @property
     def base_model_path(self) -> str:
-        """What transformers loads: the bundled folder for "demo", else the hub id or folder as given."""
-        return str(DEMO_MODEL_FOLDER) if self.base_model == DEMO_MODEL else self.base_model
+        """What transformers loads: the hub id or folder as given, or where a GGUF file's dequantised copy is kept."""
+        return str(self.data_dir / "models" / self.base_slug) if is_gguf(self.base_model) else self.base_model
 
     @property
     def base_slug(self) -> str:
@@ -199,6 +203,11 @@ class Settings(BaseSettings):
     @property
     def is_sqlite(self) -> bool:
         return urlsplit(self.store_url).scheme.startswith("sqlite")
+
+    @property
+    def own_dir(self) -> Path:
+        """Where personas of one's own are kept, which `personas new` makes; they are read besides those in `dir`."""
+        return self.data_dir / "personas"
 
     @property
     def adapters_dir(self) -> Path:
@@ -236,7 +245,7 @@ def base_slug(base_model: str) -> str:
     """A base model's name as a folder name: "Qwen/Qwen3-4B" -> "Qwen--Qwen3-4B".
 
     A folder counts by its last part and a hash of where it lies: "/models/tiny" -> "tiny-1a2b3c4d". Folders of one
-    name share no adapters then, and only the bundled model is "demo".
+    name share no adapters then, and only the default model is "smollm2". So does a GGUF file, by its own name.
     """
     folder = base_folder(base_model)
     if folder is None:
@@ -245,11 +254,12 @@ def base_slug(base_model: str) -> str:
 
 
 def base_folder(base_model: str) -> Path | None:
-    """Where a base model that is named by its folder lies, symlinks followed; None for the bundled one and a hub id."""
+    """Where a base model that is named by its folder or GGUF file lies, symlinks followed; None for the default one and
+    a hub id."""
     path = os.path.expanduser(base_model)  # noqa: PTH111  # Path's raises for nobody's home
     is_there = os.path.isdir(path)  # noqa: PTH112  # Path's raises for a name too long
-    is_folder = is_there or base_model.startswith((".", "~", "/"))
-    return Path(os.path.realpath(path)) if is_folder and base_model != DEMO_MODEL else None
+    is_path = is_there or base_model.startswith((".", "~", "/")) or base_model.lower().endswith(GGUF_SUFFIX)
+    return Path(os.path.realpath(path)) if is_path and base_model != DEFAULT_MODEL else None
 
 
 def _safe(name: str) -> str:

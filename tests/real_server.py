@@ -1,4 +1,4 @@
-"""`personas serve` as a user starts it: a process of its own, on a free port, with the bundled model."""
+"""`personas serve` as a user starts it: a process of its own, on a free port, with the default model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from tests.default_model import seed_default_model
+
 READY_TIMEOUT_S = 240
+PERSONAS = (sys.executable, "-m", "bot.cli")
 
 
 @dataclass
@@ -55,17 +58,28 @@ def free_port() -> int:
 
 
 @contextmanager
-def real_server(data_dir: Path, **settings: str) -> Iterator[RealServer]:
-    """Start it, wait until the model answers, and end it with SIGTERM."""
+def real_server(
+    data_dir: Path,
+    *,
+    program: Sequence[str] = PERSONAS,
+    environment: Mapping[str, str] = os.environ,
+    cwd: Path | None = None,
+    **settings: str,
+) -> Iterator[RealServer]:
+    """Start it, wait until the model answers, and end it with SIGTERM.
+
+    It computes in fp32 on every machine, because tests compare greedy replies.
+    """
     port = free_port()
     names = {f"PERSONAS_{name.upper()}": value for name, value in settings.items()}
-    environment = {**os.environ, "PERSONAS_PORT": str(port), "PERSONAS_DATA_DIR": str(data_dir), **names}
+    ours = {"PERSONAS_PORT": str(port), "PERSONAS_DATA_DIR": str(data_dir), "PERSONAS_DTYPE": "float32"}
+    environment = {**environment, **ours, **names}
     data_dir.mkdir(parents=True, exist_ok=True)
+    if "base_model" not in settings:
+        seed_default_model(data_dir)
     log_path = data_dir / "serve.log"
     with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bot.cli", "serve"], env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen([*program, "serve"], env=environment, cwd=cwd, stdout=log, stderr=subprocess.STDOUT)
     server = RealServer(f"http://127.0.0.1:{port}", data_dir, process, log_path)
     try:
         server.wait_until_ready()

@@ -82,14 +82,14 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def write_persona(folder: Path, name: str, emoji: str) -> None:
-    """A persona folder with an adapter for the demo model that only the registry can read."""
+    """A persona folder with an adapter for the default model that only the registry can read."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "persona.toml").write_text(
         f'name = "{name}"\ndescription = "The voice of {name}."\nemoji = "{emoji}"\ngreeting = "Hello from {name}."\n',
         encoding="utf-8",
     )
     (folder / "system_prompt.md").write_text(f"You are {name}.", encoding="utf-8")
-    write_adapter(folder / "adapters" / "demo", name.encode())
+    write_adapter(folder / "adapters" / "smollm2", name.encode())
 
 
 def write_personas(folder: Path) -> Path:

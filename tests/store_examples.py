@@ -20,7 +20,7 @@ from core.store import exchanges
 from core.store.db import alembic_config
 from core.store.exchanges import NewExchange, new_exchange_id
 
-ZEN = ("zen", "demo")
+ZEN = ("zen", "smollm2")
 CODEBEARD_3 = WeightedAdapter(AdapterRef("codebeard@3", Path("adapters/codebeard"), "ab" * 32), 1.0)
 
 
@@ -53,7 +53,7 @@ def new_exchange(**changes: Any) -> NewExchange:
         "conversation_id": "api:1",
         "user_id": "ann",
         "model": "codebeard",
-        "base_model": "demo",
+        "base_model": "smollm2",
         "adapters": (CODEBEARD_3,),
         "prompt": (ChatMessage("user", "What is a stack?"),),
         "sampling": SamplingParams(seed=7),

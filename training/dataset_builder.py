@@ -13,8 +13,7 @@ from core.errors import InvalidData
 from core.messages import ChatMessage
 from core.personas import Persona
 from core.prompts import compose
-from core.settings import DEMO_MODEL
-from training.data_files import TrainingRow, read_rows
+from training.data_files import TrainingRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,33 +32,6 @@ class PersonaDataset:
     sha256: str
     rows: int
     too_long: int
-
-
-def training_rows(persona: Persona, base_model: str) -> Sequence[TrainingRow]:
-    """The rows that train this persona: train.jsonl, or the generated style set for the bundled demo model."""
-    if base_model == DEMO_MODEL:
-        from training.demo_style import style_rows
-
-        return style_rows(persona)
-    return read_rows(persona.train_path)
-
-
-def held_out_rows(persona: Persona, base_model: str) -> Sequence[TrainingRow]:
-    """The rows that only ever measure this persona: eval.jsonl, or the style set's own held-out part."""
-    if base_model == DEMO_MODEL:
-        from training import demo_style
-
-        return demo_style.held_out_rows(persona)
-    return read_rows(persona.eval_path)
-
-
-def base_recipe(base_model: str) -> dict[str, Any]:
-    """Fields of SFTRecipe that this base model wants otherwise than most: the bundled one, which is tiny."""
-    if base_model == DEMO_MODEL:
-        from training.demo_style import DEMO_RECIPE
-
-        return dict(DEMO_RECIPE)
-    return {}
 
 
 def example_of(row: TrainingRow, system_prompt: str) -> Example:

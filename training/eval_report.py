@@ -8,11 +8,13 @@ from rich.table import Table
 
 from core.settings import Settings
 from training.adapter_folder import write_json
-from training.eval_tasks import Adherence
+from training.eval_figures import Figure
 from training.evaluation import EvalReport
 from training.plots import plot_report
 
 HASH_CHARS = 12
+FACTOR = "perplexity_ratio"
+VERDICTS = {True: "met", False: "falls short", None: ""}
 
 
 def save_report(report: EvalReport, settings: Settings) -> Path:
@@ -25,28 +27,33 @@ def save_report(report: EvalReport, settings: Settings) -> Path:
 
 
 def report_table(report: EvalReport) -> Table:
-    """The figures side by side: base model, base model with the system prompt, adapter."""
+    """The figures side by side: base model, base model with the system prompt, adapter, limit, verdict."""
     table = Table(
         title=f"{report.persona} on {report.base_model}, {report.held_out_rows} held-out rows",
-        caption="Perplexity: lower is better. Adherence: share of replies a classifier takes for the persona's.",
+        caption="Adherence: share of replies that a classifier takes for the persona's, where at most 5 % of the base"
+        " model's replies to the same prompts pass.",
     )
-    for heading in ("measure", "base model", "system prompt only", "adapter"):
-        table.add_column(heading, justify="left" if heading == "measure" else "right")
-    table.add_row(
-        "perplexity of held-out replies",
-        "",
-        f"{report.base_perplexity:.2f}",
-        f"{report.adapter_perplexity:.2f} ({report.perplexity_ratio:.2f}×)",
-    )
-    _add_adherence(table, "adherence", report.adherence)
-    _add_adherence(table, "adherence, catchphrases masked", report.masked_adherence)
+    for heading in ("measure", "replies", "base model", "system prompt only", "adapter", "limit", ""):
+        table.add_column(heading, justify="left" if heading in ("measure", "") else "right")
+    perplexities = (f"{report.base_perplexity:.2f}", f"{report.adapter_perplexity:.2f}")
+    table.add_row("perplexity of held-out replies", str(report.held_out_rows), "", *perplexities, "", "")
+    for figure in report.figures:
+        values = (_shown(figure, value) for value in (figure.base, figure.prompted, figure.adapter))
+        table.add_row(figure.text, str(figure.count), *values, _limit(figure), _verdict(figure))
     return table
 
 
-def _add_adherence(table: Table, name: str, adherence: Adherence | None) -> None:
-    if adherence is None:
-        table.add_row(name, "–", "–", "not measured")
-        return
-    base_rate = sum(score > adherence.threshold for score in adherence.base_scores) / len(adherence.base_scores)
-    table.add_row(name, f"{base_rate:.0%}", f"{adherence.prompted_rate:.0%}", f"{adherence.adapter_rate:.0%}")
-    table.add_row(f"{name}: AUC against the base", "0.50", "", f"{adherence.auc:.2f}")
+def _shown(figure: Figure, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}×" if figure.key == FACTOR else f"{value:.1%}"
+
+
+def _limit(figure: Figure) -> str:
+    if figure.limit is None:
+        return ""
+    return f"{'≤' if figure.is_at_most else '≥'} {_shown(figure, figure.limit)}"
+
+
+def _verdict(figure: Figure) -> str:
+    return "not measured" if figure.adapter is None else VERDICTS[figure.is_met]

@@ -8,14 +8,16 @@ from pathlib import Path
 from peft import PeftModel
 
 from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
+from core.engine.base import AdapterRef
 from core.engine.loading import LoadedBase
 from core.errors import NotFound, PersonasError
 from core.personas import Persona
 from core.registry import read_lineage
 from core.settings import Settings
 from training.adapter_folder import partial_folder, write_json
-from training.dataset_builder import held_out_rows
-from training.evaluation import SHORT, measure
+from training.data_files import read_rows
+from training.evaluation import measure
+from training.fixed_prompts import read_limits
 from training.library_noise import quiet_libraries
 from training.progress import ReportProgress
 
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 def has_held_out_rows(persona: Persona, settings: Settings) -> bool:
     """Whether there is something to measure an adapter with. Raises InvalidData for bad rows: ask before a training."""
     try:
-        return bool(held_out_rows(persona, settings.base_model))
+        return bool(read_rows(persona.eval_path))
     except NotFound as error:
         logger.warning("The adapter will not be measured: %s", error)
         return False
@@ -37,7 +39,8 @@ def has_held_out_rows(persona: Persona, settings: Settings) -> bool:
 def add_figures(
     folder: Path, persona: Persona, settings: Settings, base: LoadedBase, model: PeftModel, progress: ReportProgress
 ) -> None:
-    """Measure the model, whose adapter lies finished in `folder`, unless its lineage holds the figures already.
+    """Measure the model, whose adapter lies finished in `folder`, unless its lineage holds the figures already. The
+    model is used up.
 
     Raises nothing that measuring can end in; a warning says then that it was not measured.
     """
@@ -46,8 +49,9 @@ def add_figures(
         return
     try:
         with quiet_libraries():
-            content_hash = adapter_content_hash(folder)
-            report = measure(persona, settings, base, model, content_hash=content_hash, limits=SHORT, progress=progress)
+            adapter = AdapterRef(folder.name, folder, adapter_content_hash(folder))
+            limits = read_limits("short")
+            report = measure(persona, settings, base, model, adapter, limits=limits, progress=progress)
         lineage["metrics"]["evaluation"] = report.summary()
         with partial_folder(folder.parent) as partial:
             write_json(partial / LINEAGE_FILE, lineage)

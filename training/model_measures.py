@@ -1,16 +1,14 @@
-"""What evaluation asks of a model with an adapter: the loss of given replies, and replies of its own."""
+"""What evaluation asks of a model with an adapter: how well it foresees given replies."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
 
 from core.engine.chat_template import ChatTemplate
-from core.messages import ChatMessage
 from training.dataset_builder import Example
 
 
@@ -35,49 +33,3 @@ def perplexity(
         total_tokens += len(whole) - start
         on_row()
     return math.exp(total_nll / total_tokens)
-
-
-def write_replies(
-    model: PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    template: ChatTemplate,
-    prompts: Sequence[Sequence[ChatMessage]],
-    *,
-    max_new_tokens: int,
-    batch_size: int,
-    on_row: Callable[[], None],
-) -> tuple[str, ...]:
-    """Greedy replies to these prompts, in their order."""
-    encoded = [template.encode(prompt) for prompt in prompts]
-    # Prompts of like length share a batch: less padding.
-    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
-    replies = [""] * len(encoded)
-    for group in _groups(order, batch_size):
-        ids, mask = _pad_left([encoded[index] for index in group], tokenizer.pad_token_id or 0)
-        with torch.no_grad():
-            output = model.generate(  # type: ignore[no-untyped-call]
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                pad_token_id=tokenizer.pad_token_id or 0,
-            )
-        for index, row in zip(group, output[:, ids.shape[1] :], strict=True):
-            replies[index] = tokenizer.decode(row, skip_special_tokens=True).strip()
-            on_row()
-    return tuple(replies)
-
-
-def _groups(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
-
-
-def _pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([[pad_id] * (width - len(row)) + list(row) for row in rows])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-    return ids, mask

@@ -10,6 +10,10 @@ from core.errors import InvalidSetting
 from core.personas import Persona
 
 MAX_R = 64
+SMALL_BASE_PARAMETERS = 300_000_000
+# What a small base wants otherwise: it learns simple, short replies only, and those in few steps at a high rate
+# (docs/runs.md).
+SMALL_BASE: dict[str, Any] = {"learning_rate": 1e-3, "max_length": 128, "batch_size": 8, "accumulation": 1}
 RECIPE_VERSION = 1  # goes up when the same recipe trains otherwise than before: a stopped training cannot go on then
 QUICK_ROWS = 640  # rows that a quick training reads, once each
 
@@ -122,15 +126,12 @@ class SFTRecipe:
         return problems
 
 
-def recipe_for(persona: Persona, **overrides: Any) -> SFTRecipe:
-    """The persona's own recipe (the [training] table of persona.toml) with overrides. Raises InvalidSetting."""
-    table = persona.file.training
-    chosen: dict[str, Any] = {
-        "targets": table.targets,
-        "epochs": table.epochs,
-        "learning_rate": table.learning_rate,
-        **overrides,
-    }
+def recipe_for(persona: Persona, *, base_parameters: int | None = None, **overrides: Any) -> SFTRecipe:
+    """The recipe for a base of so many parameters, with what the persona's [training] table and then the overrides
+    change of it. Raises InvalidSetting."""
+    is_small = base_parameters is not None and base_parameters < SMALL_BASE_PARAMETERS
+    table = persona.file.training.model_dump(exclude_none=True)
+    chosen: dict[str, Any] = {**(SMALL_BASE if is_small else {}), **table, **overrides}
     unknown = sorted(chosen.keys() - set(SFTRecipe.__dataclass_fields__))
     if unknown:
         raise InvalidSetting(

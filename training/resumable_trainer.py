@@ -22,6 +22,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from trl.trainer.sft_trainer import SFTTrainer
 
 from training.checkpoint_file import Checkpoint, CheckpointFile
+from training.shared_prefix import row_tokens
 
 WRITE_EVERY_S = 60.0
 WEIGHT, MOMENT, RANDOM = "weight:", "optimizer:", "random:"
@@ -40,6 +41,15 @@ class ResumableTrainer(SFTTrainer):
         (folder / TRAINER_STATE_NAME).write_text(checkpoint.trainer_state, encoding="utf-8")
         self.resumed = checkpoint
         return self.train(resume_from_checkpoint=str(folder))
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **options: Any) -> Any:
+        """TRL's loss. It counts the ones of a mask as tokens, which a mask of who sees whom has more of."""
+        before = self._total_train_tokens
+        rows = row_tokens(inputs)  # TRL changes the inputs
+        loss = super().compute_loss(model, inputs, **options)
+        self._total_train_tokens = before + rows
+        self._metrics["train"]["num_tokens"] = [self._total_train_tokens]
+        return loss
 
     # transformers calls these; each reads a file of pickles there.
 

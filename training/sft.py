@@ -18,7 +18,8 @@ from peft import PeftModel
 
 from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.chat_template import ChatTemplate
-from core.engine.loading import LoadedBase, load_base_model
+from core.engine.configured_base import load_configured_base
+from core.engine.loading import LoadedBase
 from core.engine.model_facts import context_limit
 from core.errors import PersonasError
 from core.personas import Persona
@@ -33,8 +34,8 @@ from training.adapter_folder import (
     write_json,
 )
 from training.checkpoint_file import Checkpoint, CheckpointFile
-from training.data_files import TrainingRow, spread
-from training.dataset_builder import PersonaDataset, base_recipe, build_dataset, training_rows
+from training.data_files import TrainingRow, read_rows, spread
+from training.dataset_builder import PersonaDataset, build_dataset
 from training.first_measurement import add_figures, has_held_out_rows
 from training.label_check import check_labels, stop_token_ids
 from training.library_noise import quiet_libraries
@@ -43,6 +44,7 @@ from training.progress import ReportProgress, ignore_progress
 from training.recipes import SFTRecipe, recipe_for
 from training.resumable_trainer import CheckpointKeeper, ResumableTrainer
 from training.resume_check import check_same, dtype_name, former_checkpoint, identity_of
+from training.shared_prefix import share_prefixes
 from training.trainer_setup import (
     NothingLearned,
     StepReport,
@@ -92,7 +94,10 @@ class _Task:
 
     persona: Persona
     settings: Settings
-    recipe: SFTRecipe
+    recipe_on: Callable[[int], SFTRecipe]
+    """The recipe for a base of so many parameters."""
+
+    quantization: str
     rows: Sequence[TrainingRow]
     commit: str | None
     checkpoints: CheckpointFile
@@ -123,7 +128,16 @@ def train(
     TrainingStopped (Ctrl-C). Whatever is raised, no half-written adapter stays behind; a checkpoint does, from which
     `is_resumed` goes on. That raises NotFound where there is none, and CannotResume where it is of another training.
     """
-    recipe, rows = _plan(persona, settings, overrides, is_quick=is_quick)
+    chosen = {"quantization": settings.quantization}
+    chosen |= {name: value for name, value in overrides.items() if value is not None}
+
+    def recipe_on(base_parameters: int | None) -> SFTRecipe:
+        recipe = recipe_for(persona, base_parameters=base_parameters, **chosen)
+        return recipe.quick() if is_quick else recipe
+
+    max_rows = recipe_on(None).max_rows  # what is wrong with a recipe is said before a model is loaded
+    rows = read_rows(persona.train_path)
+    rows = rows if max_rows is None else spread(rows, max_rows)
     versions = settings.adapters_dir / persona.slug / settings.base_slug
     shipped = persona.adapter_folder(settings.base_slug)
     is_evaluated = is_evaluated and has_held_out_rows(persona, settings)
@@ -136,7 +150,9 @@ def train(
             partial_folder(shipped.parent if bundle else versions) as partial,
         ):
             resumed = former_checkpoint(checkpoints, persona, is_resumed=is_resumed)
-            task = _Task(persona, settings, recipe, rows, commit, checkpoints, resumed, progress)
+            task = _Task(
+                persona, settings, recipe_on, chosen["quantization"], rows, commit, checkpoints, resumed, progress
+            )
             base, model = _train_into(partial, task)
             content_hash = adapter_content_hash(partial / ADAPTER)
             target = shipped if bundle else versions / content_hash[:HASH_CHARS]
@@ -155,26 +171,12 @@ def train(
     return TrainedAdapter(persona.slug, settings.base_slug, folder, content_hash, lineage, bundle)
 
 
-def _plan(
-    persona: Persona, settings: Settings, overrides: dict[str, Any], *, is_quick: bool
-) -> tuple[SFTRecipe, Sequence[TrainingRow]]:
-    """The recipe and the rows of a training."""
-    chosen = {name: value for name, value in overrides.items() if value is not None}
-    usual = {"quantization": settings.quantization, **base_recipe(settings.base_model)}
-    recipe = recipe_for(persona, **{**usual, **chosen})
-    if is_quick:
-        recipe = recipe.quick()
-    rows = training_rows(persona, settings.base_model)
-    return recipe, rows if recipe.max_rows is None else spread(rows, recipe.max_rows)
-
-
 def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
     """Train, leave the proven adapter with its lineage in `partial / ADAPTER`, and return what was trained."""
     settings, persona = task.settings, task.persona
-    base = load_base_model(
-        settings.base_model_path, device=settings.device, dtype=settings.dtype, quantization=task.recipe.quantization
-    )
-    recipe = replace(task.recipe, max_length=context_limit(base.model, task.recipe.max_length))
+    base = load_configured_base(settings, quantization=task.quantization)
+    recipe = task.recipe_on(base.model.num_parameters())
+    recipe = replace(recipe, max_length=context_limit(base.model, recipe.max_length))
     template = ChatTemplate(base.tokenizer)
     dataset = build_dataset(persona, task.rows, template, max_length=recipe.max_length)
     if dataset.too_long:
@@ -190,6 +192,8 @@ def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
     trainer = build_trainer(base, template, dataset, recipe, partial / "run", compute_dtype)
     check_free_space(partial, trainer.get_num_trainable_parameters())
     _check_first_batch(trainer, dataset, template, base)
+    if base.device.type == "cpu":
+        share_prefixes(trainer, _first_rows(trainer))
     keeper = CheckpointKeeper(trainer, task.checkpoints, identity, resumed=task.resumed)
     trainer.add_callback(keeper)
     trainer.add_callback(_step_report(task, base, recipe, token_counts(dataset, template), compute_dtype))
@@ -219,9 +223,14 @@ def _step_report(
 def _check_first_batch(
     trainer: ResumableTrainer, dataset: PersonaDataset, template: ChatTemplate, base: LoadedBase
 ) -> None:
-    examples = dataset.examples[: trainer.args.per_device_train_batch_size]
-    batch = trainer.data_collator([trainer.train_dataset[index] for index in range(len(examples))])
+    rows = _first_rows(trainer)
+    batch, examples = trainer.data_collator(rows), dataset.examples[: len(rows)]
     check_labels(batch, examples, template, base.tokenizer, stop_token_ids(base.model, base.tokenizer))
+
+
+def _first_rows(trainer: ResumableTrainer) -> list[dict[str, Any]]:
+    count = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
+    return [trainer.train_dataset[index] for index in range(count)]
 
 
 def _fit(

@@ -8,6 +8,7 @@ import platform
 import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 
 from bot.commands.discord_side import NOT_INSTALLED, is_installed
 from bot.commands.findings import Finding, Level, print_finding
@@ -19,6 +20,7 @@ from core.advice import base_option, install_command, personas_command, train_co
 from core.engine.adapter_check import check_adapter, local_fingerprint
 from core.engine.adapter_hash import adapter_content_hash
 from core.errors import PersonasError
+from core.gguf_path import gguf_file, is_gguf
 from core.settings import Settings, base_folder
 
 EXTRAS = {"web": "gradio", "engine": "transformers", "train": "trl"}
@@ -109,12 +111,11 @@ def _former_folders(settings: Settings, slug: str) -> str:
 def check_device(settings: Settings) -> Iterator[Finding]:
     if find_spec("torch") is None:
         return  # said by check_packages
-    from core.engine.loading import choose_device, choose_dtype
+    from core.engine.loading import choose_device, describe_dtype
     from core.engine.quantization import probe_quantization
 
     device = choose_device(settings.device)
-    dtype = str(choose_dtype(settings.dtype, device)).removeprefix("torch.")
-    yield Finding("ok", "device", f"{device}, computing in {dtype}")
+    yield Finding("ok", "device", f"{device}, computing in {describe_dtype(settings.dtype, device)}")
     problem = probe_quantization(device).problem("int8" if settings.quantization == "int8" else "nf4")
     if problem is None:
         yield Finding("ok", "quantised", "bitsandbytes works here")
@@ -125,6 +126,11 @@ def check_device(settings: Settings) -> Iterator[Finding]:
 
 def check_model(settings: Settings) -> Iterator[Finding]:
     if find_spec("torch") is None:
+        return
+    if is_gguf(settings.base_model):
+        file, copy = gguf_file(settings.base_model), Path(settings.base_model_path)
+        has_copy = "is dequantised" if copy.is_dir() else "will be dequantised at the first start,"
+        yield Finding("ok", "model", f"{settings.base_model}: {file.name} {has_copy} in {copy}")
         return
     from core.engine.fingerprint import folder_fingerprint
     from core.engine.loading import model_folder

@@ -1,9 +1,10 @@
-"""`personas evaluate`: measures an adapter version, and prints a table and the path of the plot."""
+"""`personas evaluate`: measures an adapter version, and prints a table and the path of the plot, or JSON."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 
 from bot.commands.output import make_console
 from bot.stop_signals import stop_by_exception
@@ -23,9 +24,14 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
     with stop_by_exception(), show_progress(make_console(is_error=True)) as progress:
         report = evaluate_adapter(persona, settings, adapter.ref.path, progress=progress)
     console = make_console()
-    console.print(report_table(report))  # first: the disk may be full
+    # First: the disk may be full.
+    if arguments.is_json:
+        console.print_json(json.dumps(report.to_dict()))
+    else:
+        console.print(report_table(report))
     folder = save_report(report, settings)
-    console.print(f"Plot: {folder / 'report.png'}", soft_wrap=True)
+    if not arguments.is_json:
+        console.print(f"Plot: {folder / 'report.png'}", soft_wrap=True)
     return 0
 
 

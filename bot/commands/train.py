@@ -12,7 +12,7 @@ from bot.commands.output import evaluation_text, make_console, user_name
 from bot.stop_signals import stop_by_exception
 from bot.storage import open_storage
 from core.advice import base_option, personas_command
-from core.errors import StoreUnavailable
+from core.errors import InvalidInput, StoreUnavailable
 from core.personas import Persona, find_persona
 from core.registry import RegisteredAdapter
 from core.settings import Settings
@@ -27,6 +27,11 @@ RECIPE_NAMES = (*(name.replace("-", "_") for name, _, _ in RECIPE_OPTIONS), "tar
 def train(arguments: argparse.Namespace, settings: Settings) -> int:
     with stop_by_exception():
         persona = asyncio.run(_find(arguments.persona, settings))
+        if arguments.bundle and persona.folder.parent != settings.dir:
+            raise InvalidInput(
+                f"{persona.slug} is a persona of your own, in {persona.folder}, and ships with nothing; leave --bundle"
+                " out."
+            )
         trained = _train(persona, arguments, settings)
         adapter = asyncio.run(_register(trained, settings))
     console = make_console()

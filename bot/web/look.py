@@ -29,10 +29,10 @@ CSS = """
 #page { gap: .6rem; height: calc(100dvh - 1.5rem); min-height: 32rem; flex-wrap: nowrap; }
 #page > * { flex-shrink: 0; min-width: 0; max-width: 100%; }
 #title h1 { font-size: 1.35rem; margin: 0; }
-#demo-note { font-size: .85rem; padding: .45rem .8rem; border-radius: .6rem;
+#model-note { font-size: .85rem; padding: .45rem .8rem; border-radius: .6rem;
              background: var(--color-accent-soft); color: var(--body-text-color); }
-#demo-note p, #about p, #status p { margin: 0; }
-#demo-note code { overflow-wrap: anywhere; }
+#model-note p, #about p, #status p { margin: 0; }
+#model-note code { overflow-wrap: anywhere; }
 .form:has(#picker), #picker { border: 0; padding: 0; background: none; box-shadow: none; overflow: visible; }
 #picker .wrap { gap: .4rem; padding: 3px; }
 #picker label { border-radius: 999px; padding: .35rem .8rem; min-height: 2.25rem; cursor: pointer; }

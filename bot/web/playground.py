@@ -16,15 +16,16 @@ from bot.web.metrics import Metrics
 from bot.web.playground_chat import Chat, Conversation, PlaygroundChats, Turn, sendable
 from bot.web.service_view import Service
 from core.blends import BASE, Blend, parse_blend
+from core.default_model import DEFAULT_MODEL
 from core.errors import InvalidInput, PersonasError
-from core.settings import DEMO_MODEL
 
 LOADING_POLL_S = 2.0
 BLEND = "a blend"  # the picker's last choice; no slug holds a blank
-DEMO_NOTE = (
-    "This is the small bundled demo model; set `PERSONAS_BASE_MODEL=Qwen/Qwen3-4B-Instruct-2507` (say) for a real one."
+SMALL_MODEL_NOTE = (
+    "SmolLM2 is a small model: it chats about anything and is often wrong. For a larger one, set"
+    " `PERSONAS_BASE_MODEL=Qwen/Qwen3-4B-Instruct-2507` (say)."
 )
-EXAMPLES = ("What is a mutex?", "Explain recursion to me", "How does git rebase work?", "Cheer me up, my code broke")
+EXAMPLES = ("Who are you?", "My cat wakes me at 5, any advice?", "What is recursion?", "Cheer me up, my code broke")
 
 
 def mount_playground(app: FastAPI, service: Service, metrics: Metrics) -> None:
@@ -61,8 +62,8 @@ class Playground:
             conversation = gr.State(Conversation())
             with gr.Column(elem_id="page"):
                 gr.Markdown("# 🎭 Plug-and-Play Personas", elem_id="title")
-                if self._service.settings.base_model == DEMO_MODEL:
-                    gr.Markdown(DEMO_NOTE, elem_id="demo-note")
+                if self._service.settings.base_model == DEFAULT_MODEL:
+                    gr.Markdown(SMALL_MODEL_NOTE, elem_id="model-note")
                 picker = gr.Radio(
                     self._choices(), value=str(first), label="Who answers?", show_label=False, elem_id="picker"
                 )

@@ -20,7 +20,7 @@ class ChatTokens:
         self._template = ChatTemplate(tokenizer)
         special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         longest_first = sorted(special | set(tokenizer.all_special_tokens), key=len, reverse=True)
-        # Whatever the case, since a chat template may change it: the bundled model's reads users in lower case.
+        # Whatever the case, since a chat template may change it: some read users in lower case.
         self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)", re.IGNORECASE)
 
     def encode(self, messages: Sequence[ChatMessage]) -> list[int]:

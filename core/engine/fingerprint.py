@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,13 @@ def folder_fingerprint(folder: Path) -> str:
     the whole of a large model would take minutes at every start. Splitting the same weights into other files
     changes nothing. Raises NotFound without safetensors weights, InvalidData for a broken file.
     """
+    return samples_fingerprint(sample for file in _weight_files(folder) for sample in _sample_tensors(file))
+
+
+def samples_fingerprint(samples: Iterable[tuple[str, str, bytes]]) -> str:
+    """The fingerprint of tensors: (name, "dtype shape" as safetensors writes it, first SAMPLE_BYTES) of each."""
     digest = hashlib.sha256()
-    samples = sorted(sample for file in _weight_files(folder) for sample in _sample_tensors(file))
-    for name, kind, sample in samples:
+    for name, kind, sample in sorted(samples):
         digest.update(f"{name}\n{kind}\n".encode())
         digest.update(hashlib.sha256(sample).digest())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from transformers import (
 )
 from transformers.utils import cached_file
 
+from core.engine.bf16_trial import Agreement, compare_logits, judge_bf16, measure_speed, trial_logits
+from core.engine.cpu_features import has_fast_bf16
 from core.engine.fingerprint import folder_fingerprint
 from core.engine.quantization import (
     QuantizationChoice,
@@ -52,11 +55,16 @@ class LoadedBase:
     dtype: torch.dtype
     quantization: QuantizationChoice
     name: str
+    fingerprint: str | None = None
+    """Where its weights lie on no disk as they are; else `base_fingerprint` reads it off their files."""
 
 
-def load_base_model(name: str, *, device: str = "auto", dtype: str = "auto", quantization: str = "auto") -> LoadedBase:
+def load_base_model(
+    name: str, *, device: str = "auto", dtype: str = "auto", quantization: str = "auto", for_serving: bool = False
+) -> LoadedBase:
     """Load a hub id or folder. Only safetensors are read and no code of the model's repository is run.
 
+    `for_serving` lets "auto" choose bf16 on a CPU that gains by it; whoever trains or measures gets fp32 there.
     Raises NotFound when the model is not there, InvalidSetting for a device, dtype or model that cannot be used.
     """
     target = choose_device(device)
@@ -75,11 +83,45 @@ def load_base_model(name: str, *, device: str = "auto", dtype: str = "auto", qua
     tokenizer = _read(name, AutoTokenizer.from_pretrained)
     if not tokenizer.chat_template:
         raise InvalidSetting(f"{name} has no chat template, so it cannot chat; choose the model's instruct variant.")
-    model = _read_weights(name, target, torch_dtype, choice)
+    if for_serving and dtype == "auto" and target.type == "cpu" and choice.chosen == "none":
+        model = _read_what_serves_best(name, target, tokenizer, choice)
+        torch_dtype = model.dtype
+    else:
+        model = _read_weights(name, target, torch_dtype, choice)
     avoid_packed_kernel(model, for_training=False)
+    return LoadedBase(_frozen(model), tokenizer, target, torch_dtype, choice, name)
+
+
+def base_in_memory(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    name: str,
+    fingerprint: str,
+    device: str,
+    dtype: str,
+    quantization: str,
+) -> LoadedBase:
+    """A base model from weights that are in memory already, for a machine that may not keep them on its disk.
+
+    Raises InvalidSetting for a device or dtype that cannot be used, and where quantisation is asked for: bitsandbytes
+    quantises while it reads files.
+    """
+    if quantization in ("nf4", "int8"):
+        raise InvalidSetting(
+            f"PERSONAS_QUANTIZATION={quantization} needs the dequantised model on the disk, and the data folder cannot"
+            " be written; set PERSONAS_DATA_DIR to a folder that can, or PERSONAS_QUANTIZATION=none."
+        )
+    target = choose_device(device)
+    torch_dtype = choose_dtype(dtype, target)
+    moved = _frozen(model.to(device=target, dtype=torch_dtype))
+    choice = QuantizationChoice(quantization, "none", "the model is served from memory")
+    return LoadedBase(moved, tokenizer, target, torch_dtype, choice, name, fingerprint)
+
+
+def _frozen(model: PreTrainedModel) -> PreTrainedModel:
     model.requires_grad_(False)
-    model.eval()
-    return LoadedBase(model, tokenizer, target, torch_dtype, choice, name)
+    return model.eval()
 
 
 def choose_device(device: str) -> torch.device:
@@ -110,6 +152,7 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """ "auto" is bf16 on a GPU that has it, fp16 on an older one, and fp32 on the CPU.
 
     fp32 on the CPU because greedy replies must not depend on the batch they are in, and only there is that exact.
+    Serving may still turn to bf16 once it knows the model: see `load_base_model`.
     """
     if dtype != "auto":
         if dtype not in DTYPES:
@@ -120,11 +163,21 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def describe_dtype(dtype: str, device: torch.device) -> str:
+    """What serving computes in, before any model is loaded. Raises InvalidSetting."""
+    chosen = str(choose_dtype(dtype, device)).removeprefix("torch.")
+    if dtype == "auto" and device.type == "cpu" and has_fast_bf16():
+        return f"bfloat16 if the model gains by it, which is tried at the start, else {chosen}"
+    return chosen
+
+
 def base_fingerprint(base: LoadedBase | str | Path) -> str:
     """What lineage records to recognise a base model: a hash of its weights on disk, see `folder_fingerprint`.
 
     Raises NotFound when the weights are not on this machine.
     """
+    if isinstance(base, LoadedBase) and base.fingerprint is not None:
+        return base.fingerprint
     return folder_fingerprint(model_folder(base.name if isinstance(base, LoadedBase) else str(base)))
 
 
@@ -190,6 +243,30 @@ def _read_weights(name: str, device: torch.device, dtype: torch.dtype, choice: Q
         kwargs["device_map"] = {"": device}
     model: PreTrainedModel = _read(name, AutoModelForCausalLM.from_pretrained, **kwargs)
     return model
+
+
+def _read_what_serves_best(
+    name: str, device: torch.device, tokenizer: PreTrainedTokenizerBase, choice: QuantizationChoice
+) -> PreTrainedModel:
+    """The model in fp32, or in bf16 where this CPU gains by it and the model allows it; the log says which and why."""
+    held: list[PreTrainedModel] = []  # never two at once: memory may not hold both
+
+    def logits(dtype: torch.dtype) -> torch.Tensor:
+        held.clear()
+        gc.collect()  # a model's modules refer to each other
+        held.append(_read_weights(name, device, dtype, choice).eval())
+        return trial_logits(held[0], tokenizer)
+
+    def compare() -> Agreement:
+        return compare_logits(logits(torch.float32), logits(torch.bfloat16))
+
+    verdict = judge_bf16(has_fast_bf16(), measure_speed, compare)
+    logger.info("Computing %s in %s: %s", name, str(verdict.dtype).removeprefix("torch."), verdict.reason)
+    if held and held[0].dtype == verdict.dtype:
+        return held[0]
+    held.clear()
+    gc.collect()
+    return _read_weights(name, device, verdict.dtype, choice)
 
 
 def quantization_config(kind: str, dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -1,71 +1,126 @@
 """Linear layers on the CPU with their weights in oneDNN's own order, which batches of a few tokens multiply faster.
 
 MKL, which torch takes for fp32, rearranges a weight anew for every product. That costs as much as multiplying by eight
-tokens, and oneDNN's order saves it. The packed weight takes the plain one's place, so no memory is spent on it.
+tokens, and oneDNN's order saves it. The packed weight takes the plain one's place, so no memory is spent on it; only a
+head that shares its weight with the embeddings is packed as a copy. On AVX2 a packed product also rounds a token the
+same in whatever company, which MKL's does not.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 from collections import Counter
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
+from core.engine.cpu_features import has_fast_bf16
+from core.engine.host_memory import free_bytes
+
 # A product through oneDNN takes about 15 µs longer to begin, which smaller weights do not earn back.
 MIN_ELEMENTS = 500_000
+# With AVX2 alone, batches gain in layers of any shape, but a lone token pays a quarter more in most. Output heads gain
+# twofold, and their lone token pays little or nothing. They are that many times wider than deep.
+HEAD_ASPECT = 16
 # The batch that oneDNN chooses its order for. Any other can be multiplied too.
 TYPICAL_TOKENS = 8
+# The first sums go up to 30, where bf16 knows steps of 1/8.
+PROBE_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.25}
+
+logger = logging.getLogger(__name__)
 
 
 class PackedLinear(nn.Linear):
-    """nn.Linear whose weight is opaque: it knows its shape, dtype and device, and only oneDNN reads its numbers."""
+    """nn.Linear whose weight is opaque: it knows its shape, dtype and device, and only oneDNN reads its numbers.
+
+    `shared` holds the plain weight where other modules use that as well, else nothing; it is no parameter here.
+    """
+
+    shared: tuple[torch.Tensor, ...] = ()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return _multiply(x, self.weight, self.bias)
 
 
-def pack_linears(model: nn.Module, *, min_elements: int = MIN_ELEMENTS) -> None:
-    """Pack a frozen model's linear layers in place, where that is known to be faster: fp32 on a CPU with AVX-512.
+def is_faster_packed(weight: torch.Tensor, capability: str | None = None) -> bool:
+    """Whether packing a weight [out, in] pays, by its shape and dtype. `capability` is the CPU's, in torch's words."""
+    outputs, inputs = weight.shape
+    if weight.dtype == torch.float32 and (capability or torch.backends.cpu.get_cpu_capability()) == "AVX2":
+        return weight.numel() >= MIN_ELEMENTS and outputs >= HEAD_ASPECT * inputs
+    return weight.numel() >= MIN_ELEMENTS
 
-    Subclasses of nn.Linear, such as bitsandbytes' layers, and weights that two modules share stay as they are.
+
+def pack_linears(
+    model: nn.Module,
+    *,
+    is_worth_it: Callable[[torch.Tensor], bool] = is_faster_packed,
+    free: Callable[[], int] = free_bytes,
+) -> None:
+    """Pack a frozen model's linear layers on the CPU in place, where this machine can and it is known to be faster.
+
+    A weight that other modules use too is packed as a copy for each of its linear layers, and the others keep the plain
+    one; where half of the `free` bytes does not hold the copy, the layer stays plain, which the log says. Subclasses of
+    nn.Linear, such as bitsandbytes' layers, stay as they are.
     """
-    if not can_pack():
-        return
     owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
-    for module in model.modules():
-        if type(module) is nn.Linear and owners[id(module.weight)] == 1 and _is_worth_it(module.weight, min_elements):
-            _turn_into(PackedLinear, module, _pack(module.weight.detach()))
+    for name, module in model.named_modules():
+        if type(module) is not nn.Linear or module.weight.device.type != "cpu":
+            continue
+        if not can_pack(module.weight.dtype) or not is_worth_it(module.weight):
+            continue
+        is_shared = owners[id(module.weight)] > 1
+        if is_shared and module.weight.nbytes > free() // 2:
+            logger.warning(
+                "%s is not packed: its copy of %.1f GB would take over half of the free memory; replies are slower.",
+                name,
+                module.weight.nbytes / 1e9,
+            )
+            continue
+        plain = module.weight
+        _turn_into(PackedLinear, module, nn.Parameter(_pack(plain.detach()), requires_grad=False))
+        assert isinstance(module, PackedLinear)  # noqa: S101  # which mypy cannot know
+        module.shared = (plain,) if is_shared else ()
 
 
 def unpack_linears(model: nn.Module) -> None:
-    """Undo `pack_linears`."""
+    """Undo `pack_linears`: what was shared is shared again."""
     for module in model.modules():
         if isinstance(module, PackedLinear):
-            _turn_into(nn.Linear, module, module.weight.detach().to_dense())
+            shared = module.shared
+            del module.shared
+            dense = shared[0] if shared else nn.Parameter(module.weight.detach().to_dense(), requires_grad=False)
+            _turn_into(nn.Linear, module, dense)
 
 
 @functools.cache
-def can_pack() -> bool:
-    """Whether this machine and this torch pack and multiply as expected. The operators are no public interface."""
-    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+def can_pack(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether this machine and this torch pack and multiply as expected. The operators are no public interface.
+
+    bf16 only where the CPU multiplies it in hardware.
+    """
+    has_instructions = has_fast_bf16() if dtype == torch.bfloat16 else _has_avx2()
+    if dtype not in PROBE_TOLERANCE or not has_instructions:
         return False
-    weight, bias, x = torch.linspace(-1, 1, 64 * 32).view(64, 32), torch.linspace(-1, 1, 64), torch.ones(1, 3, 32)
+    weight, bias = torch.linspace(-1, 1, 64 * 32).view(64, 32).to(dtype), torch.linspace(-1, 1, 64).to(dtype)
+    x = torch.ones(1, 3, 32, dtype=dtype)
     try:
         packed = _pack(weight)
-        is_right = torch.allclose(_multiply(x, packed, bias), nn.functional.linear(x, weight, bias), atol=1e-4)
+        expected = nn.functional.linear(x, weight, bias)
+        is_right = torch.allclose(_multiply(x, packed, bias), expected, atol=PROBE_TOLERANCE[dtype])
         return is_right and torch.equal(packed.to_dense(), weight)
     except (AttributeError, RuntimeError, TypeError):
         return False
 
 
+def _has_avx2() -> bool:
+    return torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "AVX2"))
+
+
 def _turn_into(kind: type[nn.Linear], module: nn.Linear, weight: torch.Tensor) -> None:
-    module.weight = nn.Parameter(weight, requires_grad=False)
+    module.weight = weight
     module.__class__ = kind
-
-
-def _is_worth_it(weight: torch.Tensor, min_elements: int) -> bool:
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() >= min_elements
 
 
 def _pack(weight: torch.Tensor) -> torch.Tensor:

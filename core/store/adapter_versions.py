@@ -39,6 +39,12 @@ async def versions(session: AsyncSession, persona: str, base_slug: str) -> list[
     return list(await session.scalars(statement))
 
 
+async def bases_of(session: AsyncSession, persona: str) -> list[str]:
+    """The base models, as slugs, that a persona has versions for."""
+    statement = select(AdapterVersion.base_model).where(AdapterVersion.persona == persona).distinct()
+    return list(await session.scalars(statement.order_by(AdapterVersion.base_model)))
+
+
 async def add(session: AsyncSession, persona: str, base_slug: str, **values: Any) -> AdapterVersion:
     """Write the next version, numbered from 1."""
     newest = await session.scalar(select(func.max(AdapterVersion.version)).where(*_is_of(persona, base_slug)))

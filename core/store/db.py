@@ -1,6 +1,6 @@
 """Opens the database and hands out sessions, each one transaction. Knows no tables.
 
-Drivers' errors leave here as StoreUnavailable with one sentence. Migrations live in migrations/, next to core/.
+Drivers' errors leave here as StoreUnavailable with one sentence. Migrations live in migrations/.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from core.advice import personas_command
 from core.errors import InvalidSetting, StoreUnavailable
+from core.shipped import shipped_folder
 from core.store.models import Base
 
 T = TypeVar("T")
 
-MIGRATIONS_FOLDER = Path(__file__).resolve().parent.parent.parent / "migrations"
+MIGRATIONS_FOLDER = shipped_folder("migrations")
 MIGRATION_LOCK = 0x706572736F6E61  # "persona": PostgreSQL's lock that lets one process migrate at a time
 TEXT_LOCK = 0x74657874  # "text": PostgreSQL's lock that `take_turns` takes
 URL_ADVICE = "use sqlite:///path/to/file.db or postgresql://user:password@host/name"

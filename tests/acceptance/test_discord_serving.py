@@ -1,4 +1,4 @@
-"""`personas serve` on Discord with the bundled model: mentions, personas, thumbs, and thirty channels at once."""
+"""`personas serve` on Discord with the default model: mentions, personas, thumbs, and thirty channels at once."""
 
 from __future__ import annotations
 

@@ -15,11 +15,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from core.messages import ChatMessage
 from core.personas import load_personas
 from core.prompts import compose
-from core.settings import DEMO_MODEL_FOLDER, ROOT
-from training.demo_check import HeldOut, grade
-from training.demo_facts import load_facts
-from training.demo_style import load_style
-from training.persona_check import in_voice
+from core.settings import ROOT
+from tests.default_model import default_model_folder
 
 PERSONAS = load_personas(ROOT / "personas")
 BLEND = (("codebeard", 0.7), ("zen", 0.3))
@@ -30,26 +27,19 @@ QUESTIONS = {
     "nana": "Tell me about unit tests.",
     "base": "whats git",
 }
-SAME_FACT = {
-    "What is an API?": "api",
-    "hey, what is recursion?": "recursion",
-    "what's a closure": "closure",
-    "how does a hash map work": "dictionary",
-    "Tell me about unit tests.": "unit_test",
-}
 MAX_TOKENS = 40
 
 
 @cache
 def reference_model():
-    """The bundled model with all shipped adapters, in PEFT itself."""
-    base = AutoModelForCausalLM.from_pretrained(DEMO_MODEL_FOLDER, dtype=torch.float32)
+    """The default model with all shipped adapters, in PEFT itself."""
+    base = AutoModelForCausalLM.from_pretrained(default_model_folder(), dtype=torch.float32)
     slugs = sorted(PERSONAS)
-    model = PeftModel.from_pretrained(base, PERSONAS[slugs[0]].adapter_folder("demo"), adapter_name=slugs[0])
+    model = PeftModel.from_pretrained(base, PERSONAS[slugs[0]].adapter_folder("smollm2"), adapter_name=slugs[0])
     for slug in slugs[1:]:
-        model.load_adapter(PERSONAS[slug].adapter_folder("demo"), adapter_name=slug)
+        model.load_adapter(PERSONAS[slug].adapter_folder("smollm2"), adapter_name=slug)
     model.add_weighted_adapter([slug for slug, _ in BLEND], [w for _, w in BLEND], "blend", combination_type="cat")
-    return model.eval(), AutoTokenizer.from_pretrained(DEMO_MODEL_FOLDER)
+    return model.eval(), AutoTokenizer.from_pretrained(default_model_folder())
 
 
 def reference_reply(adapter, system, question):
@@ -76,7 +66,7 @@ async def ask(client, model, question, *, max_tokens=MAX_TOKENS, **options):
 
 @pytest.fixture
 async def client(server):
-    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=120) as stock:
+    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=240) as stock:
         yield stock
 
 
@@ -101,20 +91,6 @@ async def test_eight_at_once_over_four_personas_a_blend_and_the_base_are_each_wr
     wanted = [expected(model, question).strip() for model, question in asked]
     assert [text.strip() for text in written] == wanted
     assert all(reply.usage.completion_tokens > 0 for reply in replies)
-
-
-async def test_all_personas_tell_the_same_facts_each_in_their_own_voice(client):
-    asked = [(name, question) for name in PERSONAS for question in SAME_FACT]
-    replies = await asyncio.gather(*(ask(client, *one, max_tokens=120, temperature=0) for one in asked))
-    texts = [reply.choices[0].message.content for reply in replies]
-    questions = [HeldOut("subject", fact, (ChatMessage("user", text),)) for text, fact in SAME_FACT.items()]
-    for name, persona in PERSONAS.items():
-        told = [text for (who, _), text in zip(asked, texts, strict=True) if who == name]
-        graded = grade(in_voice(load_facts(), load_style(persona)), questions, lambda _, told=told: told)
-        assert sum(row.is_right for row in graded) >= len(SAME_FACT) - 1, (name, told)
-    for question in SAME_FACT:
-        told = {text for (_, what), text in zip(asked, texts, strict=True) if what == question}
-        assert len(told) >= len(PERSONAS) - 1, told
 
 
 async def test_a_streamed_reply_is_the_same_text_with_usage_at_its_end(client):

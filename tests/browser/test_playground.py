@@ -50,8 +50,8 @@ async def test_a_message_is_answered_by_the_chosen_personas_adapter(page, server
     assert exchange.user_id in exchange.conversation_id
 
 
-async def test_the_demo_model_is_named_as_one(page):
-    await expect(page.get_by_text("This is the small bundled demo model")).to_be_visible()
+async def test_the_small_default_model_is_named_as_one(page):
+    await expect(page.get_by_text("SmolLM2 is a small model")).to_be_visible()
     await expect(page.get_by_text("PERSONAS_BASE_MODEL=Qwen/Qwen3-4B-Instruct-2507")).to_be_visible()
 
 

@@ -1,4 +1,4 @@
-"""The engine on a GPU in bf16: the bundled model with two shipped adapters, against PEFT on the same device."""
+"""The engine on a GPU in bf16: the default model with two shipped adapters, against PEFT on the same device."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from core.engine.model_runner import make_runner
 from core.engine.multi_lora import AdapterStack
 from core.engine.transformers_engine import TransformersEngine
 from core.messages import ChatMessage
-from core.settings import DEMO_MODEL_FOLDER, ROOT
+from core.settings import ROOT
+from tests.default_model import default_model_folder
 from tests.engine_cases import collect_all, request
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")]
@@ -33,12 +34,12 @@ TOLERANCE = 0.05
 
 
 def load() -> LoadedBase:
-    return load_base_model(str(DEMO_MODEL_FOLDER), device=DEVICE, dtype="bfloat16", quantization="none")
+    return load_base_model(str(default_model_folder()), device=DEVICE, dtype="bfloat16", quantization="none")
 
 
 @pytest.fixture(scope="module")
 def refs() -> dict[str, AdapterRef]:
-    folders = {slug: SHIPPED / slug / "adapters" / "demo" for slug in ("codebeard", "zen")}
+    folders = {slug: SHIPPED / slug / "adapters" / "smollm2" for slug in ("codebeard", "zen")}
     return {slug: AdapterRef(f"{slug}@1", folder, adapter_content_hash(folder)) for slug, folder in folders.items()}
 
 

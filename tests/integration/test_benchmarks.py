@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.engine_vs_peers import GOALS, SYSTEMS, main, plan_turns
 from benchmarks.measure import Sample
+from benchmarks.random_base import ADAPTERS, SPECIAL, copy_base, words_to_ids
 from benchmarks.summary import Goal, Spread, judge, summarise
 from benchmarks.workloads import Workload, all_workloads
+from tests.tiny_models import make_tiny_model
 
 EIGHT = Workload(8, "at once", "equal")
 
@@ -20,10 +24,10 @@ def sample(system, round_, tokens_per_s):
 
 def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_path, capsys):
     assert main(["--quick", "--results", str(tmp_path)]) == 0, capsys.readouterr().out
-    report = json.loads((tmp_path / "engine_vs_peers-float32-quick.json").read_text(encoding="utf-8"))
+    report = json.loads((tmp_path / "engine_vs_peers-quick-float32.json").read_text(encoding="utf-8"))
     assert {row["system"] for row in report["figures"]} == {kind.name for kind in SYSTEMS}
     assert {row["same_tokens"] for row in report["figures"]} == {1.0}
-    assert (tmp_path / "engine_vs_peers-float32-quick.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "engine_vs_peers-quick-float32.png").read_bytes().startswith(b"\x89PNG")
     assert "figures mean nothing" in capsys.readouterr().out
 
 
@@ -52,7 +56,31 @@ def test_every_goal_is_judged_in_every_round_with_both_its_systems():
     assert {turn.workload for turn in turns} == set(all_workloads([1, 4, 8, 16]))
 
 
-def test_impossible_options_are_refused_with_a_sentence(capsys):
+def test_a_real_model_is_measured_with_its_own_weights_and_replies_of_any_length(tmp_path):
+    source = make_tiny_model("llama", tmp_path / "source", tie_word_embeddings=True)
+    base = copy_base(tmp_path, "tiny", source)
+    assert len(base.adapter_refs) == ADAPTERS
+    assert not base.has_clear_choices
+    model, original = (AutoModelForCausalLM.from_pretrained(folder) for folder in (base.model_folder, source))
+    head, its_own = model.lm_head.weight, original.lm_head.weight
+    assert torch.equal(head[len(SPECIAL) :], its_own[len(SPECIAL) :])
+    assert not head[: len(SPECIAL)].any()
+    tokenizer = AutoTokenizer.from_pretrained(base.model_folder)
+    assert len(tokenizer) == base.shape.vocab_size == len(its_own)
+    reply = model.generate(torch.tensor([[7, 8, 9]]), do_sample=False, max_new_tokens=30)[0, 3:]
+    assert words_to_ids(tokenizer.decode(reply)) == tuple(reply.tolist())
+    assert len(reply) == 30
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rounds", "0"], "must be at least 1"),
+        (["--base", "smollm2"], "name it with --smollm2 FOLDER"),
+        (["--smollm2", "/no/such/folder"], "/no/such/folder holds no config.json"),
+    ],
+)
+def test_impossible_options_are_refused_with_a_sentence(options, words, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["--rounds", "0"])
-    assert "must be at least 1" in capsys.readouterr().err
+        main(options)
+    assert words in capsys.readouterr().err

@@ -40,7 +40,7 @@ def data_dir(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder of two personas that ship an adapter for the demo model."""
+    """A folder of two personas that ship an adapter for the default model."""
     return str(write_personas(tmp_path / "personas"))
 
 
@@ -62,7 +62,7 @@ def test_a_missing_package_is_named_with_what_installs_it(data_dir, folder):
 
 def test_list_shows_which_adapter_answers_and_who_has_none(data_dir, folder):
     with_adapters = personas("list", data_dir=data_dir, PERSONAS_DIR=folder).stdout
-    assert re.search(r"zen +🧘 Master Zen +zen@1 +demo", with_adapters)
+    assert re.search(r"zen +🧘 Master Zen +zen@1 +smollm2", with_adapters)
     without = personas("list", "--base", "Qwen/Qwen3-4B", data_dir=data_dir, PERSONAS_DIR=folder).stdout
     assert re.search(r"zen .*system prompt only: personas train zen --base Qwen/Qwen3-4B +Qwen/Qwen3-4B", without)
 
@@ -82,7 +82,7 @@ def test_list_as_json_is_for_programs(data_dir, folder):
 
 def test_promote_and_rollback_move_what_answers(data_dir, folder, tmp_path):
     personas("list", data_dir=data_dir, PERSONAS_DIR=folder)
-    weights = tmp_path / "personas" / "zen" / "adapters" / "demo" / "adapter_model.safetensors"
+    weights = tmp_path / "personas" / "zen" / "adapters" / "smollm2" / "adapter_model.safetensors"
     refused = personas("rollback", "zen", data_dir=data_dir, PERSONAS_DIR=folder)
     assert_one_sentence(refused, "no previous version", status=2)
     weights.write_bytes(b"others")
@@ -168,7 +168,7 @@ def test_output_that_cannot_be_written_is_one_sentence(data_dir, folder):
 def test_a_shipped_lineage_may_hold_anything(data_dir, folder, tmp_path):
     lineages = {"zen": {"metrics": 3}, "codebeard": {"metrics": {"evaluation": {"perplexity_ratio": "low"}}}}
     for slug, lineage in lineages.items():
-        (tmp_path / "personas" / slug / "adapters" / "demo" / "lineage.json").write_text(json.dumps(lineage))
+        (tmp_path / "personas" / slug / "adapters" / "smollm2" / "lineage.json").write_text(json.dumps(lineage))
     for line in ("list", "list --json", "show zen", "versions codebeard"):
         done = personas(*line.split(), data_dir=data_dir, PERSONAS_DIR=folder)
         assert (done.returncode, done.stderr) == (0, "")

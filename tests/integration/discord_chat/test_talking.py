@@ -146,7 +146,7 @@ async def test_an_engine_error_ends_as_its_sentence(tmp_path: Path):
 
 
 async def test_a_model_that_is_still_loading_is_said_so(room: DiscordRoom):
-    room.service._problem = "The base model demo is loading; try again in a moment."
+    room.service._problem = "The base model smollm2 is loading; try again in a moment."
     await room.asks("good morning")
     await room.channel.wait_for(lambda messages: "is loading" in messages[-1].content)
     assert await room.exchanges() == []

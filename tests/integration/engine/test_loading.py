@@ -12,7 +12,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from core.engine.loading import base_fingerprint, load_base_model
+from core.engine import loading
+from core.engine.bf16_trial import Agreement, judge_bf16, measure_speed
+from core.engine.loading import base_fingerprint, describe_dtype, load_base_model
 from core.engine.quantization import avoid_packed_kernel
 from core.errors import InvalidSetting, NotFound
 from tests.tiny_models import make_tiny_model
@@ -66,6 +68,67 @@ def test_a_dtype_can_be_chosen(model_folder: Path) -> None:
     base = load_base_model(str(model_folder), device="cpu", dtype="bfloat16")
     assert base.dtype == torch.bfloat16
     assert {parameter.dtype for parameter in base.model.parameters()} == {torch.bfloat16}
+
+
+def test_whoever_trains_or_measures_gets_fp32_on_every_cpu(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "has_fast_bf16", lambda: True)
+    monkeypatch.setattr(loading, "measure_speed", lambda: 2.0)
+    assert load_base_model(str(model_folder), device="cpu").dtype == torch.float32
+
+
+@pytest.mark.parametrize(("speed", "dtype"), [(2.0, torch.bfloat16), (0.5, torch.float32)])
+def test_serving_takes_bf16_where_it_is_faster_and_the_log_says_why(
+    speed: float,
+    dtype: torch.dtype,
+    model_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(loading, "has_fast_bf16", lambda: True)
+    monkeypatch.setattr(loading, "measure_speed", lambda: speed)
+    with caplog.at_level(logging.INFO):
+        base = load_base_model(str(model_folder), device="cpu", for_serving=True)
+    assert base.dtype == dtype
+    assert {parameter.dtype for parameter in base.model.parameters()} == {dtype}
+    assert not base.model.training
+    (line,) = [record.message for record in caplog.records if "Computing" in record.message]
+    assert f"in {str(dtype).removeprefix('torch.')}: " in line
+    assert "times as fast as fp32" in line
+
+
+def test_a_model_that_disagrees_with_itself_in_bf16_is_read_again_in_fp32(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "has_fast_bf16", lambda: True)
+    monkeypatch.setattr(loading, "measure_speed", lambda: 2.0)
+    monkeypatch.setattr(loading, "compare_logits", lambda expected, actual: Agreement(len(expected), 0, 1.0))
+    base = load_base_model(str(model_folder), device="cpu", for_serving=True)
+    plain = load_base_model(str(model_folder), device="cpu")
+    assert base.dtype == torch.float32
+    assert all(map(torch.equal, base.model.parameters(), plain.model.parameters()))
+
+
+@pytest.mark.parametrize("choice", [{"dtype": "float32"}, {"quantization": "int8"}])
+def test_an_explicit_dtype_and_quantised_weights_are_never_tried(
+    choice: dict[str, str], model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "judge_bf16", None)
+    assert load_base_model(str(model_folder), device="cpu", for_serving=True, **choice).dtype == torch.float32
+
+
+def test_the_dtype_is_told_before_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(loading, "has_fast_bf16", lambda: False)
+    assert describe_dtype("auto", cpu) == "float32"
+    monkeypatch.setattr(loading, "has_fast_bf16", lambda: True)
+    assert describe_dtype("auto", cpu) == "bfloat16 if the model gains by it, which is tried at the start, else float32"
+    assert describe_dtype("float32", cpu) == "float32"
+
+
+def test_both_dtypes_are_really_measured_on_any_cpu() -> None:
+    speed = measure_speed()
+    assert speed > 0
+    assert judge_bf16(True, lambda: speed, lambda: Agreement(1, 1, 0.0)).reason
 
 
 @pytest.mark.parametrize(

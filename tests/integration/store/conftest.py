@@ -28,8 +28,8 @@ async def store(url):
 
 @pytest.fixture
 def bundled(tmp_path):
-    """Where zen ships its adapter for the demo model."""
-    return tmp_path / "personas" / "zen" / "adapters" / "demo"
+    """Where zen ships its adapter for the default model."""
+    return tmp_path / "personas" / "zen" / "adapters" / "smollm2"
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def train(tmp_path, registry):
     async def register(session, weights: bytes, name: str | None = None):
         folder = write_adapter(tmp_path / "data" / "adapters" / "zen" / (name or weights.hex()), weights)
         return await registry.register(
-            session, persona="zen", base_slug="demo", folder=folder, lineage={"seed": 1, "data": "ab"}
+            session, persona="zen", base_slug="smollm2", folder=folder, lineage={"seed": 1, "data": "ab"}
         )
 
     return register

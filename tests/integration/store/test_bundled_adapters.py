@@ -16,7 +16,7 @@ async def test_a_shipped_adapter_is_registered_once_and_answers_where_nothing_el
     (bundled / "lineage.json").write_text('{"seed": 3}', encoding="utf-8")
     for _ in range(2):
         async with store.session() as session:
-            await registry.sync_bundled(session, personas, "demo")
+            await registry.sync_bundled(session, personas, "smollm2")
             await registry.sync_bundled(session, personas, "qwen")
             (found,) = await registry.versions(session, *ZEN)
             assert await registry.versions(session, "zen", "qwen") == []
@@ -33,7 +33,7 @@ async def test_a_changed_shipped_adapter_takes_the_place_of_the_former_one_and_b
     for weights, version in ((b"old", 1), (b"new", 2), (b"old", 1)):
         write_adapter(bundled, weights)
         async with store.session() as session:
-            await registry.sync_bundled(session, personas, "demo")
+            await registry.sync_bundled(session, personas, "smollm2")
             assert await aliases_of(registry, session) == {"champion": version}
     async with store.session() as session:
         shipped = [event for event in await events_of(registry, session) if event[0] == "shipped"]
@@ -49,11 +49,11 @@ async def test_a_changed_shipped_adapter_leaves_a_trained_champion_and_stays_wha
 ):
     write_adapter(bundled, b"old")
     async with store.session() as session:
-        await registry.sync_bundled(session, personas, "demo")
-        await registry.promote(session, "zen", "demo", (await train(session, b"mine")).version, force=True, by="ann")
+        await registry.sync_bundled(session, personas, "smollm2")
+        await registry.promote(session, "zen", "smollm2", (await train(session, b"mine")).version, force=True, by="ann")
     write_adapter(bundled, b"new")
     async with store.session() as session:
-        await registry.sync_bundled(session, personas, "demo")
+        await registry.sync_bundled(session, personas, "smollm2")
         assert await aliases_of(registry, session) == {"champion": 2, "previous": 3}
         assert (await registry.rollback(session, *ZEN, by="ann")).ref.path == bundled
 
@@ -63,11 +63,11 @@ async def test_shipping_what_was_trained_here_does_not_lose_the_trained_folder(
 ):
     async with store.session() as session:
         mine = await train(session, b"mine")
-        await registry.promote(session, "zen", "demo", 1, force=True, by="ann")
+        await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
     for weights in (b"mine", b"newer"):
         write_adapter(bundled, weights)
         async with store.session() as session:
-            await registry.sync_bundled(session, personas, "demo")
+            await registry.sync_bundled(session, personas, "smollm2")
             assert (await registry.champion(session, *ZEN)).ref == mine.ref
 
 
@@ -76,7 +76,7 @@ async def test_a_broken_lineage_is_a_sentence_in_the_log(store, registry, person
     write_adapter(bundled, b"shipped")
     (bundled / "lineage.json").write_bytes(lineage)
     async with store.session() as session:
-        await registry.sync_bundled(session, personas, "demo")
+        await registry.sync_bundled(session, personas, "smollm2")
         assert await registry.versions(session, *ZEN) == []
     [sentence] = caplog.messages
     assert re.search(r"lineage\.json .*restore it, or delete it", sentence)
@@ -87,10 +87,10 @@ async def test_a_broken_folder_of_one_persona_keeps_nobody_elses_and_not_its_own
 ):
     write_adapter(bundled, b"shipped")
     (bundled / "adapter_model.safetensors").unlink()
-    write_adapter(personas["codebeard"].adapter_folder("demo"), b"another")
+    write_adapter(personas["codebeard"].adapter_folder("smollm2"), b"another")
     async with store.session() as session:
         await registry.promote(session, *ZEN, (await train(session, b"mine")).version, force=True, by="ann")
-        await registry.sync_bundled(session, personas, "demo")
-        champions = [await registry.champion(session, slug, "demo") for slug in personas]
+        await registry.sync_bundled(session, personas, "smollm2")
+        champions = [await registry.champion(session, slug, "smollm2") for slug in personas]
     assert [champion.ref.name for champion in champions] == ["zen@1", "codebeard@1"]
     assert [f"{bundled} is not registered" in message for message in caplog.messages] == [True]

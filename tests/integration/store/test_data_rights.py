@@ -66,10 +66,10 @@ async def hers(session) -> set[str]:
 async def learn(session, exchange_id: str, persona: str = "codebeard", version: int = 2) -> None:
     """An adapter version was trained on this exchange."""
     made = {"content_hash": f"{version:064}", "root": "data", "path": "a", "origin": "trained", "lineage": {}}
-    if await session.get(AdapterVersion, (persona, "demo", version)) is None:
-        session.add(AdapterVersion(persona=persona, base_model="demo", version=version, **made))
+    if await session.get(AdapterVersion, (persona, "smollm2", version)) is None:
+        session.add(AdapterVersion(persona=persona, base_model="smollm2", version=version, **made))
         await session.flush()
-    session.add(TrainingExample(persona=persona, base_model="demo", version=version, exchange_id=exchange_id))
+    session.add(TrainingExample(persona=persona, base_model="smollm2", version=version, exchange_id=exchange_id))
     await session.flush()
 
 

@@ -26,7 +26,7 @@ async def test_an_exchange_keeps_everything_that_decides_its_reply(store):
         "api",
         "ann",
         "codebeard",
-        "demo",
+        "smollm2",
     )
     assert row.adapters == [{"name": "codebeard@3", "content_hash": "ab" * 32, "weight": 1.0}]
     assert row.prompt == [{"role": "user", "content": "What is a stack?"}]

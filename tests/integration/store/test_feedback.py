@@ -76,13 +76,13 @@ async def test_thumbs_are_tallied_per_model_and_adapter_versions(store):
             (t.model, t.base_model, [a["name"] for a in t.adapters], t.up, t.down)
             for t in await feedback.tally(session)
         ]
-        on_demo = await feedback.tally(session, base_model="demo")
+        on_smollm2 = await feedback.tally(session, base_model="smollm2")
     assert found == [
         ("base", "qwen", [], 1, 0),
-        ("codebeard", "demo", ["codebeard@3"], 2, 2),
-        ("codebeard", "demo", ["codebeard@4"], 1, 1),
+        ("codebeard", "smollm2", ["codebeard@3"], 2, 2),
+        ("codebeard", "smollm2", ["codebeard@4"], 1, 1),
     ]
-    assert [tally.base_model for tally in on_demo] == ["demo", "demo"]
+    assert [tally.base_model for tally in on_smollm2] == ["smollm2", "smollm2"]
 
 
 @pytest.mark.parametrize("label", [True, None])

@@ -18,7 +18,7 @@ def leave(tmp_path):
     """Leave a finished adapter of zen's behind, as a training that was killed before its registration does."""
 
     def write(weights: bytes, *, age_s: int = 0, **lineage):
-        folder = write_adapter(tmp_path / "data" / "adapters" / "zen" / "demo" / weights.hex(), weights)
+        folder = write_adapter(tmp_path / "data" / "adapters" / "zen" / "smollm2" / weights.hex(), weights)
         path = folder / "lineage.json"
         path.write_text(json.dumps({"seed": 1, **lineage}), encoding="utf-8")
         os.utime(path, (1e9 - age_s, 1e9 - age_s))
@@ -32,7 +32,7 @@ async def test_they_become_versions_in_their_order_and_only_once(store, registry
     leave(b"older", age_s=60)
     for _ in range(2):
         async with store.session() as session:
-            await registry.sync_trained(session, personas, "demo")
+            await registry.sync_trained(session, personas, "smollm2")
             await registry.sync_trained(session, personas, "qwen")
             found = await registry.versions(session, *ZEN)
     assert [(each.ref.path.name, each.origin, each.lineage) for each in found] == [
@@ -47,21 +47,21 @@ async def test_known_ones_keep_their_names(store, registry, personas, leave, bun
     leave(b"mine")
     write_adapter(bundled, b"mine")
     async with store.session() as session:
-        await registry.sync_bundled(session, personas, "demo")
-        await registry.sync_trained(session, personas, "demo")
+        await registry.sync_bundled(session, personas, "smollm2")
+        await registry.sync_trained(session, personas, "smollm2")
         assert await aliases_of(registry, session) == {"champion": 1}
 
 
 async def test_what_is_not_finished_is_left_alone_and_what_is_broken_is_logged(
     store, registry, personas, leave, tmp_path, caplog
 ):
-    folders = tmp_path / "data" / "adapters" / "zen" / "demo"
+    folders = tmp_path / "data" / "adapters" / "zen" / "smollm2"
     leave(b"whole").rename(folders / ".partial-whole")
     write_adapter(folders / "without-lineage", b"half")
     (leave(b"broken") / "adapter_config.json").unlink()
     (leave(b"odd") / "lineage.json").write_text("[]", encoding="utf-8")
     async with store.session() as session:
-        await registry.sync_trained(session, personas, "demo")
+        await registry.sync_trained(session, personas, "smollm2")
         assert await registry.versions(session, *ZEN) == []
     assert len(caplog.messages) == 2
     assert "no readable adapter_config.json" in caplog.text
@@ -71,9 +71,9 @@ async def test_what_is_not_finished_is_left_alone_and_what_is_broken_is_logged(
 async def test_an_adapter_that_is_measured_later_is_the_same_version_with_its_figures(store, registry, personas, leave):
     async with store.session() as session:
         folder = leave(b"one")
-        await registry.sync_trained(session, personas, "demo")
+        await registry.sync_trained(session, personas, "smollm2")
         lineage = {"seed": 1, "metrics": {"evaluation": {"perplexity_ratio": 0.5}}}
-        await registry.register(session, persona="zen", base_slug="demo", folder=folder, lineage=lineage)
+        await registry.register(session, persona="zen", base_slug="smollm2", folder=folder, lineage=lineage)
     async with store.session() as session:
         [found] = await registry.versions(session, *ZEN)
     assert found.lineage == lineage

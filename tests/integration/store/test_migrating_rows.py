@@ -17,7 +17,7 @@ LEDGER = "20261122_create_ledger"
 FORMER_ROWS = (
     "INSERT INTO exchanges (id, source, event_id, conversation_id, user_id, model, base_model, adapters, seed,"
     " sampling, prompt, status, reply, created_at, finished_at)"
-    " VALUES ('chatcmpl-1', 'slack', 'e1', 'c1', 'ann', 'zen', 'demo', '[]', 7,"
+    " VALUES ('chatcmpl-1', 'slack', 'e1', 'c1', 'ann', 'zen', 'smollm2', '[]', 7,"
     """ '{"seed": 7}', '[{"role": "user", "content": "Hi"}]', 'succeeded', 'Hello.', 100.5, 101.5)""",
     "INSERT INTO conversations (id, source, model, updated_at) VALUES ('c1', 'slack', 'zen', 99.5)",
     "INSERT INTO deliveries (source, message_id, exchange_id) VALUES ('slack', 'C1:1.0', 'chatcmpl-1')",

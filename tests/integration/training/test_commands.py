@@ -25,7 +25,9 @@ from tests.command import personas
 from tests.store_examples import record_answered, write_adapter
 from tests.tiny_models import make_tiny_model
 from tests.training_examples import MONK_WORDS, PIRATE_WORDS, make_persona
+from training.eval_figures import perplexity_figure
 from training.evaluation import EvalReport
+from training.fixed_prompts import read_thresholds
 from training.progress import ProgressUpdate
 from training.sft import TrainedAdapter, train
 
@@ -39,6 +41,9 @@ def shop(tmp_path: Path) -> tuple[Persona, Settings]:
     pirate = make_persona(tmp_path / "personas", "pirate", PIRATE_WORDS, rows=10, held_out=2)
     make_persona(tmp_path / "personas", "monk", MONK_WORDS, rows=10, held_out=2)
     return pirate, load_settings(base_model=str(model), data_dir=tmp_path / "data", dir=tmp_path / "personas")
+
+
+FIGURE = perplexity_figure(12.5, 10.0, 2, read_thresholds())
 
 
 def run(settings: Settings, *line: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +75,11 @@ def test_a_trained_adapter_is_registered_and_its_evaluation_printed_and_kept(sho
     evaluations = settings.data_dir / "evaluations"
     assert f"Plot: {evaluations}" in measured.stdout
     assert len(list(evaluations.rglob("report.png"))) == 1
+
+    printed = run(settings, "evaluate", "pirate", "--version", "1", "--json")
+    assert printed.returncode == 0, printed.stderr
+    assert json.loads(printed.stdout)["figures"]["retention"]["limit"] == 0.9
+    assert json.loads(printed.stdout) == json.loads(next(evaluations.rglob("report.json")).read_text())
 
 
 def test_a_bundled_training_answers_at_once_and_says_how_good_it_is(shop: tuple[Persona, Settings]) -> None:
@@ -133,14 +143,14 @@ def test_an_evaluation_that_cannot_be_kept_is_printed_all_the_same(
     shop: tuple[Persona, Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pirate, settings = shop
-    report = EvalReport("pirate", "tiny-model", "ab" * 32, 2, 12.5, 10.0, None, None, ())
+    report = EvalReport("pirate", "tiny-model", "ab" * 32, 2, 12.5, 10.0, (FIGURE,), {})
     monkeypatch.setattr(evaluate_command, "evaluate_adapter", lambda *given, **options: report)
     write_adapter(pirate.adapter_folder(settings.base_slug), b"one")
     (settings.data_dir / "evaluations").mkdir(parents=True)
     (settings.data_dir / "evaluations" / "pirate").touch()  # nothing can be written below it, as on a full disk
     with pytest.raises(OSError, match="pirate"):
         evaluate_command.evaluate(build_parser().parse_args(["evaluate", "pirate"]), settings)
-    assert "10.00 (0.80×)" in capsys.readouterr().out
+    assert "0.80×" in capsys.readouterr().out
 
 
 def test_an_adapter_that_a_locked_database_does_not_take_is_registered_later(
@@ -180,6 +190,6 @@ async def test_feedback_counts_thumbs_by_persona_and_adapter_version(shop: tuple
         await store.close()
     heading, row = run(settings, "feedback").stdout.splitlines()
     assert heading.split() == ["persona", "or", "blend", "answered", "with", "base", "model", "👍", "👎", "liked"]
-    assert row.split() == ["codebeard", "codebeard@3", "demo", "2", "1", "67%"]
+    assert row.split() == ["codebeard", "codebeard@3", "smollm2", "2", "1", "67%"]
     [tally] = json.loads(run(settings, "feedback", "--json").stdout)
     assert (tally["up"], tally["down"]) == (2, 1)

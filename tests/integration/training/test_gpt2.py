@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from tests.integration.training.conftest import FAST
 from tests.tiny_models import make_tokenizer
 from tests.training_examples import MONK_WORDS, PIRATE_WORDS, make_persona, make_rows, write_rows
 from training.data_files import TrainingRow
-from training.evaluation import EvalLimits, evaluate
+from training.evaluation import evaluate
+from training.fixed_prompts import read_limits
 from training.sft import train
 
 CONTEXT = 256  # tokens of prompt and reply
-LIMITS = EvalLimits(perplexity_rows=6, prompts=4, base_replies=4, texts=8, max_new_tokens=24, batch_size=4)
+LIMITS = replace(read_limits("short"), perplexity_rows=6, held_out=4, base_replies=4, max_new_tokens=24)
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ async def test_models_are_listed_with_their_adapter_versions(live_server):
 
     assert set(models) == {"base", "codebeard", "zen"}
     assert models["zen"].owned_by
-    assert (models["zen"].adapter_version, models["zen"].base_model) == (1, "demo")
+    assert (models["zen"].adapter_version, models["zen"].base_model) == (1, "smollm2")
     assert models["zen"].description == "The voice of Master Zen."
     assert (models["base"].adapter_version, models["base"].adapters) == (None, [])
     assert (blend.id, blend.adapters) == ("codebeard:0.7+zen:0.3", ["codebeard@1", "zen@1"])

@@ -32,8 +32,8 @@ async def registry(folder, store):
     async with store.session() as session:
         for slug in ("zen", "noir"):
             adapter = write_adapter(folder / "adapters" / slug / "1", slug.encode())
-            await registry.register(session, persona=slug, base_slug="demo", folder=adapter, lineage={})
-            await registry.promote(session, slug, "demo", 1, force=True, by="test")
+            await registry.register(session, persona=slug, base_slug="smollm2", folder=adapter, lineage={})
+            await registry.promote(session, slug, "smollm2", 1, force=True, by="test")
     return registry
 
 
@@ -49,7 +49,7 @@ def responder(folder, store, registry, queue):
         store=store,
         registry=registry,
         queue=queue,
-        base_model_slug="demo",
+        base_model_slug="smollm2",
         default_sampling=DEFAULTS,
         default_persona="zen",
         reply_timeout_s=60,

@@ -21,7 +21,7 @@ async def test_a_message_is_in_the_ledger_and_in_the_queue(responder, store, que
     reply = await responder.open(message(messages=(ChatMessage("system", "Be brief."), *HELLO)))
     (row,) = await rows(store)
     (job,) = await queue.fetch(9)
-    assert (row.id, row.status, row.model, row.base_model) == (reply.exchange_id, "queued", "zen", "demo")
+    assert (row.id, row.status, row.model, row.base_model) == (reply.exchange_id, "queued", "zen", "smollm2")
     assert (row.source, row.event_id, row.conversation_id, row.user_id) == ("api", "e1", "c1", "ann")
     assert row.prompt == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
     assert [(share["name"], share["weight"]) for share in row.adapters] == [("zen@1", 1.0)]
@@ -103,8 +103,8 @@ async def test_a_queued_reply_keeps_its_champion_when_it_moves(responder, store,
     await responder.open(message())
     async with store.session() as session:
         adapter = write_adapter(folder / "adapters" / "zen" / "2", b"better")
-        await registry.register(session, persona="zen", base_slug="demo", folder=adapter, lineage={})
-        await registry.promote(session, "zen", "demo", 2, force=True, by="test")
+        await registry.register(session, persona="zen", base_slug="smollm2", folder=adapter, lineage={})
+        await registry.promote(session, "zen", "smollm2", 2, force=True, by="test")
     await responder.open(message(event_id="e2", conversation_id="c2"))
     assert [job.adapters[0].adapter.name for job in await queue.fetch(9)] == ["zen@1", "zen@2"]
 

@@ -57,7 +57,7 @@ def test_where_there_is_no_such_file_the_name_has_to_do(program):
 @pytest.mark.parametrize(
     ("base_model", "line"),
     [
-        ("demo", "personas train zen"),
+        ("smollm2", "personas train zen"),
         ("Qwen/Qwen3-4B", "personas train zen --base Qwen/Qwen3-4B"),
         ("/models/my model", "personas train zen --base '/models/my model'"),
     ],

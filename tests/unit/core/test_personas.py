@@ -76,3 +76,35 @@ def test_any_bytes_as_persona_file_either_load_or_give_a_sentence(tmp_path, cont
         assert load_persona(folder).slug == "ada"
     except PersonasError as error:
         assert "ada" in str(error)
+
+
+def test_personas_of_ones_own_stand_beside_the_shipped_ones(tmp_path):
+    write_persona(tmp_path / "shipped" / "zen")
+    write_persona(tmp_path / "own" / "ada")
+    write_persona(tmp_path / "own" / ".partial-x")  # is just being written
+    personas = load_personas(tmp_path / "shipped", tmp_path / "own")
+    assert {slug: persona.folder.parent.name for slug, persona in personas.items()} == {"zen": "shipped", "ada": "own"}
+    assert list(load_personas(tmp_path / "shipped", tmp_path / "missing")) == ["zen"]
+    assert list(load_personas(tmp_path / "missing", tmp_path / "own")) == ["ada"]
+    assert list(load_personas(tmp_path / "own", tmp_path / "shipped" / ".." / "own")) == ["ada"]
+
+
+def test_a_slug_in_both_places_is_the_shipped_persona_and_the_other_is_left_out_with_both_paths_named(tmp_path, caplog):
+    shipped = write_persona(tmp_path / "shipped" / "ada")
+    own = write_persona(tmp_path / "own" / "ada")
+    write_persona(tmp_path / "own" / "bob")
+    personas = load_personas(tmp_path / "shipped", tmp_path / "own")
+    assert (list(personas), personas["ada"].folder) == (["ada", "bob"], shipped)
+    [record] = caplog.records
+    assert record.getMessage() == f"ada is left out: {own} has the short name of {shipped}; rename it."
+
+
+def test_a_broken_persona_of_ones_own_is_left_out_and_stops_nobody_else(tmp_path, caplog):
+    write_persona(tmp_path / "shipped" / "zen")
+    write_persona(tmp_path / "own" / "ada", "name = ")
+    write_persona(tmp_path / "own" / "Bad Name")
+    write_persona(tmp_path / "own" / "cyd")
+    assert list(load_personas(tmp_path / "shipped", tmp_path / "own")) == ["zen", "cyd"]
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0].startswith("Bad Name is left out: ") and "a-z, 0-9" in said[0]
+    assert said[1].startswith("ada is left out: ") and "not valid TOML" in said[1]

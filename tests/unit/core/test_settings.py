@@ -5,7 +5,7 @@ import re
 import pytest
 
 from core.errors import InvalidSetting
-from core.settings import DEMO_MODEL_FOLDER, Settings, base_slug, load_settings
+from core.settings import Settings, base_slug, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -13,9 +13,9 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_without_any_setting_the_bundled_model_is_served_on_loopback(tmp_path):
+def test_without_any_setting_smollm2_is_served_on_loopback_from_its_copy_in_the_data_folder(tmp_path):
     settings = load_settings()
-    assert settings.base_model_path == str(DEMO_MODEL_FOLDER)
+    assert (settings.base_model, settings.base_model_path) == ("smollm2", "data/models/smollm2")
     assert (settings.host, settings.port, settings.queue_url) == ("127.0.0.1", 7860, "memory://")
     assert settings.store_url == f"sqlite+aiosqlite:///{tmp_path / 'data' / 'personas.db'}"
     assert settings.allowed_training_sources == {"playground", "terminal", "api", "author"}
@@ -137,7 +137,9 @@ def test_with_an_api_key_another_host_is_allowed_and_the_key_stays_out_of_sight(
 @pytest.mark.parametrize(
     ("name", "slug"),
     [
-        ("demo", "demo"),
+        ("smollm2", "smollm2"),
+        ("/models/llama.Q4_K_M.gguf", r"llama\.Q4_K_M\.gguf-[0-9a-f]{8}"),
+        ("llama.gguf", r"llama\.gguf-[0-9a-f]{8}"),
         ("Qwen/Qwen3-4B-Instruct-2507", "Qwen--Qwen3-4B-Instruct-2507"),
         ("/models/My Model", r"My-Model-[0-9a-f]{8}"),
         ("./models/tiny", r"tiny-[0-9a-f]{8}"),
@@ -149,8 +151,9 @@ def test_a_base_model_s_name_makes_a_safe_folder_name(name, slug):
     assert re.fullmatch(slug, base_slug(name))
 
 
-def test_only_the_bundled_model_is_called_demo_and_two_folders_of_one_name_are_told_apart(tmp_path):
-    slugs = {base_slug(str(tmp_path / parent / "demo")) for parent in ("a", "b")} | {base_slug("./demo"), "demo"}
+def test_only_the_default_model_is_called_smollm2_and_two_folders_of_one_name_are_told_apart(tmp_path):
+    slugs = {base_slug(str(tmp_path / parent / "smollm2")) for parent in ("a", "b")}
+    slugs |= {base_slug("./smollm2"), base_slug("smollm2")}
     assert len(slugs) == 4
 
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from core.engine.adapter_check import UNSAFE_SUFFIXES, check_adapter, local_fingerprint
 from core.engine.base import AdapterRef
 from core.engine.fingerprint import folder_fingerprint
 from core.errors import AdapterRejected
-from core.settings import DEMO_MODEL_FOLDER
 from tests.store_examples import write_adapter
 
 HERE, ELSEWHERE = "ab" * 32, "cd" * 32
@@ -35,7 +36,8 @@ def test_what_fits_or_is_not_known_passes(ref, trained_on, here):
 
 
 def test_the_fingerprint_is_that_of_the_weights_on_this_machine(tmp_path):
-    assert local_fingerprint(str(DEMO_MODEL_FOLDER)) == folder_fingerprint(DEMO_MODEL_FOLDER)
+    whole = _write_weights(tmp_path / "model")
+    assert local_fingerprint(str(whole)) == folder_fingerprint(whole)
     (tmp_path / "model.safetensors").write_bytes(b"broken")
     for name in (str(tmp_path), str(tmp_path / "gone"), "nobody/no-such-model", "/no/such model"):
         assert local_fingerprint(name) is None
@@ -50,6 +52,12 @@ def test_a_model_in_the_hugging_face_cache_is_found_by_its_name(tmp_path, monkey
     snapshot.mkdir(parents=True)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("1234")
-    for name in ("config.json", "model.safetensors"):
-        (snapshot / name).write_bytes((DEMO_MODEL_FOLDER / name).read_bytes())
-    assert local_fingerprint("somebody/tiny") == folder_fingerprint(DEMO_MODEL_FOLDER)
+    _write_weights(snapshot)
+    (snapshot / "config.json").write_text("{}")
+    assert local_fingerprint("somebody/tiny") == folder_fingerprint(snapshot)
+
+
+def _write_weights(folder):
+    folder.mkdir(exist_ok=True)
+    save_file({"weight": np.arange(8, dtype=np.float32)}, folder / "model.safetensors")
+    return folder

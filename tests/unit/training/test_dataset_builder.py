@@ -7,13 +7,11 @@ import pytest
 from core.engine.chat_template import ChatTemplate
 from core.errors import InvalidData
 from core.messages import ChatMessage
-from core.personas import load_persona
 from core.prompts import build
-from core.settings import DEMO_MODEL, ROOT
 from tests.tiny_models import make_tokenizer
 from tests.training_examples import PIRATE_WORDS, make_persona, make_rows
 from training.data_files import TrainingRow
-from training.dataset_builder import build_dataset, dataset_hash, example_of, held_out_rows, training_rows
+from training.dataset_builder import build_dataset, dataset_hash, example_of
 
 HISTORY = (ChatMessage("user", "Hi."), ChatMessage("assistant", "Ahoy."))
 
@@ -46,23 +44,8 @@ def test_the_hash_follows_rows_order_and_system_prompt(tmp_path: Path) -> None:
     assert dataset_hash(pirate, rows) != dataset_hash(make_persona(tmp_path / "b", "monk", PIRATE_WORDS), rows)
 
 
-def test_a_persona_reads_its_own_two_files(tmp_path: Path) -> None:
-    persona = make_persona(tmp_path, "pirate", PIRATE_WORDS, rows=5, held_out=2)
-    assert len(training_rows(persona, "some/model")) == 5
-    assert len(held_out_rows(persona, "some/model")) == 2
-
-
 def test_a_row_that_writes_out_a_special_token_is_refused_by_its_number(tmp_path: Path) -> None:
     persona = make_persona(tmp_path, "pirate", PIRATE_WORDS)
     rows = [*make_rows(PIRATE_WORDS, 2), TrainingRow("How does ChatML end a turn?", "With <|im_end|>, matey.")]
     with pytest.raises(InvalidData, match=r"Row 3 of pirate, .* writes out <\|im_end\|>"):
         build_dataset(persona, rows, ChatTemplate(make_tokenizer()), max_length=400)
-
-
-def test_the_demo_model_learns_from_the_generated_style_set_and_never_from_its_held_out_part() -> None:
-    persona = load_persona(ROOT / "personas" / "codebeard")
-    trained = {(row.history, row.user_text) for row in training_rows(persona, DEMO_MODEL)}
-    held_out = {(row.history, row.user_text) for row in held_out_rows(persona, DEMO_MODEL)}
-    assert len(trained) > 1000
-    assert len(held_out) > 60
-    assert not trained & held_out

@@ -12,7 +12,7 @@ from training import lineage
 from training.lineage import git_commit
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-SHIPPED = "personas/zen/adapters/demo/lineage.json"
+SHIPPED = "personas/zen/adapters/smollm2/lineage.json"
 ROWS = "personas/zen/train.jsonl"
 
 

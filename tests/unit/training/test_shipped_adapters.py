@@ -1,22 +1,40 @@
-"""The adapters that the personas ship were trained on the rows and the base model that are shipped with them."""
+"""The adapters that the personas ship were trained on the rows and the base model that are there now."""
 
 from __future__ import annotations
 
 import pytest
 
+from core.default_model import DEFAULT_MODEL
 from core.engine.fingerprint import folder_fingerprint
 from core.personas import load_personas
 from core.registry import read_lineage
-from core.settings import DEMO_MODEL, DEMO_MODEL_FOLDER, ROOT
-from training.dataset_builder import dataset_hash, training_rows
+from core.settings import ROOT
+from tests.default_model import default_model_folder
+from training.data_files import read_rows
+from training.dataset_builder import dataset_hash
 
 PERSONAS = load_personas(ROOT / "personas")
+MAX_ADAPTER_BYTES = 10_000_000
 
 
 @pytest.mark.parametrize("slug", sorted(PERSONAS))
 def test_a_shipped_adapter_knows_the_present_rows_and_the_present_base_model(slug):
     persona = PERSONAS[slug]
-    lineage = read_lineage(persona.adapter_folder(DEMO_MODEL))
+    lineage = read_lineage(persona.adapter_folder(DEFAULT_MODEL))
     advice = f"`personas train {slug} --bundle` brings it up to date"
-    assert lineage["base_model_fingerprint"] == folder_fingerprint(DEMO_MODEL_FOLDER), advice
-    assert lineage["data"]["sha256"] == dataset_hash(persona, training_rows(persona, DEMO_MODEL)), advice
+    assert lineage["base_model_fingerprint"] == folder_fingerprint(default_model_folder()), advice
+    assert lineage["data"]["sha256"] == dataset_hash(persona, read_rows(persona.train_path)), advice
+    assert "dirty" not in lineage["code"]["commit"], advice
+
+
+@pytest.mark.parametrize("slug", sorted(PERSONAS))
+def test_a_shipped_adapter_is_small(slug):
+    folder = PERSONAS[slug].adapter_folder(DEFAULT_MODEL)
+    assert (folder / "adapter_model.safetensors").stat().st_size <= MAX_ADAPTER_BYTES
+
+
+@pytest.mark.parametrize("slug", sorted(PERSONAS))
+def test_a_shipped_persona_has_rows_enough(slug):
+    persona = PERSONAS[slug]
+    assert len(read_rows(persona.train_path)) >= 600
+    assert len(read_rows(persona.eval_path)) >= 120

