@@ -222,7 +222,7 @@ def random_state_in(tensors: dict[str, torch.Tensor], moment: str) -> dict[str, 
 def _random_state() -> dict[str, torch.Tensor]:
     """torch's random states; nothing else draws in a training."""
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states["cuda"] = torch.cuda.get_rng_state()
     if torch.backends.mps.is_available():
         states["mps"] = torch.mps.get_rng_state()

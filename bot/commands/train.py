@@ -38,6 +38,10 @@ def train(arguments: argparse.Namespace, settings: Settings) -> int:
     console.print(f"{adapter.ref.name} is in {trained.folder}", soft_wrap=True)
     if figures := evaluation_text(adapter):
         console.print(f"On rows it never saw: {figures}.")
+    elif arguments.quick:
+        version = ("--version", str(adapter.version))
+        measure = personas_command("evaluate", persona.slug, *version, *base_option(settings.base_model))
+        console.print(f"It was not measured; `{measure}` does that.", markup=False, soft_wrap=True)
     console.print(_next_step(adapter, settings.base_model), markup=False, soft_wrap=True)
     return 0
 

@@ -11,7 +11,7 @@ from tests.training_examples import make_workshop
 from training.progress import ProgressUpdate
 from training.sft import TrainedAdapter, train
 
-FAST = {"accumulation": 1, "learning_rate": 5e-3, "is_evaluated": False}
+FAST = {"batch_size": 4, "accumulation": 1, "max_length": 512, "learning_rate": 5e-3, "is_evaluated": False}
 
 
 @dataclass(frozen=True)

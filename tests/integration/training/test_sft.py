@@ -182,7 +182,7 @@ def test_a_bf16_base_model_trains(tmp_path: Path) -> None:
 def test_rows_that_are_too_long_are_left_out_and_counted(workshop: Workshop) -> None:
     persona, settings = workshop
     write_rows(persona.train_path, [*make_rows(PIRATE_WORDS, 4), TrainingRow("Speak long.", "word " * 400)])
-    adapter = train(persona, settings, max_steps=2, max_length=300, **FAST)
+    adapter = train(persona, settings, max_steps=2, **{**FAST, "max_length": 300})
     assert adapter.lineage["data"]["rows"] == 5
     assert adapter.lineage["data"]["rows_too_long"] == 1
 

@@ -29,7 +29,10 @@ Workshop = tuple[Persona, Settings]
 # 32 rows in steps of 8: four steps an epoch.
 STEPS, STEPS_IN_EPOCH = 10, 4
 RECIPE = {**FAST, "accumulation": 2, "max_steps": STEPS}
-OPTIONS = ("--accumulation", "2", "--max-steps", str(STEPS), "--learning-rate", "0.005", "--no-evaluation")
+OPTIONS = (
+    *("--batch-size", "4", "--accumulation", "2", "--max-length", "512"),
+    *("--max-steps", str(STEPS), "--learning-rate", "0.005", "--no-evaluation"),
+)
 KILLED_WHILE_IT_TRAINS = """
 import os, signal, sys
 from training import resumable_trainer
@@ -184,7 +187,7 @@ def test_a_process_says_what_is_trained_how_long_it_takes_and_how_to_go_on_when_
     workshop: Workshop, number: int, status: int
 ) -> None:
     _, settings = workshop
-    process = command(workshop, "--epochs", "1000", "--batch-size", "1", "--accumulation", "4")
+    process = command(workshop, "--epochs", "1000", "--batch-size", "1", "--accumulation", "4", "--max-length", "512")
     try:
         lines = wait_for(process, "Training takes about")
         process.send_signal(number)
@@ -192,7 +195,7 @@ def test_a_process_says_what_is_trained_how_long_it_takes_and_how_to_go_on_when_
     finally:
         process.kill()
     assert "Training: 8000 steps, 32 rows, 4 a step, on the CPU in float32." in lines
-    options = "--epochs 1000.0 --batch-size 1 --accumulation 4"
+    options = "--epochs 1000.0 --batch-size 1 --accumulation 4 --max-length 512"
     advice = f"`personas train pirate {options} --base {settings.base_model} --resume` goes on from step "
     assert_one_sentence(done, f"The training of pirate was stopped; nothing was saved. {advice}", status=status)
     assert files(settings.data_dir) == ["personas.db", checkpoint_of(settings)]
