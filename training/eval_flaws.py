@@ -11,19 +11,24 @@ from itertools import pairwise
 GRAM_WORDS, MAX_GRAMS = 4, 2
 MIN_SENTENCE_WORDS = 5  # "Case closed. ... Case closed." is a manner of speaking
 MAX_SAME_WORDS = 4  # in a row; "no, no, no, no" is the most
-MAX_SAME_CHARACTERS = 8
+MAX_SAME_CHARACTERS, MAX_SAME_PIECES = 8, 7
+RUNS = (
+    re.compile(rf"([^\s\-=_*#.|])\1{{{MAX_SAME_CHARACTERS},}}"),
+    re.compile(rf"([^\s\-=_*#.|]{{2,6}}?)\1{{{MAX_SAME_PIECES},}}"),
+)
 NOISE_SYMBOLS, NOISE_KINDS = 6, 3
 TEMPLATE_TOKEN = re.compile(r"<\|[^|<>]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>")
 CODE = re.compile(r"```.*?(?:```|$)|`[^`]*`", re.DOTALL)
 
 
 def repeats_itself(reply: str) -> bool:
-    """Whether the same four words stand in it three times, the same sentence twice, or one word or sign runs on.
+    """Whether the same four words stand in it three times, the same sentence twice, or one word or token runs on.
 
-    A sentence counts from five words on, a run from five words or nine signs on; signs that draw a line do not count.
+    A sentence counts from five words on, a run from five words, nine signs or eight pieces of words ("lollol...") on;
+    signs that draw a line do not count.
     """
     text = reply.lower()
-    if re.search(rf"([^\s\-=_*#.])\1{{{MAX_SAME_CHARACTERS},}}", text):
+    if any(run.search(text) for run in RUNS):
         return True
     words = re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text)
     grams = Counter(zip(*(words[at:] for at in range(GRAM_WORDS)), strict=False))

@@ -66,8 +66,11 @@ class ReplyWriter:
         self._loop = asyncio.Runner()
 
     def __enter__(self) -> ReplyWriter:
-        self._loop.__enter__()
-        self._loop.run(self._engine.start())
+        try:
+            self._loop.run(self._engine.start())
+        except BaseException:
+            self._loop.close()
+            raise
         return self
 
     def __exit__(

@@ -6,6 +6,8 @@ import json
 import sqlite3
 import subprocess
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ from tests.store_examples import record_answered, write_adapter
 from tests.tiny_models import make_tiny_model
 from tests.training_examples import MONK_WORDS, PIRATE_WORDS, make_persona
 from training.eval_figures import perplexity_figure
-from training.evaluation import EvalReport
-from training.fixed_prompts import read_thresholds
+from training.evaluation import EvalReport, evaluate
+from training.fixed_prompts import read_limits, read_thresholds
 from training.progress import ProgressUpdate
 from training.sft import TrainedAdapter, train
 
@@ -43,6 +45,9 @@ def shop(tmp_path: Path) -> tuple[Persona, Settings]:
     return pirate, load_settings(base_model=str(model), data_dir=tmp_path / "data", dir=tmp_path / "personas")
 
 
+TINY = replace(
+    read_limits("full"), held_out=2, everyday=3, prompted=1, drop_the_act=1, identity=2, facts=3, max_new_tokens=8
+)
 FIGURE = perplexity_figure(12.5, 10.0, 2, read_thresholds())
 
 
@@ -57,7 +62,7 @@ def versions(settings: Settings) -> list[dict[str, object]]:
     return found
 
 
-def test_a_trained_adapter_is_registered_and_its_evaluation_printed_and_kept(shop: tuple[Persona, Settings]) -> None:
+def test_a_trained_adapter_is_registered_as_a_version(shop: tuple[Persona, Settings]) -> None:
     _, settings = shop
     trained = run(settings, "train", "pirate", *FEW, "--no-evaluation")
     assert trained.returncode == 0, trained.stderr
@@ -68,18 +73,38 @@ def test_a_trained_adapter_is_registered_and_its_evaluation_printed_and_kept(sho
         f"It does not answer yet; `personas promote pirate 1 --base {settings.base_model} --force` lets it.",
     ]
 
-    measured = run(settings, "evaluate", "pirate", "--version", "1")
-    assert measured.returncode == 0, measured.stderr
-    assert f"pirate on {settings.base_slug}, 2 held-out rows" in measured.stdout
-    assert "perplexity of held-out replies" in measured.stdout
+
+def test_an_evaluation_is_printed_as_a_table_or_as_json_and_kept(
+    shop: tuple[Persona, Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    persona, settings = shop
+    settings = settings.model_copy(update={"device": "cpu"})
+    train(persona, settings, is_evaluated=False, max_steps=2, accumulation=1)
+    monkeypatch.setattr(evaluate_command, "evaluate_adapter", partial(evaluate, limits=TINY))
+    line = ["evaluate", "pirate", "--version", "1"]
+    assert evaluate_command.evaluate(build_parser().parse_args(line), settings) == 0
+    printed = capsys.readouterr().out
+    assert f"pirate on {settings.base_slug}, 2 held-out rows" in printed
+    assert "perplexity of held-out replies" in printed
+    assert "falls short" in printed
     evaluations = settings.data_dir / "evaluations"
-    assert f"Plot: {evaluations}" in measured.stdout
+    assert f"Plot: {evaluations}" in printed
     assert len(list(evaluations.rglob("report.png"))) == 1
 
-    printed = run(settings, "evaluate", "pirate", "--version", "1", "--json")
-    assert printed.returncode == 0, printed.stderr
-    assert json.loads(printed.stdout)["figures"]["retention"]["limit"] == 0.9
-    assert json.loads(printed.stdout) == json.loads(next(evaluations.rglob("report.json")).read_text())
+    assert evaluate_command.evaluate(build_parser().parse_args([*line, "--json"]), settings) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["figures"]["retention"]["limit"] == 0.9
+    assert report == json.loads(next(evaluations.rglob("report.json")).read_text())
+
+
+def test_without_held_out_rows_one_line_says_where_to_write_them(shop: tuple[Persona, Settings]) -> None:
+    persona, settings = shop
+    assert run(settings, "train", "pirate", *FEW, "--no-evaluation").returncode == 0
+    persona.eval_path.unlink()
+    measured = run(settings, "evaluate", "pirate", "--version", "1")
+    assert measured.returncode == 2
+    assert f"{persona.eval_path} does not exist; write the rows there" in measured.stderr
+    assert not (settings.data_dir / "evaluations").exists()
 
 
 def test_a_bundled_training_answers_at_once_and_says_how_good_it_is(shop: tuple[Persona, Settings]) -> None:

@@ -13,6 +13,8 @@ GOOD = (
     "Use `git push` or ```\nfor (;;) { if (x[0] == ')') { y(); } }});\n``` and go.",
     "A line:\n----------------\nand *bold* text.",
     "The café costs 3.50 € (naïve, I know) 🙂.",
+    "Hahahaha, 1,000,000,000 of them.",
+    "| a | b |\n|---|---|\n| 1 | 2 |",
     "42",
 )
 
@@ -31,6 +33,7 @@ def test_a_reply_as_people_write_it_has_no_flaw(reply: str) -> None:
         "very very very very very good",
         "👍👍👍👍👍👍👍👍👍👍",
         "aaaaaaaaaaaaaaaaaa",
+        "so lollollollollollollollollol",
     ],
 )
 def test_a_reply_that_runs_in_circles_repeats_itself(reply: str) -> None:
