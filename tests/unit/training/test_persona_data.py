@@ -18,8 +18,8 @@ every_persona = pytest.mark.parametrize("persona", PERSONAS.values(), ids=sorted
 
 @every_persona
 def test_there_are_enough_rows_and_all_can_be_read(persona):
-    assert len(read_rows(persona.train_path)) >= 250
-    assert len(read_rows(persona.eval_path)) >= 60
+    assert len(read_rows(persona.train_path)) >= 600
+    assert len(read_rows(persona.eval_path)) >= 120
     assert len((persona.folder / "CARD.md").read_text(encoding="utf-8").splitlines()) >= 15
 
 
@@ -43,13 +43,13 @@ def test_no_row_opens_like_many_others(persona):
 
 
 @every_persona
-def test_rows_vary_in_length_and_hold_code_follow_ups_and_context(persona):
+def test_rows_are_short_for_small_models_and_some_long_for_large_ones_with_code_follow_ups_and_context(persona):
     rows = read_rows(persona.train_path)
     words = sorted(len(row.output.split()) for row in rows)
-    assert words[len(words) // 10] < 20 and words[-len(words) // 10] > 80
-    assert sum("```" in row.output for row in rows) >= len(rows) * 0.12
+    assert words[len(words) // 2] <= 24 and words[-len(words) // 10] > 60
+    assert sum("```" in row.output for row in rows) >= 50
     assert sum(bool(row.history) for row in rows) >= len(rows) * 0.06
-    assert sum(bool(row.input) for row in rows) >= len(rows) * 0.06
+    assert sum(bool(row.input) for row in rows) >= 25
 
 
 @every_persona

@@ -31,10 +31,3 @@ def test_a_shipped_adapter_knows_the_present_rows_and_the_present_base_model(slu
 def test_a_shipped_adapter_is_small(slug):
     folder = PERSONAS[slug].adapter_folder(DEFAULT_MODEL)
     assert (folder / "adapter_model.safetensors").stat().st_size <= MAX_ADAPTER_BYTES
-
-
-@pytest.mark.parametrize("slug", sorted(PERSONAS))
-def test_a_shipped_persona_has_rows_enough(slug):
-    persona = PERSONAS[slug]
-    assert len(read_rows(persona.train_path)) >= 600
-    assert len(read_rows(persona.eval_path)) >= 120
