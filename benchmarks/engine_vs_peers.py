@@ -29,7 +29,11 @@ from benchmarks.summary import Goal, judge, summarise
 from benchmarks.system_process import SystemFailed, SystemProcess
 from benchmarks.systems import SystemKind
 from benchmarks.workloads import Request, Workload, all_workloads
+from core.default_model import DEFAULT_MODEL, SAMPLING, default_model_file
 from core.engine.chat_template import ChatTemplate
+from core.engine.gguf_copy import dequantised_copy
+from core.errors import PersonasError
+from core.settings import load_settings
 
 ONE_BY_ONE = SystemKind("PEFT set_adapter + generate", peft_one_by_one)
 LONE = SystemKind("PEFT generate", peft_lone, is_lone=True)
@@ -100,12 +104,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     if not console.is_terminal:
         console.width = REPORT_WIDTH
-    if options.is_smollm2_missing:
-        console.print("SmolLM2 is left out, because its folder is not known; name it with --smollm2 FOLDER.")
     try:
+        if options.smollm2 is None and SMOLLM2 in options.base:
+            options.smollm2 = _default_model()
         for name in options.base:
             _compare(name, options, console)
-    except (SystemFailed, DifferentTokens) as error:
+    except (SystemFailed, DifferentTokens, PersonasError) as error:
         console.print(f"[red]{error}[/]", soft_wrap=True)
         return 1
     return 0
@@ -116,23 +120,26 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"{ROUNDS_HELP} (%(default)s)")
     parser.add_argument("--requests", type=int, nargs="+", default=COUNTS, help="sizes of the workloads (1 4 8 16)")
     parser.add_argument("--base", choices=BASES, nargs="+", help="base models to measure (both)")
-    parser.add_argument("--smollm2", type=Path, metavar="FOLDER", help="folder that holds SmolLM2-135M-Instruct")
+    parser.add_argument("--smollm2", type=Path, metavar="FOLDER", help="SmolLM2's folder (the default model's own)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="(%(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON file and the plot")
     parser.add_argument("--quick", action="store_true", help="one round on a toy model, to see that everything runs")
     options = parser.parse_args(arguments)
     if options.rounds < 1 or min(options.requests) < 1:
         parser.error("--rounds and --requests must be at least 1.")
-    if options.smollm2 is None and SMOLLM2 in (options.base or ()):
-        parser.error("--base smollm2 needs the model's folder; name it with --smollm2 FOLDER.")
     if options.smollm2 is not None and not (options.smollm2 / "config.json").is_file():
         parser.error(f"{options.smollm2} holds no config.json, so it is not a model folder; check --smollm2.")
-    options.is_smollm2_missing = options.base is None and options.smollm2 is None and not options.quick
     if options.quick:
         options.rounds, options.base = 1, [QUICK]
     elif options.base is None:
-        options.base = [SMALL] if options.is_smollm2_missing else BASES
+        options.base = BASES
     return options
+
+
+def _default_model() -> Path:
+    """The default model's dequantised folder, made where it is missing. Raises NotFound without its package."""
+    folder = Path(load_settings(base_model=DEFAULT_MODEL).base_model_path)
+    return dequantised_copy(default_model_file(), folder, SAMPLING)
 
 
 def _compare(name: str, options: argparse.Namespace, console: Console) -> None:

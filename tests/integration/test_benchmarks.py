@@ -76,7 +76,6 @@ def test_a_real_model_is_measured_with_its_own_weights_and_replies_of_any_length
     ("options", "words"),
     [
         (["--rounds", "0"], "must be at least 1"),
-        (["--base", "smollm2"], "name it with --smollm2 FOLDER"),
         (["--smollm2", "/no/such/folder"], "/no/such/folder holds no config.json"),
     ],
 )
