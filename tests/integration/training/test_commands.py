@@ -18,7 +18,7 @@ from bot.commands import evaluate as evaluate_command
 from bot.commands import train as train_command
 from bot.commands.output import user_name
 from core.engine.adapter_hash import adapter_content_hash
-from core.errors import StoreUnavailable
+from core.errors import NotFound, StoreUnavailable
 from core.personas import Persona
 from core.settings import Settings, load_settings
 from core.store import feedback
@@ -78,7 +78,6 @@ def test_an_evaluation_is_printed_as_a_table_or_as_json_and_kept(
     shop: tuple[Persona, Settings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     persona, settings = shop
-    settings = settings.model_copy(update={"device": "cpu"})
     train(persona, settings, is_evaluated=False, max_steps=2, accumulation=1)
     monkeypatch.setattr(evaluate_command, "evaluate_adapter", partial(evaluate, limits=TINY))
     line = ["evaluate", "pirate", "--version", "1"]
@@ -97,13 +96,15 @@ def test_an_evaluation_is_printed_as_a_table_or_as_json_and_kept(
     assert report == json.loads(next(evaluations.rglob("report.json")).read_text())
 
 
-def test_without_held_out_rows_one_line_says_where_to_write_them(shop: tuple[Persona, Settings]) -> None:
+def test_without_held_out_rows_the_command_says_where_to_write_them_and_keeps_nothing(
+    shop: tuple[Persona, Settings],
+) -> None:
     persona, settings = shop
-    assert run(settings, "train", "pirate", *FEW, "--no-evaluation").returncode == 0
+    train(persona, settings, is_evaluated=False, max_steps=2, accumulation=1)
     persona.eval_path.unlink()
-    measured = run(settings, "evaluate", "pirate", "--version", "1")
-    assert measured.returncode == 2
-    assert f"{persona.eval_path} does not exist; write the rows there" in measured.stderr
+    with pytest.raises(NotFound, match=r"eval\.jsonl does not exist; write the rows there") as caught:
+        evaluate_command.evaluate(build_parser().parse_args(["evaluate", "pirate", "--version", "1"]), settings)
+    assert caught.value.exit_code == 2
     assert not (settings.data_dir / "evaluations").exists()
 
 
