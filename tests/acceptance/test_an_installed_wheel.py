@@ -162,7 +162,7 @@ def test_a_persona_answers_over_http_and_the_playground_is_there(installed):
 
 def test_training_writes_into_the_data_folder_and_leaves_what_was_installed_as_it_was(installed):
     before = installed.shipped_files()
-    few = ("--max-steps", "2", "--accumulation", "1", "--no-evaluation")
+    few = ("--max-steps", "2", "--accumulation", "1", "--max-length", "512", "--no-evaluation")
     assert "codebeard@1 is in " in installed.run("personas", "train", "codebeard", *few)
     (weights,) = (installed.folder / "data" / "adapters" / "codebeard").glob("*/*/adapter_model.safetensors")
     assert weights.stat().st_size > 0
