@@ -192,7 +192,7 @@ def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
     trainer = build_trainer(base, template, dataset, recipe, partial / "run", compute_dtype)
     check_free_space(partial, trainer.get_num_trainable_parameters())
     _check_first_batch(trainer, dataset, template, base)
-    if base.device.type == "cpu":
+    if base.device.type == "cpu" and base.quantization.chosen == "none":  # int8 rounds by all tokens of a batch
         share_prefixes(trainer, _first_rows(trainer))
     keeper = CheckpointKeeper(trainer, task.checkpoints, identity, resumed=task.resumed)
     trainer.add_callback(keeper)
@@ -201,7 +201,7 @@ def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
     adapter = partial / ADAPTER
     save_adapter(trainer.model, adapter, base_name(settings.base_model))
     first = template.encode(dataset.examples[0].prompt)
-    check_saved_adapter(trainer.model, adapter, torch.tensor([first], device=base.device), is_exact=_is_exact(base))
+    check_saved_adapter(trainer.model, adapter, torch.tensor([first], device=base.device), tolerance=_tolerance(base))
     write_json(adapter / LINEAGE_FILE, build_lineage(persona, settings, base, dataset, recipe, task.commit, metrics))
     return base, trainer.model
 
@@ -263,5 +263,8 @@ def _fit(
     }
 
 
-def _is_exact(base: LoadedBase) -> bool:
-    return base.dtype == torch.float32 and base.quantization.chosen == "none"
+def _tolerance(base: LoadedBase) -> float:
+    """By what share of the largest logit the same weights may differ: int8 rounds every activation, too."""
+    if base.quantization.chosen == "int8":
+        return 0.1
+    return 1e-4 if base.dtype == torch.float32 and base.quantization.chosen == "none" else 0.05

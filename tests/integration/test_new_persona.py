@@ -123,7 +123,7 @@ def test_a_name_that_means_somebody_else_is_refused(data_dir, given):
 
 def test_no_new_persona_speaks_with_the_adapters_of_a_former_one(data_dir, given):
     assert personas("new", "ada", **given).returncode == 0
-    trained = write_adapter(data_dir / "adapters" / "ada" / "demo" / "one", b"former")
+    trained = write_adapter(data_dir / "adapters" / "ada" / "smollm2" / "one", b"former")
     (trained / "lineage.json").write_text("{}")
     folder = data_dir / "personas" / "ada"
     folder.rename(data_dir / "elsewhere")
@@ -133,7 +133,7 @@ def test_no_new_persona_speaks_with_the_adapters_of_a_former_one(data_dir, given
     assert "ada@1" in personas("versions", "ada", **given).stdout
     folder.rename(data_dir / "elsewhere")
     (data_dir / "adapters").rename(data_dir / "gone")
-    assert_one_sentence(personas("new", "ada", **given), "former persona ada, for demo", status=2)
+    assert_one_sentence(personas("new", "ada", **given), "former persona ada, for smollm2", status=2)
 
 
 BAD_CARDS = {
