@@ -106,9 +106,9 @@ async def test_a_streamed_reply_is_the_same_text_with_usage_at_its_end(client):
 
 
 async def test_a_seed_makes_a_sampled_reply_come_back_in_any_company(client):
-    alone = await ask(client, "nana", "what is a tuple", temperature=1.0, seed=11)
-    crowd = [ask(client, slug, "what is a tuple", temperature=1.0) for slug in ("zen", "noir", "codebeard")]
-    again, *_ = await asyncio.gather(ask(client, "nana", "what is a tuple", temperature=1.0, seed=11), *crowd)
+    alone = await ask(client, "nana", "what is a tuple", seed=11)
+    crowd = [ask(client, slug, "what is a tuple") for slug in ("zen", "noir", "codebeard")]
+    again, *_ = await asyncio.gather(ask(client, "nana", "what is a tuple", seed=11), *crowd)
     assert again.choices[0].message.content == alone.choices[0].message.content
 
 
