@@ -150,8 +150,8 @@ async def test_clear_empties_the_chat_and_the_prompt(page, server):
 
 
 async def test_an_example_question_is_asked_with_one_click(page, server):
-    await page.get_by_role("button", name="What is a mutex?").click()
-    await expect(replies(page).last).to_contain_text("[codebeard@1] What is a mutex?")
+    await page.get_by_role("button", name="What is recursion?").click()
+    await expect(replies(page).last).to_contain_text("[codebeard@1] What is recursion?")
 
 
 async def test_a_blend_answers_and_a_bad_one_is_explained(page, server):
