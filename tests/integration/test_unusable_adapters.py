@@ -8,12 +8,15 @@ import pytest
 
 from core.settings import base_slug
 from tests.command import TORCH_FREE, assert_one_sentence, personas
+from tests.default_model import seed_default_model
 from tests.serving import write_personas
 from tests.store_examples import write_adapter
 
 
 @pytest.fixture
 def data_dir(tmp_path):
+    """A data folder in which the default model was served before: only then its fingerprint is known without torch."""
+    seed_default_model(tmp_path / "data")
     return tmp_path / "data"
 
 
