@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from benchmarks.random_base import RandomBase, words_to_ids
 from benchmarks.systems import MAX_BATCH, Reply
 from benchmarks.workloads import Request
-from core.engine.base import GenerationRequest, SamplingParams, WeightedAdapter
 from core.engine.loading import load_base_model
 from core.engine.transformers_engine import TransformersEngine
 from core.errors import EngineFailed
+from core.generation import GenerationRequest, SamplingParams, WeightedAdapter
 
 
 class OwnEngine:

@@ -17,8 +17,8 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from core.engine.adapter_hash import adapter_content_hash
-from core.engine.base import AdapterRef
+from core.adapters.content_hash import adapter_content_hash
+from core.generation import AdapterRef
 
 ADAPTERS = 4
 R = 16

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-from bot.arguments import build_parser
-from bot.logs import configure_logging, quiet_loading
+from bot.commands.arguments import build_parser
+from bot.commands.logs import configure_logging, quiet_loading
 from core.errors import InvalidInput, PersonasError
 
 INTERRUPTED = 130

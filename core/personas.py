@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.blends import BASE, SLUG_PATTERN, Blend
-from core.engine.base import SamplingParams
 from core.errors import InvalidData, NotFound
+from core.generation import SamplingParams
 
 MAX_SYSTEM_PROMPT_CHARS = 8_000
 MAX_NAME_CHARS, MAX_DESCRIPTION_CHARS, MAX_GREETING_CHARS = 80, 300, 500

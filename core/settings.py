@@ -16,8 +16,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.default_model import DEFAULT_MODEL
-from core.engine.base import MAX_NEW_TOKENS_LIMIT
 from core.errors import InvalidSetting
+from core.generation import MAX_NEW_TOKENS_LIMIT
 from core.gguf_path import SUFFIX as GGUF_SUFFIX
 from core.gguf_path import is_gguf
 from core.shipped import shipped_folder

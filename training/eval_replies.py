@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from core.engine.base import AdapterRef, SamplingParams
+from core.generation import AdapterRef, SamplingParams
 from core.personas import Persona, served_sampling
 from core.prompts import compose
 from training.base_replies import BaseReplies

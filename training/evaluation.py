@@ -12,15 +12,15 @@ from typing import Any
 
 from peft import PeftModel
 
+from core.adapters.content_hash import adapter_content_hash
 from core.engine.adapter_files import AdapterReader
-from core.engine.adapter_hash import adapter_content_hash
-from core.engine.base import AdapterRef
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
 from core.engine.loading import LoadedBase, base_fingerprint
 from core.engine.model_facts import context_limit
 from core.engine.multi_lora import find_targets
 from core.engine.quantization import avoid_packed_kernel
+from core.generation import AdapterRef
 from core.messages import ChatMessage
 from core.personas import Persona
 from core.settings import Settings, base_slug

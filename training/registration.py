@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.registry import RegisteredAdapter, Registry
+from core.adapters.registry import RegisteredAdapter, Registry
 from training.sft import TrainedAdapter
 
 

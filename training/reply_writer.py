@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-from core.engine.base import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
 from core.engine.chat_template import ChatTemplate
 from core.engine.loading import LoadedBase
 from core.engine.model_facts import default_sampling
 from core.engine.transformers_engine import TransformersEngine
 from core.errors import EngineFailed
+from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage
 from core.settings import Settings
 from training.progress import ProgressUpdate, ReportProgress

@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from peft import PeftModel
 
-from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
+from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
+from core.adapters.registry import read_lineage
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
 from core.engine.loading import LoadedBase
 from core.engine.model_facts import context_limit
 from core.errors import PersonasError
 from core.personas import Persona
-from core.registry import read_lineage
 from core.settings import Settings
 from training.adapter_folder import (
     check_free_space,

@@ -8,13 +8,13 @@ from contextlib import aclosing, nullcontext
 
 from rich.markup import escape
 
+from bot.commands.logs import configure_logging
 from bot.commands.output import make_console, user_name
 from bot.commands.running import run_service
-from bot.line_input import edited_lines, piped_lines
-from bot.logs import configure_logging
-from bot.process_lock import CHAT_SOURCES
-from bot.service import Service
-from bot.terminal_chat import TerminalChat
+from bot.service.process_lock import CHAT_SOURCES
+from bot.service.service import Service
+from bot.terminal.chat import TerminalChat
+from bot.terminal.line_input import edited_lines, piped_lines
 from core.errors import InvalidInput, PersonasError
 from core.settings import Settings
 

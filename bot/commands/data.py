@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from bot.commands.output import make_console
-from bot.retention import erase_old_text
+from bot.service.retention import erase_old_text
 from core.advice import personas_command
 from core.errors import PermissionNeeded
 from core.settings import Settings

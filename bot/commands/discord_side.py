@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bot.access import AccessLimits
-from bot.service import Service
+from bot.chat.access import AccessLimits
+from bot.service.service import Service
 from core.advice import install_command
 from core.errors import PersonasError
 

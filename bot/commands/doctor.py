@@ -12,13 +12,13 @@ from pathlib import Path
 
 from bot.commands.discord_side import NOT_INSTALLED, is_installed
 from bot.commands.findings import Finding, Level, print_finding
+from bot.commands.listening import listen
 from bot.commands.output import make_console
-from bot.listening import listen
-from bot.process_lock import ProcessLock
-from bot.storage import Storage, open_storage
+from bot.service.process_lock import ProcessLock
+from bot.service.storage import Storage, open_storage
+from core.adapters.check import check_adapter, local_fingerprint
+from core.adapters.content_hash import adapter_content_hash
 from core.advice import base_option, install_command, personas_command, train_command
-from core.engine.adapter_check import check_adapter, local_fingerprint
-from core.engine.adapter_hash import adapter_content_hash
 from core.errors import PersonasError
 from core.gguf_path import gguf_file, is_gguf
 from core.settings import Settings, base_folder
@@ -132,7 +132,7 @@ def check_model(settings: Settings) -> Iterator[Finding]:
         has_copy = "is dequantised" if copy.is_dir() else "will be dequantised at the first start,"
         yield Finding("ok", "model", f"{settings.base_model}: {file.name} {has_copy} in {copy}")
         return
-    from core.engine.fingerprint import folder_fingerprint
+    from core.adapters.fingerprint import folder_fingerprint
     from core.engine.loading import model_folder
 
     folder_fingerprint(model_folder(settings.base_model_path))  # reads every weight file's header

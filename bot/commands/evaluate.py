@@ -7,12 +7,12 @@ import asyncio
 import json
 
 from bot.commands.output import make_console
-from bot.stop_signals import stop_by_exception
-from bot.storage import open_storage
+from bot.commands.stop_signals import stop_by_exception
+from bot.service.storage import open_storage
+from core.adapters.registry import RegisteredAdapter
 from core.advice import train_command
 from core.errors import NotFound
 from core.personas import Persona, find_persona
-from core.registry import RegisteredAdapter
 from core.settings import Settings
 from training.eval_report import report_table, save_report
 from training.evaluation import evaluate as evaluate_adapter

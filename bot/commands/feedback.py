@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.commands.output import make_console
-from bot.storage import open_storage
+from bot.service.storage import open_storage
 from core.advice import personas_command
 from core.settings import Settings
 from core.store import feedback

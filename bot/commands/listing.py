@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.commands.output import adapter_text, evaluation_of, evaluation_text, make_console, moment
-from bot.storage import open_storage
+from bot.service.storage import open_storage
+from core.adapters.registry import RegisteredAdapter
 from core.personas import Persona, find_persona
-from core.registry import RegisteredAdapter
 from core.settings import Settings
 
 

@@ -15,7 +15,7 @@ from bot.new_persona.from_card import CardDraft, draft_from_card
 from bot.new_persona.persona_draft import PersonaDraft
 from bot.new_persona.persona_folder import check_free, write_draft
 from bot.new_persona.starter import starter_draft
-from bot.storage import Storage, open_storage
+from bot.service.storage import Storage, open_storage
 from core.advice import base_option, personas_command, train_command
 from core.blends import BASE, SLUG_PATTERN
 from core.errors import InvalidInput

@@ -7,14 +7,14 @@ import asyncio
 from contextlib import suppress
 from functools import partial
 
-from bot.arguments import RECIPE_OPTIONS
+from bot.commands.arguments import RECIPE_OPTIONS
 from bot.commands.output import evaluation_text, make_console, user_name
-from bot.stop_signals import stop_by_exception
-from bot.storage import open_storage
+from bot.commands.stop_signals import stop_by_exception
+from bot.service.storage import open_storage
+from core.adapters.registry import RegisteredAdapter
 from core.advice import base_option, personas_command
 from core.errors import InvalidInput, StoreUnavailable
 from core.personas import Persona, find_persona
-from core.registry import RegisteredAdapter
 from core.settings import Settings
 from training.progress import show_progress
 from training.registration import register_trained

@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.commands.output import evaluation_text, make_console, moment, user_name
-from bot.storage import open_storage
+from bot.service.storage import open_storage
+from core.adapters.check import check_adapter, local_fingerprint
+from core.adapters.registry import RegisteredAdapter
 from core.advice import train_command
-from core.engine.adapter_check import check_adapter, local_fingerprint
 from core.personas import find_persona
-from core.registry import RegisteredAdapter
 from core.settings import Settings
 
 GATES = {None: "not tried", True: "passed", False: "failed"}

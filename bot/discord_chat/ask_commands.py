@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import discord
 from discord import app_commands
 
-from bot.conversation import Turn
+from bot.chat.conversation import Turn
+from bot.chat.personas import choose, describe
 from bot.discord_chat.asks import Ask
 from bot.discord_chat.context import RESET_LINE
 from bot.discord_chat.interaction_replies import failures_told, places_here, tell
@@ -21,12 +22,11 @@ from bot.discord_chat.places import SOURCE, command_key, message_key, user_id
 from bot.discord_chat.said import Said
 from bot.discord_chat.screens import InteractionScreen
 from bot.discord_chat.wording import header, own_words, text_of
-from bot.persona_choice import choose, describe
 from core.messages import Quoted
 
 if TYPE_CHECKING:
     from bot.discord_chat.interaction_replies import Interaction
-    from bot.service import Service
+    from bot.service.service import Service
 
 MAX_QUESTION_CHARS = 4_000
 MAX_QUESTION_ABOUT_CHARS = 1_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.chat_platform import IncomingMessage, Placeholder, SamplingOverrides
-from bot.conversation import to_messages
+from bot.chat.conversation import to_messages
+from bot.chat.platform import IncomingMessage, Placeholder, SamplingOverrides
 from bot.discord_chat.places import SOURCE, is_in_guild
 from bot.discord_chat.said import Said
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import discord
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.chat.reply_stream import ScreenGone, ScreenRefused
 from bot.discord_chat import places
 from bot.discord_chat.hearing import is_question
 from bot.discord_chat.screens import DiscordScreen
-from bot.reply_stream import ScreenGone, ScreenRefused
 from core.errors import PersonasError
 from core.store import data_rights, exchanges
 from core.store import places as place_rows

@@ -15,7 +15,7 @@ from discord.backoff import ExponentialBackoff
 from discord.ext import commands as prefix_commands
 from discord.gateway import DiscordWebSocket
 
-from bot.access import Access, AccessLimits
+from bot.chat.access import Access, AccessLimits
 from bot.discord_chat import commands, views
 from bot.discord_chat.catch_up import CatchUp
 from bot.discord_chat.changes import Changes
@@ -26,7 +26,7 @@ from bot.discord_chat.reactions import Reactions
 from bot.discord_chat.recovery import Recovery
 from bot.discord_chat.screens import PINGS_NOBODY
 from bot.discord_chat.talking import Row, Talking
-from bot.service import Service
+from bot.service.service import Service
 from core.errors import InvalidSetting, PersonasError
 from core.settings import Settings
 

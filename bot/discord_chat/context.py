@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, TypeVar
 import discord
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.conversation import MAX_TURNS, Turn
+from bot.chat.conversation import MAX_TURNS, Turn
+from bot.chat.reply_stream import ScreenUnreachable
 from bot.discord_chat import places
 from bot.discord_chat.refusals import UNREADABLE, attempt
 from bot.discord_chat.said import Said
 from bot.discord_chat.wording import own_words, text_of
-from bot.reply_stream import ScreenUnreachable
 from core.errors import NotFound
-from core.jobs import JobStatus
 from core.messages import Quoted
+from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import Store
 from core.store.models import Exchange

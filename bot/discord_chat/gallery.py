@@ -11,14 +11,14 @@ from discord import app_commands
 
 from bot.commands.output import evaluation_text
 from bot.discord_chat.interaction_replies import failures_told, not_waiting
+from core.adapters.registry import RegisteredAdapter
 from core.personas import Persona
-from core.registry import RegisteredAdapter
 from core.store import feedback
 from core.store.feedback import Tally
 
 if TYPE_CHECKING:
     from bot.discord_chat.interaction_replies import Interaction
-    from bot.service import Service
+    from bot.service.service import Service
 
 PER_PAGE = 4  # pictures below each other that a phone still shows at once
 ARROWS = {"back": "◀", "on": "▶"}

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import discord
 
-from bot.access import is_silent
+from bot.chat.access import is_silent
+from bot.chat.sliding_window import SlidingWindow
 from bot.discord_chat import places
 from bot.discord_chat.asks import Ask
 from bot.discord_chat.context import SPOKEN
@@ -23,7 +24,6 @@ from bot.discord_chat.refusals import UNREADABLE, sentence_of
 from bot.discord_chat.said import PARENT_HIDDEN, Said
 from bot.discord_chat.screens import ChannelScreen
 from bot.discord_chat.wording import is_role_of
-from bot.sliding_window import SlidingWindow
 from core.errors import PersonasError
 from core.store import exchanges
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import discord
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.chat.personas import describe
+from bot.chat.reply_stream import ScreenGone, ScreenRefused
 from bot.discord_chat import places
 from bot.discord_chat.refusals import TOO_MANY_WEBHOOKS, WayLost, attempt
 from bot.discord_chat.screens import PINGS_NOBODY, ChannelScreen, DiscordScreen, InteractionScreen, WebhookScreen
 from bot.discord_chat.wording import has_header, header
-from bot.persona_choice import describe
-from bot.reply_stream import ScreenGone, ScreenRefused
 from core.blends import parse_blend
 from core.errors import PermissionNeeded
 from core.store import exchanges

@@ -10,7 +10,7 @@ from typing import cast
 
 import discord
 
-from bot.chat_platform import NOT_POSTED
+from bot.chat.platform import NOT_POSTED
 from bot.discord_chat.places import message_key, split_key
 from bot.discord_chat.refusals import is_passing
 from bot.discord_chat.screens import PINGS_NOBODY

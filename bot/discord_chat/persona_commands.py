@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import discord
 from discord import app_commands
 
+from bot.chat.personas import OFFERED_WEIGHTS, choose, complete_blend, describe, search
 from bot.discord_chat.interaction_replies import places_here
 from bot.discord_chat.places import SOURCE
-from bot.persona_choice import OFFERED_WEIGHTS, choose, complete_blend, describe, search
 from core.blends import BASE, Blend
 from core.errors import InvalidInput
 from core.store import places
 
 if TYPE_CHECKING:
     from bot.discord_chat.interaction_replies import Interaction
-    from bot.service import Service
+    from bot.service.service import Service
 
 Scope: TypeAlias = Literal["thread", "channel", "server"]
 

@@ -16,10 +16,10 @@ from weakref import WeakValueDictionary
 
 import discord
 
+from bot.chat.judging import Standing, give_missing, keep_standing, record_feedback
+from bot.chat.reply_stream import ScreenGone
 from bot.discord_chat.places import SOURCE, message_key, split_key, user_id
 from bot.discord_chat.refusals import UNREADABLE, attempt
-from bot.feedback_intake import Standing, give_missing, keep_standing, record_feedback
-from bot.reply_stream import ScreenGone
 from core.errors import InvalidInput, NotFound, StoreUnavailable
 from core.store import exchanges
 

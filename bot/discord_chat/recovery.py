@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import discord
 
+from bot.chat.reply_pages import ReplyPages, is_waiting_line
+from bot.chat.reply_stream import ScreenGone, ScreenRefused, ScreenUnreachable
 from bot.discord_chat import places
 from bot.discord_chat.left_pages import LeftPage, button_ids, reach
 from bot.discord_chat.refusals import WayLost, attempt
 from bot.discord_chat.talking import MAX_CHARS
 from bot.discord_chat.wording import header, own_words
-from bot.reply_pages import ReplyPages, is_waiting_line
-from bot.reply_stream import ScreenGone, ScreenRefused, ScreenUnreachable
 from core.errors import PersonasError
-from core.jobs import JobStatus
 from core.messages import FinishReason, ReplyChunk
+from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.models import Delivery, Exchange
 

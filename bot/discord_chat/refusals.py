@@ -10,7 +10,7 @@ from typing import TypeVar
 import aiohttp
 import discord
 
-from bot.reply_stream import ScreenGone, ScreenRefused, ScreenUnreachable
+from bot.chat.reply_stream import ScreenGone, ScreenRefused, ScreenUnreachable
 from core.errors import PersonasError, StoreUnavailable
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bot.chat.reply_stream import ScreenGone
 from bot.discord_chat.interaction_replies import tell
 from bot.discord_chat.places import SOURCE, user_id
 from bot.discord_chat.reply_row import action
 from bot.discord_chat.shown import shown_by
-from bot.reply_stream import ScreenGone
 from core.errors import NotFound, PermissionNeeded
 from core.store import data_rights, exchanges
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bot.conversation import Turn, is_cut
-from bot.reply_pages import DROPPED_NOTE
+from bot.chat.conversation import Turn, is_cut
+from bot.chat.reply_pages import DROPPED_NOTE
 from core.messages import Quoted
 
 PARENT_HIDDEN = 'I cannot read the message you replied to; right-click it, Apps, "Ask a persona about this".'

@@ -14,10 +14,10 @@ from typing import Any, cast
 
 import discord
 
+from bot.chat.reply_stream import ScreenGone, ScreenRefused
 from bot.discord_chat.interaction_replies import fill_in
 from bot.discord_chat.places import message_key, split_key
 from bot.discord_chat.refusals import INVALID_FORM, NO_HISTORY, WayLost, attempt
-from bot.reply_stream import ScreenGone, ScreenRefused
 
 PINGS_NOBODY = discord.AllowedMentions.none()
 OLD_S = 55 * 60.0  # after an hour Discord lets a channel's messages be edited a few times a minute at most (code 30046)
@@ -31,7 +31,7 @@ def is_old(key: str) -> bool:
 
 
 class DiscordScreen(ABC):
-    """Implements `bot.reply_stream.Screen`; a message id is a `places.message_key`.
+    """Implements `bot.chat.reply_stream.Screen`; a message id is a `places.message_key`.
 
     `header` stands above the first page, and the row of buttons under the last one. `token` is what Discord wants to
     see before it lets the messages be edited, where it does; `thinking` stands for the "thinking…" that Discord shows

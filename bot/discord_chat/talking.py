@@ -16,17 +16,17 @@ from typing import cast
 
 import discord
 
-from bot.access import Access, NotAllowed, is_silent
-from bot.chat_platform import Placeholder
+from bot.chat.access import Access, NotAllowed, is_silent
+from bot.chat.edit_budget import EditBudget
+from bot.chat.platform import Placeholder
+from bot.chat.reply_stream import Delivered, ReplyStream, ScreenGone, ScreenRefused, ScreenUnreachable
+from bot.chat.responder import DuplicateEvent, PendingReply
 from bot.discord_chat.asks import Ask
 from bot.discord_chat.context import Context
 from bot.discord_chat.places import SOURCE
 from bot.discord_chat.refusals import sentence_of
 from bot.discord_chat.screens import DiscordScreen, is_old
-from bot.edit_budget import EditBudget
-from bot.reply_stream import Delivered, ReplyStream, ScreenGone, ScreenRefused, ScreenUnreachable
-from bot.responder import DuplicateEvent, PendingReply
-from bot.service import Service
+from bot.service.service import Service
 from core.errors import PersonasError, StoreUnavailable
 from core.store import exchanges, places
 

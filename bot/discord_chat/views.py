@@ -9,7 +9,7 @@ import discord
 from bot.discord_chat import better_answer, reply_control, votes  # noqa: F401 - their import registers their actions
 from bot.discord_chat.reply_row import ReplyButton, row
 from bot.discord_chat.variants import place_of
-from core.jobs import JobStatus
+from core.queue.jobs import JobStatus
 from core.store import exchanges
 
 if TYPE_CHECKING:

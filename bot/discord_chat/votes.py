@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bot.chat.judging import record_feedback
 from bot.discord_chat.better_answer import invitation
 from bot.discord_chat.places import SOURCE, user_id
 from bot.discord_chat.reply_row import DOWN, UP, ReplyButton, action, buttons
 from bot.discord_chat.shown import UNKNOWN
-from bot.feedback_intake import record_feedback
 from core.errors import InvalidInput, NotFound
-from core.jobs import JobStatus
+from core.queue.jobs import JobStatus
 from core.store import exchanges, preferences
 
 if TYPE_CHECKING:

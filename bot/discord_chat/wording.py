@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bot.reply_pages import EMPTY_NOTE, STOPPED_NOTE
+from bot.chat.reply_pages import EMPTY_NOTE, STOPPED_NOTE
 
 if TYPE_CHECKING:
     import discord

@@ -13,7 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from bot.responder import PendingReply
+from bot.chat.responder import PendingReply
 
 DONE = b"data: [DONE]\n\n"
 BEAT = b": waiting\n\n"  # a comment, which every client skips

@@ -12,14 +12,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from bot.responder import PendingReply
+from bot.chat.responder import PendingReply
 from core.engine.base import Engine
 from core.errors import PersonasError
-from core.job_queue import JobQueue
 from core.messages import ReplyChunk, Usage
+from core.queue.protocol import JobQueue
 from core.store import exchanges, feedback
 from core.store.db import Store
-from core.worker import STATUS_OF
+from core.worker.worker import STATUS_OF
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 

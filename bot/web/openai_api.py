@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from bot.chat_platform import IncomingMessage, SamplingOverrides
-from bot.feedback_intake import record_feedback
-from bot.responder import PendingReply
+from bot.chat.judging import record_feedback
+from bot.chat.platform import IncomingMessage, SamplingOverrides
+from bot.chat.responder import PendingReply
 from bot.web import openai_schema as schema
 from bot.web.api_errors import UnknownModel, error_response, install_error_handlers
 from bot.web.event_stream import EventStream, StreamFailed, cancelled_on_disconnect

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from core.engine.base import MAX_NEW_TOKENS_LIMIT
+from core.generation import MAX_NEW_TOKENS_LIMIT
 from core.messages import ChatMessage, Role, Usage
 
 MAX_ID_CHARS = 256

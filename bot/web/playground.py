@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
-from bot.persona_choice import describe
+from bot.chat.personas import describe
 from bot.web.api_errors import sentence_of
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics

@@ -12,10 +12,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from bot.chat_platform import IncomingMessage
-from bot.feedback_intake import record_feedback
-from bot.persona_choice import describe
-from bot.responder import PendingReply
+from bot.chat.judging import record_feedback
+from bot.chat.personas import describe
+from bot.chat.platform import IncomingMessage
+from bot.chat.responder import PendingReply
 from bot.web.metrics import Metrics
 from bot.web.service_view import Service, champions
 from core.advice import train_command

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from bot.responder import Responder
+from bot.chat.responder import Responder
+from core.adapters.registry import RegisteredAdapter, Registry
 from core.blends import Blend
 from core.engine.base import Engine
-from core.job_queue import JobQueue
 from core.personas import Persona
-from core.registry import RegisteredAdapter, Registry
+from core.queue.protocol import JobQueue
 from core.settings import Settings
 from core.store.db import Store
-from core.worker import Worker
+from core.worker.worker import Worker
 
 
 class Service(Protocol):
-    """The parts that `bot.service.Service` builds. They are only read, and may be here before the model is."""
+    """The parts that `bot.service.service.Service` builds. They are only read, and may be here before the model is."""
 
     @property
     def settings(self) -> Settings: ...

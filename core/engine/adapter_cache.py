@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.engine.base import AdapterRef, AdapterStatus
+from core.engine.base import AdapterStatus
+from core.generation import AdapterRef
 
 
 @dataclass(slots=True)

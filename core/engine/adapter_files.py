@@ -17,10 +17,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
-from core.engine.adapter_check import check_base, check_suffixes
-from core.engine.adapter_hash import CONFIG_FILE, LINEAGE_FILE, WEIGHTS_FILE, content_hash
-from core.engine.base import AdapterRef
+from core.adapters.check import check_base, check_suffixes
+from core.adapters.content_hash import CONFIG_FILE, LINEAGE_FILE, WEIGHTS_FILE, content_hash
 from core.errors import AdapterRejected
+from core.generation import AdapterRef
 
 MAX_ADAPTER_BYTES = 4 << 30
 # No trained LoRA comes near it, and products of such numbers could overflow into the other replies of a batch.

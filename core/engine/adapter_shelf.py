@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from core.engine.adapter_cache import AdapterCache
 from core.engine.adapter_files import AdapterReader, AdapterWeights
-from core.engine.base import AdapterRef, AdapterStatus
+from core.engine.base import AdapterStatus
 from core.engine.multi_lora import AdapterStack
+from core.generation import AdapterRef
 
 
 class AdapterShelf:

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from core.daemon_thread import in_daemon_thread
-from core.engine.base import AdapterRef, AdapterStatus, Engine, EngineStats, GenerationRequest, SamplingParams
+from core.engine.base import AdapterStatus, Engine, EngineStats
 from core.errors import EngineFailed
+from core.generation import AdapterRef, GenerationRequest, SamplingParams
 from core.messages import ChatMessage, ReplyChunk
 
 

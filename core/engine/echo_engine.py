@@ -10,15 +10,9 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from core.engine.base import (
-    AdapterRef,
-    AdapterStatus,
-    EngineStats,
-    GenerationRequest,
-    SamplingParams,
-    WeightedAdapter,
-)
+from core.engine.base import AdapterStatus, EngineStats
 from core.errors import EngineFailed, InvalidInput
+from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, FinishReason, ReplyChunk, Usage
 
 

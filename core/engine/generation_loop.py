@@ -15,7 +15,7 @@ import torch
 
 from core.engine.adapter_files import AdapterWeights
 from core.engine.adapter_shelf import AdapterShelf
-from core.engine.base import AdapterRef, EngineStats, SamplingParams
+from core.engine.base import EngineStats
 from core.engine.crash_watch import CrashWatch
 from core.engine.detokenizer import Detokenizer
 from core.engine.kv_slots import SlotTokens
@@ -23,6 +23,7 @@ from core.engine.model_runner import ModelRunner
 from core.engine.sampling import RowSampler, sample
 from core.engine.scheduler import Chunk, Scheduler
 from core.engine.scheduler import Sequence as TokenSequence
+from core.generation import AdapterRef, SamplingParams
 from core.messages import FinishReason, ReplyChunk, Usage
 
 RATE_DECAY = 0.98  # weight of the past in tokens per second, per step

@@ -15,8 +15,8 @@ from gguf import GGMLQuantizationType, GGUFReader
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
+from core.adapters.fingerprint import SAMPLE_BYTES, samples_fingerprint
 from core.engine import host_memory
-from core.engine.fingerprint import SAMPLE_BYTES, samples_fingerprint
 from core.errors import InvalidSetting, NotFound
 
 # What gguf and transformers raise for a file that is cut short, damaged or no GGUF file at all.

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 from safetensors import SafetensorError
 
-from core.engine.fingerprint import folder_fingerprint
+from core.adapters.fingerprint import folder_fingerprint
 from core.engine.gguf_base import GGUFBase, read_gguf
 from core.errors import InvalidData, NotFound, StoreUnavailable
 

@@ -22,9 +22,9 @@ from transformers import (
 )
 from transformers.utils import cached_file
 
+from core.adapters.fingerprint import folder_fingerprint
 from core.engine.bf16_trial import Agreement, compare_logits, judge_bf16, measure_speed, trial_logits
 from core.engine.cpu_features import has_fast_bf16
-from core.engine.fingerprint import folder_fingerprint
 from core.engine.quantization import (
     QuantizationChoice,
     QuantizationProbe,

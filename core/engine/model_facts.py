@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from core.engine.base import SamplingParams
+from core.generation import SamplingParams
 
 # RoPE kinds whose frequencies depend on the longest sequence of a batch: beyond the original length a reply would
 # depend on its neighbours.

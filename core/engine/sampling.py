@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from core.engine.base import SamplingParams
+from core.generation import SamplingParams
 
 # Rows with top_k or top_p look at this many candidates first; a full sort of a large vocabulary is slow.
 CANDIDATES = 256

@@ -22,7 +22,7 @@ import torch
 
 from core.engine.adapter_files import AdapterReader
 from core.engine.adapter_shelf import AdapterShelf
-from core.engine.base import AdapterRef, AdapterStatus, EngineStats, GenerationRequest, SamplingParams
+from core.engine.base import AdapterStatus, EngineStats
 from core.engine.chat_tokens import ChatTokens
 from core.engine.detokenizer import Detokenizer
 from core.engine.generation_loop import GenerationLoop, Reply
@@ -32,6 +32,7 @@ from core.engine.model_runner import make_runner
 from core.engine.multi_lora import AdapterStack
 from core.engine.scheduler import Sequence as TokenSequence
 from core.errors import EngineFailed, InvalidInput, PersonasError
+from core.generation import AdapterRef, GenerationRequest, SamplingParams
 from core.messages import ChatMessage, ReplyChunk
 
 # Longer messages are tokenised beside the event loop.

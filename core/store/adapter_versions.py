@@ -1,4 +1,4 @@
-"""Adapter versions and aliases in the database. Knows no folders and no rules: those are core.registry's."""
+"""Adapter versions and aliases in the database. Knows no folders and no rules: those are core.adapters.registry's."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import case, delete, false, func, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.engine.base import SamplingParams, WeightedAdapter
 from core.errors import InvalidInput, NotFound
-from core.jobs import JobStatus
+from core.generation import SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, FinishReason, Quoted, Usage
+from core.queue.jobs import JobStatus
 from core.store.db import UNSYNCHRONIZED, insert
 from core.store.models import Delivery, Exchange, ExchangePlace, Quote
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from core.jobs import JobStatus
+from core.queue.jobs import JobStatus
 
 # none_as_null: without it Python's None is stored as JSON `null`, which NOT NULL lets through.
 # JSONB on PostgreSQL because its plain JSON has no equality, which GROUP BY needs.

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import InvalidInput, NotFound
-from core.jobs import JobStatus
+from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import insert
 from core.store.models import Preference

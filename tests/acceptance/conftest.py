@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.real_server import real_server
+from tests.running.real_server import real_server
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,9 @@ import httpx
 import pytest
 
 from core.settings import ROOT
-from tests.patience import TIMEOUT_S
-from tests.real_server import real_server
-from tests.tiny_models import make_tiny_model
+from tests.models.tiny_models import make_tiny_model
+from tests.running.patience import TIMEOUT_S
+from tests.running.real_server import real_server
 
 CODE = ("bot", "core", "training")
 SHIPPED = ("personas", "migrations")

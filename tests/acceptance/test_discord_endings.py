@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from bot.service import CRASHED
-from tests.discord_server import (
+from bot.service.service import CRASHED
+from tests.discord.server import (
     answer_to,
     choose_persona,
     exchanges_of,
@@ -17,7 +17,7 @@ from tests.discord_server import (
 )
 from tests.fakes.fake_discord.messages import LOADING
 from tests.fakes.fake_discord.server import FakeDiscord
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 # So hot that the model hardly ever comes upon its stop token.
 HOT = 5.0

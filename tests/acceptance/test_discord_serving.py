@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from openai import AsyncOpenAI
 
-from tests.discord_server import (
+from tests.discord.server import (
     answer_to,
     body,
     choose_persona,

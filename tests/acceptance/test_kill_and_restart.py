@@ -8,8 +8,8 @@ from contextlib import closing
 
 from openai import OpenAI
 
-from bot.service import CRASHED, STOPPED
-from tests.real_server import real_server
+from bot.service.service import CRASHED, STOPPED
+from tests.running.real_server import real_server
 
 # So hot that the model hardly ever comes upon its stop token.
 LONG = {"max_tokens": 800, "temperature": 5.0, "seed": 1}

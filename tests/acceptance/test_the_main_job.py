@@ -16,7 +16,7 @@ from core.messages import ChatMessage
 from core.personas import load_personas
 from core.prompts import compose
 from core.settings import ROOT
-from tests.default_model import default_model_folder
+from tests.models.default_model import default_model_folder
 
 PERSONAS = load_personas(ROOT / "personas")
 BLEND = (("codebeard", 0.7), ("zen", 0.3))

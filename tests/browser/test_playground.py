@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from core.engine.echo_engine import EchoEngine
 from core.store import places
-from tests.serving import LiveServer, echo_server
+from tests.running.serving import LiveServer, echo_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 

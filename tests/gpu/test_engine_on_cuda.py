@@ -9,19 +9,19 @@ import pytest
 import torch
 from peft import PeftModel
 
+from core.adapters.content_hash import adapter_content_hash
 from core.engine.adapter_files import AdapterReader
-from core.engine.adapter_hash import adapter_content_hash
-from core.engine.base import AdapterRef
 from core.engine.chat_template import ChatTemplate
 from core.engine.kv_slots import SlotTokens
 from core.engine.loading import LoadedBase, load_base_model
 from core.engine.model_runner import make_runner
 from core.engine.multi_lora import AdapterStack
 from core.engine.transformers_engine import TransformersEngine
+from core.generation import AdapterRef
 from core.messages import ChatMessage
 from core.settings import ROOT
-from tests.default_model import default_model_folder
-from tests.engine_cases import collect_all, request
+from tests.models.default_model import default_model_folder
+from tests.models.engine_cases import collect_all, request
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")]
 

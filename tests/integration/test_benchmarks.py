@@ -13,7 +13,7 @@ from benchmarks.measure import Sample
 from benchmarks.random_base import ADAPTERS, SPECIAL, copy_base, words_to_ids
 from benchmarks.summary import Goal, Spread, judge, summarise
 from benchmarks.workloads import Workload, all_workloads
-from tests.tiny_models import make_tiny_model
+from tests.models.tiny_models import make_tiny_model
 
 EIGHT = Workload(8, "at once", "equal")
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from core.settings import ROOT
-from tests.command import TORCH_FREE, assert_one_sentence, environment, personas
+from tests.running.command import TORCH_FREE, assert_one_sentence, environment, personas
 
 ENGINE = ("accelerate", "bitsandbytes", "datasets", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
 WEB = ("fastapi", "gradio", "prometheus_client", "uvicorn")
@@ -66,7 +66,7 @@ def test_only_the_discord_package_needs_discord(tmp_path):
 def test_what_both_sides_share_is_imported_without_torch_the_bot_and_training(tmp_path):
     shared = [name for name in modules_of("core") if not name.startswith("core.engine.")]
     shared += [f"core.engine.{name}" for name in TORCH_FREE_ENGINE]
-    assert "core.worker" in shared
+    assert "core.worker.worker" in shared
     assert imports(shared, tmp_path, blocked=(*ENGINE, *WEB, "bot", "training")) == (0, "")
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from core.settings import ROOT
-from tests.command import TORCH_FREE, assert_one_sentence, environment, personas
-from tests.serving import write_personas
+from tests.running.command import TORCH_FREE, assert_one_sentence, environment, personas
+from tests.running.serving import write_personas
 
 ENDLESS = """
 import sys, threading

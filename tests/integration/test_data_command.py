@@ -11,8 +11,8 @@ from sqlalchemy import update
 from core.store import exchanges, feedback, places
 from core.store.db import Store
 from core.store.models import Exchange
-from tests.command import TORCH_FREE, assert_one_sentence, personas
-from tests.store_examples import record_answered, sqlite_url
+from tests.examples.store import record_answered, sqlite_url
+from tests.running.command import TORCH_FREE, assert_one_sentence, personas
 
 DM = "discord:channel:5"
 

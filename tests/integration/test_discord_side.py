@@ -16,9 +16,9 @@ from bot.commands import discord_side
 from bot.commands.discord_side import NOT_INSTALLED, DiscordSide
 from bot.discord_chat.rights import PERMISSIONS
 from core.settings import ROOT
-from tests.discord_rooms import echo_service
+from tests.discord.rooms import echo_service
 from tests.fakes.fake_discord.server import FakeDiscord
-from tests.serving import until
+from tests.running.serving import until
 
 
 @pytest.fixture

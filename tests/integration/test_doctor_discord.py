@@ -15,9 +15,9 @@ from bot.discord_chat.rights import PERMISSIONS, RIGHTS
 from core.settings import ROOT, Settings
 from core.store import places
 from core.store.db import Store
-from tests.command import TORCH_FREE, personas
 from tests.fakes.fake_discord.channels import FORUM, VOICE
 from tests.fakes.fake_discord.server import FakeDiscord
+from tests.running.command import TORCH_FREE, personas
 
 
 @pytest.fixture

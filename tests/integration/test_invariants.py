@@ -10,17 +10,17 @@ from contextlib import closing
 
 import pytest
 
-from bot.chat_platform import IncomingMessage
-from bot.service import Service
-from core.engine.base import GenerationRequest
+from bot.chat.platform import IncomingMessage
+from bot.service.service import Service
 from core.engine.echo_engine import EchoEngine
 from core.errors import StoreUnavailable
+from core.generation import GenerationRequest
 from core.messages import ChatMessage, ReplyChunk
 from core.settings import ROOT, Settings
 from core.store import exchanges
-from tests.command import personas
-from tests.serving import echo_server, write_personas
-from tests.store_examples import write_adapter
+from tests.examples.store import write_adapter
+from tests.running.command import personas
+from tests.running.serving import echo_server, write_personas
 
 
 class WitnessEngine(EchoEngine):

@@ -8,11 +8,11 @@ import pytest
 
 from bot.new_persona.persona_folder import write_draft
 from bot.new_persona.starter import starter_draft
-from tests.character_cards import card_v2, card_v3, png, text_chunk, write_card
-from tests.command import TORCH_FREE, assert_one_sentence, personas
-from tests.persona_folders import write_persona
-from tests.serving import echo_server, write_personas
-from tests.store_examples import write_adapter
+from tests.examples.character_cards import card_v2, card_v3, png, text_chunk, write_card
+from tests.examples.persona_folders import write_persona
+from tests.examples.store import write_adapter
+from tests.running.command import TORCH_FREE, assert_one_sentence, personas
+from tests.running.serving import echo_server, write_personas
 
 RESTART = "A `personas serve` that is running sees it after a restart, on Discord and in the playground, too."
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.command import environment
+from tests.running.command import environment
 
 FAKE_KERNELS = """
 import sys, types
@@ -20,7 +20,7 @@ kernels.__spec__ = ModuleSpec("kernels", None)
 sys.modules["kernels"] = kernels
 """
 HUB_LEVEL = """
-from bot.logs import configure_logging, quiet_loading
+from bot.commands.logs import configure_logging, quiet_loading
 from core.settings import Settings
 settings = Settings()
 configure_logging(settings.log_level)

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from core.settings import base_slug
-from tests.command import TORCH_FREE, assert_one_sentence, personas
-from tests.default_model import seed_default_model
-from tests.serving import write_personas
-from tests.store_examples import write_adapter
+from tests.examples.store import write_adapter
+from tests.models.default_model import seed_default_model
+from tests.running.command import TORCH_FREE, assert_one_sentence, personas
+from tests.running.serving import write_personas
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.fakes.fake_discord import permissions
 from tests.fakes.fake_discord.users import User
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.fakes.fake_discord.guilds import Guild

@@ -17,7 +17,7 @@ from tests.fakes.fake_discord.guilds import Guild
 from tests.fakes.fake_discord.sessions import GUILD_MEMBERS, GUILD_PRESENCES, MESSAGE_CONTENT, Session
 from tests.fakes.fake_discord.users import User
 from tests.fakes.fake_discord.world import World
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, RECONNECT, REQUEST_MEMBERS, INVALID, HELLO, ACK = 0, 1, 2, 6, 7, 8, 9, 10, 11
 

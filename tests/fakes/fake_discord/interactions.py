@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.fakes.fake_discord.refusals import Refusal, invalid_webhook_token, unknown
 from tests.fakes.fake_discord.users import User
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 if TYPE_CHECKING:
     from tests.fakes.fake_discord.channels import Channel

@@ -13,7 +13,7 @@ from tests.fakes.fake_discord.message_form import check_message
 from tests.fakes.fake_discord.messages import SUPPRESS_EMBEDS, Message, parts
 from tests.fakes.fake_discord.users import User
 from tests.fakes.fake_discord.world import World
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 SELECTS = (3, 5, 6, 7, 8)
 

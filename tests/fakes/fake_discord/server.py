@@ -64,7 +64,7 @@ from tests.fakes.fake_discord.pings import may_ping
 from tests.fakes.fake_discord.rest import PREFIX, LoggedRequest, Rest
 from tests.fakes.fake_discord.webhooks import Webhook
 from tests.fakes.fake_discord.world import World
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 T = TypeVar("T")
 # Importing these registers their routes.

@@ -12,10 +12,10 @@ import pytest
 
 from bot.discord_chat import catch_up, identity, refusals
 from core.engine.echo_engine import EchoEngine
-from tests.discord_commands import registered
-from tests.discord_rooms import DiscordRoom, discord_room, process_in
+from tests.discord.commands import registered
+from tests.discord.rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.server import FakeDiscord
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 Run = Callable[..., AbstractAsyncContextManager[DiscordRoom]]
 

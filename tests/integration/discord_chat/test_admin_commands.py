@@ -8,10 +8,10 @@ import pytest
 
 from core.store import consent, places
 from core.store.places import PlaceSettings
-from tests.discord_commands import admin, registered, use
-from tests.discord_rooms import DiscordRoom
+from tests.discord.commands import admin, registered, use
+from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.channels import Channel
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 
 async def stored(room: DiscordRoom, *place_ids: str) -> PlaceSettings:

@@ -11,11 +11,11 @@ from bot.discord_chat.context import RESET_LINE
 from bot.discord_chat.persona_commands import MAX_CHOICES
 from core.store import consent, places
 from core.store.models import Exchange
-from tests.discord_commands import ABOUT, admin, registered, use
-from tests.discord_rooms import DiscordRoom, discord_room
+from tests.discord.commands import ABOUT, admin, registered, use
+from tests.discord.rooms import DiscordRoom, discord_room
 from tests.fakes.fake_discord.interactions import Interaction
 from tests.fakes.fake_discord.messages import Message
-from tests.serving import write_persona
+from tests.running.serving import write_persona
 
 pytestmark = pytest.mark.usefixtures("ready")
 

@@ -11,7 +11,7 @@ from bot.discord_chat.refusals import STORE_IS_OUT
 from bot.discord_chat.reply_row import DOWN
 from core.store import consent, places
 from core.store.models import Correction
-from tests.discord_rooms import DiscordRoom, process_in
+from tests.discord.rooms import DiscordRoom, process_in
 from tests.fakes.fake_discord.channels import Channel
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.server import FakeDiscord

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from bot.discord_chat import reactions
 from core.store import consent, places
-from tests.discord_commands import registered
-from tests.discord_rooms import LONG, DiscordRoom
+from tests.discord.commands import registered
+from tests.discord.rooms import LONG, DiscordRoom
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord

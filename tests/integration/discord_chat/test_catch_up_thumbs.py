@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from bot.discord_chat.reply_row import AGAIN, UP
 from core.store import data_rights
-from tests.discord_rooms import DiscordRoom
+from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord

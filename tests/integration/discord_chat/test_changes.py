@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.store import consent, places
-from tests.discord_rooms import DiscordRoom, connected
+from tests.discord.rooms import DiscordRoom, connected
 
 HEADER = "**🏴 Captain Codebeard**\n"
 

@@ -10,7 +10,7 @@ import pytest
 
 from bot.discord_chat.client import DiscordChat
 from core.errors import InvalidSetting
-from tests.discord_rooms import DiscordRoom, connected, discord_room, echo_service
+from tests.discord.rooms import DiscordRoom, connected, discord_room, echo_service
 from tests.fakes.fake_discord.server import FakeDiscord
 
 HEADER = "**🏴 Captain Codebeard**\n"

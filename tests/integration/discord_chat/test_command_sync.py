@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot.discord_chat.command_sync import FILE_NAME, CommandSync, drift
-from tests.discord_commands import registered
-from tests.discord_rooms import DiscordRoom
+from tests.discord.commands import registered
+from tests.discord.rooms import DiscordRoom
 
 EVERY_COMMAND = {
     *("persona", "blend", "personas", "ask", "Ask a persona about this", "reset"),

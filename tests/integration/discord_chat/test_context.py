@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.discord_chat.context import RESET_LINE
 from core.store import consent, places
-from tests.discord_commands import registered, use
-from tests.discord_rooms import LONG, DiscordRoom, connected, listen
+from tests.discord.commands import registered, use
+from tests.discord.rooms import LONG, DiscordRoom, connected, listen
 
 
 async def test_a_reply_chain_is_the_context(room: DiscordRoom):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bot import conversation
+from bot.chat import conversation
+from bot.chat.reply_pages import DROPPED_NOTE
 from bot.discord_chat import context, refusals
 from bot.discord_chat.context import RESET_LINE
-from bot.reply_pages import DROPPED_NOTE
-from tests.discord_rooms import DiscordRoom, connected, listen
+from tests.discord.rooms import DiscordRoom, connected, listen
 
 
 async def test_a_history_that_is_too_long_is_said_to_be_cut(open_room: DiscordRoom, monkeypatch: pytest.MonkeyPatch):

@@ -13,8 +13,8 @@ from core.errors import InvalidInput
 from core.store import consent, places
 from core.store.consent import CONSENT_VERSION
 from core.store.models import TrainingExample
-from tests.discord_commands import press, registered, use
-from tests.discord_rooms import DiscordRoom, connected, discord_room
+from tests.discord.commands import press, registered, use
+from tests.discord.rooms import DiscordRoom, connected, discord_room
 from tests.fakes.fake_discord.people import Person
 
 pytestmark = pytest.mark.usefixtures("ready")

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import select
 
-from core.jobs import JobStatus
+from core.queue.jobs import JobStatus
 from core.store import consent
 from core.store.models import Delivery, ExchangePlace, Place
-from tests.discord_commands import press, registered, use
-from tests.discord_rooms import DiscordRoom
+from tests.discord.commands import press, registered, use
+from tests.discord.rooms import DiscordRoom
 
 pytestmark = pytest.mark.usefixtures("ready")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from core.settings import ROOT
 from core.store import feedback
-from tests.discord_commands import PNG, registered, use
-from tests.discord_rooms import DiscordRoom, connected, discord_room
+from tests.discord.commands import PNG, registered, use
+from tests.discord.rooms import DiscordRoom, connected, discord_room
 from tests.fakes.fake_discord.messages import Message
-from tests.serving import write_persona
+from tests.running.serving import write_persona
 
 MEASURED = {"metrics": {"evaluation": {"perplexity_ratio": 0.25, "adherence": {"adapter_rate": 0.81}}}}
 

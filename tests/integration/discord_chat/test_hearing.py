@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from bot.access import Access, AccessLimits
+from bot.chat.access import Access, AccessLimits
+from bot.chat.sliding_window import SlidingWindow
 from bot.discord_chat import refusals
 from bot.discord_chat.hearing import NOT_TEXT, ONLY_ROLE_NAMED, TOLD_AGAIN_AFTER_S, UNREADABLE_REPLY
 from bot.discord_chat.said import FILES_UNREAD, PARENT_HIDDEN
-from bot.sliding_window import SlidingWindow
 from core.store import places
-from tests.discord_rooms import DiscordRoom, discord_room
+from tests.discord.rooms import DiscordRoom, discord_room
+from tests.examples.queue import FrozenClock
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
-from tests.queue_examples import FrozenClock
 
 HEADER = "**🏴 Captain Codebeard**\n"
 

@@ -6,8 +6,8 @@ import pytest
 
 from bot.discord_chat import identity
 from core.store import places
-from tests.discord_commands import PNG, admin, registered, use
-from tests.discord_rooms import DiscordRoom
+from tests.discord.commands import PNG, admin, registered, use
+from tests.discord.rooms import DiscordRoom
 
 HEADER = "**🏴 Captain Codebeard**\n"
 

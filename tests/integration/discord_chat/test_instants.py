@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from core.store import consent, data_rights, places
 from core.store.db import Store
 from core.store.models import Delivery, Exchange
-from tests.discord_commands import registered
-from tests.discord_rooms import DiscordRoom
+from tests.discord.commands import registered
+from tests.discord.rooms import DiscordRoom
 
 HEADER = "**🏴 Captain Codebeard**\n"
 TRANSACTIONS = range(1, 10)  # of a question, as far as its answer

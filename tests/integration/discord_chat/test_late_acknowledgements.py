@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from tests.discord_commands import registered
-from tests.discord_rooms import DiscordRoom
+from tests.discord.commands import registered
+from tests.discord.rooms import DiscordRoom
 
 CALLBACKS = "/interactions/*/*/callback"
 

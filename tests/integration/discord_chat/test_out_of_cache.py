@@ -8,7 +8,7 @@ from bot.discord_chat.reply_row import AGAIN, DELETE
 from bot.discord_chat.wording import own_words
 from core.engine.echo_engine import EchoEngine
 from core.store import places
-from tests.discord_rooms import LONG, DiscordRoom, listen, process_in
+from tests.discord.rooms import LONG, DiscordRoom, listen, process_in
 from tests.fakes.fake_discord.channels import Channel
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.server import FakeDiscord

@@ -10,9 +10,9 @@ import pytest
 
 from bot.discord_chat.persona_commands import MAX_CHOICE_CHARS, MAX_CHOICES
 from bot.discord_chat.refusals import STORE_IS_OUT
-from tests.discord_commands import PNG, admin, registered, use
-from tests.discord_rooms import DiscordRoom, discord_room
-from tests.serving import write_persona
+from tests.discord.commands import PNG, admin, registered, use
+from tests.discord.rooms import DiscordRoom, discord_room
+from tests.running.serving import write_persona
 
 pytestmark = pytest.mark.usefixtures("ready")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from core.engine.base import GenerationRequest
 from core.engine.echo_engine import EchoEngine
+from core.generation import GenerationRequest
 from core.messages import ChatMessage, ReplyChunk
 from core.store import places
 from core.store.places import Identity
-from tests.discord_commands import registered
-from tests.discord_rooms import LONG, DiscordRoom, discord_room
+from tests.discord.commands import registered
+from tests.discord.rooms import LONG, DiscordRoom, discord_room
 from tests.fakes.fake_discord import permissions
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.pings import mentioned

@@ -7,8 +7,8 @@ import pytest
 from bot.discord_chat.reply_row import AGAIN
 from core.store import consent, places
 from core.store.models import Exchange
-from tests.discord_commands import ABOUT, press, use
-from tests.discord_rooms import DiscordRoom, connected
+from tests.discord.commands import ABOUT, press, use
+from tests.discord.rooms import DiscordRoom, connected
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 

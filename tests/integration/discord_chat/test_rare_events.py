@@ -10,7 +10,7 @@ from discord.backoff import ExponentialBackoff
 
 from bot.discord_chat.reply_row import AGAIN
 from core.store import places
-from tests.discord_rooms import DiscordRoom
+from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.webhooks import Webhook

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.chat.reply_stream import ReplyStream
 from bot.discord_chat import recovery, refusals
 from bot.discord_chat.reply_row import AGAIN
-from bot.reply_stream import ReplyStream
-from tests.discord_rooms import DiscordRoom, discord_room, process_in
+from tests.discord.rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.faults import Fault
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.rate_limits import OLD

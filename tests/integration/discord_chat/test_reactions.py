@@ -12,7 +12,7 @@ from bot.discord_chat import reactions, refusals
 from bot.discord_chat.places import message_key
 from bot.discord_chat.reply_row import AGAIN, DOWN, STOP, UP
 from core.store import exchanges, places
-from tests.discord_rooms import DiscordRoom, process_in
+from tests.discord.rooms import DiscordRoom, process_in
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord

@@ -11,8 +11,8 @@ from bot.discord_chat import recovery, refusals
 from bot.discord_chat.wording import own_words
 from core.store import consent, places
 from core.store.models import Delivery, Exchange
-from tests.discord_commands import registered
-from tests.discord_rooms import LONG, DiscordRoom, connected, discord_room
+from tests.discord.commands import registered
+from tests.discord.rooms import LONG, DiscordRoom, connected, discord_room
 from tests.fakes.fake_discord.messages import LOADING, Message
 
 CRASHED = "The program ended before this reply was finished; send the message again."

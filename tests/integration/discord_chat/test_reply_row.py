@@ -9,10 +9,10 @@ from bot.discord_chat.places import message_key
 from bot.discord_chat.reply_row import AGAIN, DELETE, DOWN, STOP, UP
 from bot.discord_chat.shown import UNKNOWN
 from core.engine.echo_engine import EchoEngine
-from core.jobs import JobStatus
+from core.queue.jobs import JobStatus
 from core.store import consent, exchanges, places
 from core.store.models import Exchange
-from tests.discord_rooms import DiscordRoom, discord_room, process_in
+from tests.discord.rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.interactions import Interaction
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person

@@ -9,10 +9,10 @@ import aiohttp
 import discord
 import pytest
 
+from bot.chat.reply_stream import ScreenGone, ScreenRefused
 from bot.discord_chat import refusals
 from bot.discord_chat.refusals import attempt
-from bot.reply_stream import ScreenGone, ScreenRefused
-from tests.discord_rooms import DiscordRoom
+from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.interactions import Interaction
 
 HEADER = "**🏴 Captain Codebeard**\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bot.access import Access, AccessLimits
+from bot.chat.access import Access, AccessLimits
 from bot.discord_chat.places import message_key
 from core.engine.echo_engine import EchoEngine
 from core.store import consent, places
-from tests.discord_rooms import LONG, DiscordRoom, discord_room
+from tests.discord.rooms import LONG, DiscordRoom, discord_room
 
 HEADER = "**🏴 Captain Codebeard**\n"
 

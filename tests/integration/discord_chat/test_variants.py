@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.access import AccessLimits
+from bot.chat.access import AccessLimits
 from bot.discord_chat import reply_control, variants, votes
 from bot.discord_chat.reply_row import AGAIN, BEST, DELETE, DOWN, NEXT, PREVIOUS, STOP, UP
-from core.jobs import JobStatus
+from core.queue.jobs import JobStatus
 from core.store import consent, places, preferences
 from core.store.models import Exchange, Preference
-from tests.discord_rooms import DiscordRoom, discord_room, process_in
+from tests.discord.rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.messages import Message
 from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord

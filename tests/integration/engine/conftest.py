@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tiny_models import make_adapter, make_tiny_model
+from tests.models.tiny_models import make_adapter, make_tiny_model
 
 
 @pytest.fixture(scope="module")

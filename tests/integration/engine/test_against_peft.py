@@ -15,7 +15,7 @@ from core.engine.kv_slots import SlotTokens
 from core.engine.model_runner import PackedRunner, SingleRunner, make_runner
 from core.engine.multi_lora import AdapterStack
 from core.engine.packed_linear import can_pack, pack_linears
-from tests.tiny_models import ARCHITECTURES, SLIDING_WINDOW, make_adapter, make_tiny_model
+from tests.models.tiny_models import ARCHITECTURES, SLIDING_WINDOW, make_adapter, make_tiny_model
 
 # Row of weights per slot: blends, three personas, the base model, a half-strength and an over-strength one. Blends
 # come first, because PEFT keeps the scale that is set for the strengths.

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from core.errors import EngineFailed, InvalidInput
 from core.messages import ChatMessage, Usage
-from tests.engine_cases import collect, collect_all, mixed_requests, request, running_engine
-from tests.tiny_models import ARCHITECTURES, make_adapter, make_tiny_model
+from tests.models.engine_cases import collect, collect_all, mixed_requests, request, running_engine
+from tests.models.tiny_models import ARCHITECTURES, make_adapter, make_tiny_model
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

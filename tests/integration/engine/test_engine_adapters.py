@@ -7,11 +7,11 @@ import asyncio
 import pytest
 import torch
 
-from core.engine.base import AdapterRef
 from core.engine.multi_lora import AdapterStack
 from core.errors import AdapterRejected, EngineFailed, InvalidInput
-from tests.engine_cases import collect, collect_all, request, running_engine
-from tests.tiny_models import make_adapter
+from core.generation import AdapterRef
+from tests.models.engine_cases import collect, collect_all, request, running_engine
+from tests.models.tiny_models import make_adapter
 
 
 async def test_a_bad_adapter_fails_only_its_own_request(folder, refs, tmp_path):

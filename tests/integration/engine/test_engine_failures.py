@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from core.errors import NotFound
-from tests.engine_cases import collect, collect_all, request, running_engine
+from tests.models.engine_cases import collect, collect_all, request, running_engine
 
 
 def fail_in_forward(engine, error):

@@ -22,7 +22,7 @@ from core.engine.loading import base_fingerprint
 from core.errors import InvalidSetting, NotFound, StoreUnavailable
 from core.gguf_path import gguf_file, is_gguf
 from core.settings import Settings
-from tests.tiny_gguf import make_tiny_gguf
+from tests.models.tiny_gguf import make_tiny_gguf
 
 
 @pytest.fixture(scope="module")

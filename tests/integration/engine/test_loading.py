@@ -17,7 +17,7 @@ from core.engine.bf16_trial import Agreement, judge_bf16, measure_speed
 from core.engine.loading import base_fingerprint, describe_dtype, load_base_model
 from core.engine.quantization import avoid_packed_kernel
 from core.errors import InvalidSetting, NotFound
-from tests.tiny_models import make_tiny_model
+from tests.models.tiny_models import make_tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from core.engine.adapter_files import AdapterReader
 from core.engine.kv_slots import SlotTokens
 from core.engine.model_runner import PackedRunner, SingleRunner, make_runner
 from core.engine.multi_lora import AdapterStack
-from tests.tiny_models import make_adapter
+from tests.models.tiny_models import make_adapter
 
 PROMPT = [(13 * i) % 290 + 3 for i in range(14)]
 SIZES = {"vocab_size": 300, "hidden_size": 64, "num_hidden_layers": 2}

@@ -13,7 +13,7 @@ from core.engine.kv_slots import SlotTokens
 from core.engine.loading import load_base_model
 from core.engine.model_runner import PackedRunner, make_runner
 from core.engine.multi_lora import AdapterStack
-from tests.tiny_models import make_adapter, make_tiny_model
+from tests.models.tiny_models import make_adapter, make_tiny_model
 
 PROMPT = [(13 * i) % 290 + 3 for i in range(24)]
 

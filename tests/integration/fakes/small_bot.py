@@ -12,7 +12,7 @@ import pytest
 from discord import app_commands
 from discord.ext import commands
 
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 
 class Thumb(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"thumb:(?P<number>\d+)"):

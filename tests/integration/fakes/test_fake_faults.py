@@ -16,7 +16,7 @@ from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.rate_limits import Bucket
 from tests.fakes.fake_discord.server import FakeDiscord
 from tests.integration.fakes.small_bot import SmallBot, refused, there
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 
 async def test_what_discord_refuses_is_refused(

@@ -11,7 +11,7 @@ from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord
 from tests.integration.fakes.conftest import Start
 from tests.integration.fakes.small_bot import SmallBot
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 
 async def test_what_happens_while_the_line_is_down_is_replayed(

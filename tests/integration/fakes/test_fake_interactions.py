@@ -14,7 +14,7 @@ from tests.fakes.fake_discord.people import Person
 from tests.fakes.fake_discord.server import FakeDiscord
 from tests.integration.fakes.conftest import Start
 from tests.integration.fakes.small_bot import Buttons, SmallBot, refused, there
-from tests.patience import TIMEOUT_S
+from tests.running.patience import TIMEOUT_S
 
 
 async def test_a_command_thinks_answers_and_follows_up(channel: Channel, ann: Person, bot: SmallBot) -> None:

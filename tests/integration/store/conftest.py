@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from core.registry import Registry
+from core.adapters.registry import Registry
 from core.store.db import Store
-from tests.postgres import URL, empty_postgres
-from tests.store_examples import persona, sqlite_url, write_adapter
+from tests.examples.store import persona, sqlite_url, write_adapter
+from tests.running.postgres import URL, empty_postgres
 
 
 @pytest.fixture(params=["sqlite"] if URL is None else ["sqlite", "postgresql"])

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.store_examples import ZEN, aliases_of, events_of, write_adapter
+from tests.examples.store import ZEN, aliases_of, events_of, write_adapter
 
 
 async def test_a_shipped_adapter_is_registered_once_and_answers_where_nothing_else_does(

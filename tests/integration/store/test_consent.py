@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from core.messages import Quoted
 from core.store import consent, corrections, exchanges
-from tests.store_examples import record_answered
+from tests.examples.store import record_answered
 
 ANSWERS = st.lists(st.tuples(st.sampled_from(["ann", "bob"]), st.booleans()), max_size=8)
 

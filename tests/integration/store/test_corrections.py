@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.errors import InvalidInput, NotFound
 from core.store import corrections, exchanges
-from tests.store_examples import new_exchange, record_answered
+from tests.examples.store import new_exchange, record_answered
 
 
 async def write(session, exchange_id: str, user_id: str = "ann", better: str = "A pile of plates.") -> None:

@@ -7,14 +7,14 @@ import json
 import pytest
 from sqlalchemy import select, text, true
 
-from core.engine.base import SamplingParams
 from core.errors import InvalidInput
+from core.generation import SamplingParams
 from core.messages import ChatMessage, Quoted
 from core.store import consent, corrections, data_rights, exchanges, feedback, places, preferences
 from core.store.data_rights import Forgotten
 from core.store.erasure import erase_text
 from core.store.models import AdapterVersion, Base, Place, TrainingExample
-from tests.store_examples import new_exchange, record_answered, settle
+from tests.examples.store import new_exchange, record_answered, settle
 
 ANN, BOB = "discord:ann", "discord:bob"
 MARK = "ann"  # stands in everything that is hers

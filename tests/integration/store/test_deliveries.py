@@ -7,11 +7,11 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import NotFound
-from core.jobs import JobStatus
 from core.messages import Quoted
+from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.models import Delivery
-from tests.store_examples import new_exchange, not_null, record_answered, settle
+from tests.examples.store import new_exchange, not_null, record_answered, settle
 
 
 async def test_a_reply_is_found_by_any_message_that_shows_it(store):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from core.engine.base import SamplingParams
+from core.generation import SamplingParams
 from core.messages import Quoted
 from core.store import consent, corrections, data_rights, exchanges, feedback, places
-from tests.store_examples import new_exchange, record_answered
+from tests.examples.store import new_exchange, record_answered
 
 ANN, BOB = "discord:ann", "discord:bob"
 

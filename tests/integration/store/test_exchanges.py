@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
-from core.engine.base import SamplingParams
-from core.jobs import JobStatus
+from core.generation import SamplingParams
 from core.messages import Quoted, Usage
+from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import insert
 from core.store.models import Exchange
-from tests.store_examples import new_exchange, not_null, record_answered, settle
+from tests.examples.store import new_exchange, not_null, record_answered, settle
 
 
 async def test_an_exchange_keeps_everything_that_decides_its_reply(store):

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from core.engine.base import AdapterRef, WeightedAdapter
 from core.errors import InvalidInput, NotFound
-from core.jobs import JobStatus
+from core.generation import AdapterRef, WeightedAdapter
+from core.queue.jobs import JobStatus
 from core.store import data_rights, exchanges, feedback
-from tests.store_examples import new_exchange, not_null, record_answered, settle
+from tests.examples.store import new_exchange, not_null, record_answered, settle
 
 PEOPLE = st.sampled_from(["ann", "bob", "cem", "Ann", ""])
 VOTES = st.lists(st.tuples(PEOPLE, st.sampled_from([True, False, None])), max_size=12)

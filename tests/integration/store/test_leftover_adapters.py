@@ -7,10 +7,10 @@ import os
 
 import pytest
 
-from bot.storage import open_storage
+from bot.service.storage import open_storage
 from core.settings import Settings
-from tests.persona_folders import write_persona
-from tests.store_examples import ZEN, aliases_of, write_adapter
+from tests.examples.persona_folders import write_persona
+from tests.examples.store import ZEN, aliases_of, write_adapter
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.store.db import create_engine
-from tests.store_examples import migrate
+from tests.examples.store import migrate
 
 LEDGER = "20261122_create_ledger"
 

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from core.errors import StoreUnavailable
 from core.store.db import Store, create_engine, upgrade
 from core.store.models import Base
-from tests.postgres import MISSING, URL
-from tests.store_examples import migrate, sqlite_url
+from tests.examples.store import migrate, sqlite_url
+from tests.running.postgres import MISSING, URL
 
 
 @pytest.fixture

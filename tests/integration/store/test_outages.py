@@ -15,7 +15,7 @@ from core.errors import NotFound, StoreUnavailable
 from core.messages import ChatMessage
 from core.store import exchanges, feedback
 from core.store.db import Store
-from tests.store_examples import new_exchange, record_answered, settle, sqlite_url
+from tests.examples.store import new_exchange, record_answered, settle, sqlite_url
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -23,7 +23,7 @@ WRITER = """
 import asyncio, sys
 from core.store.db import Store
 from core.store import feedback
-from tests.store_examples import record_answered
+from tests.examples.store import record_answered
 
 async def main(url, name, count):
     store = await Store.open(url, create_or_upgrade=True)

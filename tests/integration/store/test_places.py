@@ -12,7 +12,7 @@ from core.messages import ChatMessage
 from core.store import places
 from core.store.models import Place
 from core.store.places import PlaceSettings
-from tests.store_examples import record_answered
+from tests.examples.store import record_answered
 
 SPOTS = ("thread", "channel", "server")
 CHOICES = st.fixed_dictionaries(

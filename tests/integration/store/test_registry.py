@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from core.engine.adapter_hash import adapter_content_hash
-from core.engine.base import WeightedAdapter
+from core.adapters.content_hash import adapter_content_hash
+from core.adapters.registry import Registry
 from core.errors import AdapterRejected, NotFound, PermissionNeeded
-from core.registry import Registry
+from core.generation import WeightedAdapter
 from core.store import exchanges
-from tests.store_examples import ZEN, aliases_of, events_of, new_exchange, not_null, write_adapter
+from tests.examples.store import ZEN, aliases_of, events_of, new_exchange, not_null, write_adapter
 
 
 async def test_a_trained_adapter_becomes_the_challenger_and_is_never_promoted(store, registry, train, tmp_path):

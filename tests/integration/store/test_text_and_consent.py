@@ -9,7 +9,7 @@ from sqlalchemy import text
 from core.messages import Quoted
 from core.store import consent, exchanges
 from core.store.db import Store
-from tests.store_examples import new_exchange
+from tests.examples.store import new_exchange
 
 ROUND_TRIPS = 100  # far more than a withdrawal takes, if nothing holds it up
 

@@ -9,9 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from core.errors import InvalidInput, NotFound
-from core.jobs import JobStatus
+from core.queue.jobs import JobStatus
 from core.store import exchanges, preferences
-from tests.store_examples import new_exchange, record_answered, settle
+from tests.examples.store import new_exchange, record_answered, settle
 
 PICKS = st.lists(st.tuples(st.sampled_from(["ann", "bob"]), st.integers(0, 2)), max_size=8)
 

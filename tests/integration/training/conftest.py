@@ -7,7 +7,7 @@ import pytest
 
 from core.personas import Persona
 from core.settings import Settings
-from tests.training_examples import make_workshop
+from tests.examples.training import make_workshop
 from training.progress import ProgressUpdate
 from training.sft import TrainedAdapter, train
 

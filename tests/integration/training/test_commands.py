@@ -13,20 +13,20 @@ from typing import Any
 
 import pytest
 
-from bot.arguments import build_parser
 from bot.commands import evaluate as evaluate_command
 from bot.commands import train as train_command
+from bot.commands.arguments import build_parser
 from bot.commands.output import user_name
-from core.engine.adapter_hash import adapter_content_hash
+from core.adapters.content_hash import adapter_content_hash
 from core.errors import NotFound, StoreUnavailable
 from core.personas import Persona
 from core.settings import Settings, load_settings
 from core.store import feedback
 from core.store.db import Store
-from tests.command import personas
-from tests.store_examples import record_answered, write_adapter
-from tests.tiny_models import make_tiny_model
-from tests.training_examples import MONK_WORDS, PIRATE_WORDS, make_persona
+from tests.examples.store import record_answered, write_adapter
+from tests.examples.training import MONK_WORDS, PIRATE_WORDS, make_persona
+from tests.models.tiny_models import make_tiny_model
+from tests.running.command import personas
 from training.eval_figures import perplexity_figure
 from training.evaluation import EvalReport, evaluate
 from training.fixed_prompts import read_limits, read_thresholds

@@ -16,9 +16,9 @@ from core.engine.loading import load_base_model
 from core.errors import AdapterRejected, NotFound
 from core.personas import Persona, load_personas
 from core.settings import Settings, load_settings
+from tests.examples.training import PIRATE_WORDS, make_persona
 from tests.integration.training.conftest import Trained
-from tests.tiny_models import make_tiny_model
-from tests.training_examples import PIRATE_WORDS, make_persona
+from tests.models.tiny_models import make_tiny_model
 from training.data_files import read_rows
 from training.dataset_builder import example_of
 from training.eval_report import report_table, save_report

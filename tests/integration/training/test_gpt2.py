@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM, GPT2Config
 from core.errors import InvalidData
 from core.personas import Persona
 from core.settings import Settings, load_settings
+from tests.examples.training import MONK_WORDS, PIRATE_WORDS, make_persona, make_rows, write_rows
 from tests.integration.training.conftest import FAST
-from tests.tiny_models import make_tokenizer
-from tests.training_examples import MONK_WORDS, PIRATE_WORDS, make_persona, make_rows, write_rows
+from tests.models.tiny_models import make_tokenizer
 from training.data_files import TrainingRow
 from training.evaluation import evaluate
 from training.fixed_prompts import read_limits

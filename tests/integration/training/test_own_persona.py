@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from bot.arguments import build_parser
-from bot.chat_platform import IncomingMessage
+from bot.chat.platform import IncomingMessage
 from bot.commands import new as new_command
 from bot.commands import train as train_command
 from bot.commands import versions as versions_command
-from bot.service import Service
+from bot.commands.arguments import build_parser
+from bot.service.service import Service
 from core.engine.chat_template import ChatTemplate
 from core.errors import InvalidInput, NotFound
 from core.messages import ChatMessage
 from core.personas import load_persona
 from core.settings import Settings, load_settings
 from core.store import exchanges
-from tests.character_cards import EXAMPLES, card_v2, write_card
-from tests.serving import write_personas
-from tests.tiny_models import make_tiny_model
+from tests.examples.character_cards import EXAMPLES, card_v2, write_card
+from tests.models.tiny_models import make_tiny_model
+from tests.running.serving import write_personas
 from training.data_files import read_rows
 from training.dataset_builder import build_dataset
 

@@ -15,15 +15,15 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from core.engine.adapter_hash import adapter_content_hash
+from core.adapters.content_hash import adapter_content_hash
+from core.adapters.registry import Registry
 from core.engine.loading import base_fingerprint, load_base_model
 from core.errors import InvalidData, InvalidSetting, NotFound, StoreUnavailable
 from core.personas import Persona
-from core.registry import Registry
 from core.settings import Settings, load_settings
 from core.store.db import Store
+from tests.examples.training import PIRATE_WORDS, make_rows, make_workshop, write_rows
 from tests.integration.training.conftest import FAST, Trained
-from tests.training_examples import PIRATE_WORDS, make_rows, make_workshop, write_rows
 from training import recipes, sft, trainer_setup
 from training.data_files import TrainingRow
 from training.library_noise import quiet_libraries

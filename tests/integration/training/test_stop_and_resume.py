@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bot.stop_signals import stop_by_exception
+from bot.commands.stop_signals import stop_by_exception
 from core.errors import InvalidData, NotFound
 from core.personas import Persona
 from core.settings import Settings
-from tests.command import assert_one_sentence, environment
+from tests.examples.training import PIRATE_WORDS, make_rows, make_workshop, write_rows
 from tests.integration.training.conftest import FAST
-from tests.training_examples import PIRATE_WORDS, make_rows, make_workshop, write_rows
+from tests.running.command import assert_one_sentence, environment
 from training import resume_check
 from training.checkpoint_file import FILE, CheckpointFile, TrainingRuns
 from training.progress import ProgressUpdate

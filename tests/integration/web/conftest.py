@@ -1,5 +1,5 @@
 """The web app's tests talk to a real server."""
 
-from tests.serving import live_server
+from tests.running.serving import live_server
 
 __all__ = ["live_server"]

@@ -10,11 +10,11 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.service import Service
+from bot.service.service import Service
 from bot.web.app import build_app
 from core.engine.echo_engine import EchoEngine
 from core.store import exchanges
-from tests.serving import echo_server, echo_settings
+from tests.running.serving import echo_server, echo_settings
 
 # One server for the whole file: nothing here changes it.
 pytestmark = pytest.mark.asyncio(loop_scope="module")

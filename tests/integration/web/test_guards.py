@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.serving import echo_server
+from tests.running.serving import echo_server
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "zen", "messages": [{"role": "user", "content": "good morning"}]}

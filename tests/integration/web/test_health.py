@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.engine.echo_engine import EchoEngine
-from tests.serving import PERSONAS, echo_server, until
+from tests.running.serving import PERSONAS, echo_server, until
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "zen", "messages": [{"role": "user", "content": "good morning"}]}

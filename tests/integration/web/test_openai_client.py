@@ -10,7 +10,7 @@ import pytest
 
 from bot.web import event_stream
 from core.engine.echo_engine import EchoEngine
-from tests.serving import echo_server, until
+from tests.running.serving import echo_server, until
 
 HELLO = [{"role": "user", "content": "good morning to you"}]
 

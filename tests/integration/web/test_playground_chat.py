@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bot.service import Service
+from bot.service.service import Service
 from bot.web.metrics import Metrics
 from bot.web.playground_chat import PlaygroundChats
 from core.blends import parse_blend
 from core.engine.echo_engine import EchoEngine
-from tests.serving import echo_server, echo_settings
+from tests.running.serving import echo_server, echo_settings
 
 
 async def test_the_advice_to_train_names_the_base_model_that_is_served(tmp_path):

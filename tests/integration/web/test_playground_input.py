@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from tests.playground_page import open_page
-from tests.serving import echo_server
+from tests.running.playground_page import open_page
+from tests.running.serving import echo_server
 
 # One server for the whole file; every call is a session of its own.
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,12 +7,12 @@ import sqlite3
 from contextlib import closing
 from html import unescape
 
-from bot.service import Service
+from bot.service.service import Service
 from bot.web.app import build_app
-from tests.playground_page import open_page
-from tests.serving import LiveServer, echo_server, echo_settings, serving
-from tests.store_examples import write_adapter
-from tests.tiny_models import make_tiny_model
+from tests.examples.store import write_adapter
+from tests.models.tiny_models import make_tiny_model
+from tests.running.playground_page import open_page
+from tests.running.serving import LiveServer, echo_server, echo_settings, serving
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "zen", "messages": [{"role": "user", "content": "good morning"}]}

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from bot.responder import Responder
-from core.job_queue import MemoryJobQueue
+from bot.chat.responder import Responder
+from core.adapters.registry import Registry
 from core.personas import load_personas
-from core.registry import Registry
+from core.queue.memory import MemoryJobQueue
 from core.store.db import Store
-from tests.responder_examples import DEFAULTS, write_persona
-from tests.store_examples import sqlite_url, write_adapter
+from tests.examples.responder import DEFAULTS, write_persona
+from tests.examples.store import sqlite_url, write_adapter
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from core.blends import parse_blend
 from core.errors import InvalidData, NotFound, PersonasError
 from core.personas import check_blend, find_persona, load_persona, load_personas
 from core.settings import ROOT
-from tests.persona_folders import GOOD_TOML, write_persona
+from tests.examples.persona_folders import GOOD_TOML, write_persona
 
 
 def test_the_shipped_personas_can_be_read_and_differ_in_name_face_and_prompt():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from core.engine.adapter_cache import AdapterCache
-from core.engine.base import AdapterRef
+from core.generation import AdapterRef
 
 
 def ref(name):

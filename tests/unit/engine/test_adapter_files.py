@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from core.engine.adapter_check import UNSAFE_SUFFIXES
+from core.adapters.check import UNSAFE_SUFFIXES
+from core.adapters.content_hash import CONFIG_FILE, WEIGHTS_FILE, adapter_content_hash
 from core.engine.adapter_files import BEYOND_LORA, AdapterReader
-from core.engine.adapter_hash import CONFIG_FILE, WEIGHTS_FILE, adapter_content_hash
-from core.engine.base import AdapterRef
 from core.errors import AdapterRejected
+from core.generation import AdapterRef
 
 MODULE = "model.layers.0.self_attn.q_proj"
 TARGETS = {MODULE: (6, 10)}

@@ -5,7 +5,7 @@ import pytest
 from core.engine.chat_tokens import ChatTokens
 from core.errors import InvalidInput
 from core.messages import ChatMessage
-from tests.tiny_models import make_tokenizer
+from tests.models.tiny_models import make_tokenizer
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.engine.detokenizer import Detokenizer, StopStringFilter
-from tests.tiny_models import make_tokenizer
+from tests.models.tiny_models import make_tokenizer
 
 TOKENIZER = make_tokenizer()
 EOS = TOKENIZER.eos_token_id

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from core.engine.base import AdapterRef, Engine, GenerationRequest, SamplingParams, WeightedAdapter
+from core.engine.base import Engine
 from core.engine.echo_engine import EchoEngine
 from core.errors import EngineFailed, InvalidInput
+from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, Usage
 
 ZEN = AdapterRef("zen@1", Path("zen"), "a" * 64)

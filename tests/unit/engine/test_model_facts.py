@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from transformers import AutoModelForCausalLM, Gemma3TextConfig, GenerationConfig, LlamaConfig
 
-from core.engine.base import SamplingParams
 from core.engine.model_facts import context_limit, default_sampling, stop_tokens
-from tests.tiny_models import make_tokenizer
+from core.generation import SamplingParams
+from tests.models.tiny_models import make_tokenizer
 
 SIZES = {
     "vocab_size": 300,

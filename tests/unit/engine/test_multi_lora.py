@@ -9,8 +9,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from core.engine.adapter_files import AdapterWeights, LoraPair
-from core.engine.base import AdapterRef
 from core.engine.multi_lora import AdapterStack, find_targets
+from core.generation import AdapterRef
 
 LAYER = "model.layers.0.self_attn"
 

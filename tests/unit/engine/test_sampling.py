@@ -13,8 +13,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from core.engine.base import SamplingParams
 from core.engine.sampling import CANDIDATES, RowSampler, sample
+from core.generation import SamplingParams
 
 PROMPT = [1, 5, 5, 9]
 

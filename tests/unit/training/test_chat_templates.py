@@ -16,8 +16,8 @@ from core.engine.chat_template import ChatTemplate
 from core.errors import InvalidInput
 from core.messages import ChatMessage
 from core.prompts import compose
-from tests.tiny_models import make_tokenizer
-from tests.training_examples import REPLY, SYSTEM, TEMPLATES, USER, TemplateCase, make_model_with_template
+from tests.examples.training import REPLY, SYSTEM, TEMPLATES, USER, TemplateCase, make_model_with_template
+from tests.models.tiny_models import make_tokenizer
 from training.data_files import TrainingRow
 from training.dataset_builder import Example, example_of, to_columns
 from training.label_check import IGNORED_LABEL, WrongLabels, check_labels, stop_token_ids

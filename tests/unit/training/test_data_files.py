@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from core.errors import InvalidData, NotFound
 from core.messages import ChatMessage
-from tests.training_examples import make_rows
+from tests.examples.training import make_rows
 from training import data_files
 from training.data_files import TrainingRow, parse_row, read_rows, spread
 

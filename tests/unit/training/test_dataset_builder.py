@@ -8,8 +8,8 @@ from core.engine.chat_template import ChatTemplate
 from core.errors import InvalidData
 from core.messages import ChatMessage
 from core.prompts import build
-from tests.tiny_models import make_tokenizer
-from tests.training_examples import PIRATE_WORDS, make_persona, make_rows
+from tests.examples.training import PIRATE_WORDS, make_persona, make_rows
+from tests.models.tiny_models import make_tokenizer
 from training.data_files import TrainingRow
 from training.dataset_builder import build_dataset, dataset_hash, example_of
 

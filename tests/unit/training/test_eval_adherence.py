@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.training_examples import MONK_WORDS, PIRATE_WORDS
+from tests.examples.training import MONK_WORDS, PIRATE_WORDS
 from training.eval_adherence import Adherence, mask_phrases, measure_adherence, train_classifier
 
 PIRATE = [PIRATE_WORDS.format(number, number + 1) for number in range(40)]

@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import InvalidSetting
 from core.personas import load_persona
-from tests.training_examples import PIRATE_WORDS, make_persona
+from tests.examples.training import PIRATE_WORDS, make_persona
 from training.recipes import SFTRecipe, recipe_for
 
 

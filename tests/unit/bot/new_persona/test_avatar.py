@@ -10,7 +10,7 @@ from PIL import Image
 
 from bot.new_persona.avatar import make_avatar
 from bot.new_persona.png_file import read_png
-from tests.character_cards import chunk, png
+from tests.examples.character_cards import chunk, png
 
 
 def test_a_portrait_becomes_a_small_square_that_shows_its_upper_part():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.new_persona.card_file import MAX_FILE_BYTES, read_card_file
 from core.errors import InvalidData, NotFound, PersonasError
-from tests.character_cards import SIGNATURE, card_v2, card_v3, chunk, png, text_chunk, write_card
+from tests.examples.character_cards import SIGNATURE, card_v2, card_v3, chunk, png, text_chunk, write_card
 
 
 @pytest.mark.parametrize(("file", "card"), [("a.png", card_v2()), ("a.png", card_v3()), ("a.json", card_v2())])

@@ -4,7 +4,7 @@ import pytest
 
 from bot.new_persona.character_card import MAX_FIELD_CHARS, parse_card
 from core.errors import InvalidData
-from tests.character_cards import card_fields, card_v2, card_v3
+from tests.examples.character_cards import card_fields, card_v2, card_v3
 
 
 @pytest.mark.parametrize(("value", "spec"), [(card_v2(), "v2"), (card_v3(), "v3"), (card_fields(), "v1")])

@@ -4,7 +4,7 @@ from bot.new_persona.card_texts import CardTexts
 from bot.new_persona.example_dialogues import MAX_HISTORY_TURNS, MAX_ROWS, read_examples
 from bot.new_persona.persona_draft import Row
 from core.messages import ChatMessage
-from tests.character_cards import EXAMPLES
+from tests.examples.character_cards import EXAMPLES
 
 
 def read(examples, called=("Ada", "Countess")):

@@ -12,7 +12,7 @@ from bot.new_persona.persona_folder import write_draft
 from bot.new_persona.starter import starter_draft
 from core.errors import InvalidData, InvalidInput, StoreUnavailable
 from core.personas import load_persona
-from tests.character_cards import EXAMPLES, card_fields, card_v2, card_v3, write_card
+from tests.examples.character_cards import EXAMPLES, card_fields, card_v2, card_v3, write_card
 from training.data_files import read_rows
 
 HARD = '"Quoted" \\ back\nslash 🏴‍☠️ {user} \x7f\x85\u2028 = [table]'

@@ -1,0 +1,91 @@
+"""What the messages of a reply say, from its place in line to its last word. Pure; knows no chat platform."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import ceil
+
+from bot.chat.message_split import split_message
+from core.messages import ReplyChunk
+from core.queue.jobs import QueuePosition
+
+FIRST_SIGN = "…"
+DROPPED_NOTE = "Older messages were left out."
+STOPPED_NOTE = "(stopped)"
+EMPTY_NOTE = "(no words)"
+MINUTES_FROM_S = 100
+
+# What calls people on Discord or Slack: "@everyone", "<@17>", "<@&17>", "<!here>".
+_CALL = re.compile(r"@(?=everyone|here|channel)|(?<=<)(?:@(?=[!&]?\w)|!(?=everyone|here|channel|subteam))")
+_WAITING = re.compile(rf"{FIRST_SIGN}|\d+(?:st|nd|rd|th) in line(?:, about \d+ (?:s|min))?")
+_ZERO_WIDTH_SPACE = "\u200b"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPages:
+    """`limit` is the longest message in characters, `small_print` how the platform writes remarks.
+
+    `remarks` are lines that stand under the reply once it has ended.
+    """
+
+    limit: int
+    header: str = ""
+    small_print: str = "{}"
+    remarks: tuple[str, ...] = ()
+
+    def of(self, text: str, last: ReplyChunk | None, position: QueuePosition | None) -> list[str]:
+        """The messages that show `text`, what has been written so far; at least one, none empty.
+
+        `last` is the reply's last chunk once it has ended. Before the first word the place in line is shown. The pages
+        before the last one stay as they are while the text grows.
+        """
+        is_silent = not split_message(text, self.limit)
+        notes = [] if last is None else self._notes(last, is_silent=is_silent)
+        if is_silent:
+            return self._split("\n".join(notes) or waiting_line(position))
+        pages = self._split(text)
+        for note in notes:
+            longer = f"{pages[-1]}\n{note}"
+            pages[-1:] = [longer] if len(longer) <= self.limit else [pages[-1], *split_message(note, self.limit)]
+        return pages
+
+    def _split(self, text: str) -> list[str]:
+        return split_message(without_calls(f"{self.header}\n{text}"), self.limit)
+
+    def _notes(self, last: ReplyChunk, *, is_silent: bool) -> list[str]:
+        notes = []
+        if last.finish_reason == "cancelled":
+            notes.append(STOPPED_NOTE)
+        if last.error:
+            notes.append(without_calls(last.error))
+        if is_silent and not notes:
+            notes.append(EMPTY_NOTE)
+        remarks = [*self.remarks, DROPPED_NOTE] if last.dropped else self.remarks
+        return notes + [self.small_print.format(remark) for remark in dict.fromkeys(remarks)]
+
+
+def waiting_line(position: QueuePosition | None) -> str:
+    """Where a reply stands that has no words yet: "2nd in line, about 6 s"."""
+    if position is None or position.position == 0:
+        return FIRST_SIGN
+    place = f"{_ordinal(position.position + 1)} in line"
+    if position.estimated_wait_s is None:
+        return place
+    wait_s = max(1, ceil(position.estimated_wait_s))
+    return f"{place}, about {wait_s} s" if wait_s < MINUTES_FROM_S else f"{place}, about {round(wait_s / 60)} min"
+
+
+def is_waiting_line(text: str) -> bool:
+    """Whether this is what a reply shows that has no words yet."""
+    return _WAITING.fullmatch(text) is not None
+
+
+def without_calls(text: str) -> str:
+    """`text` with every mention made harmless by an invisible space, so that it pings nobody."""
+    return _CALL.sub(rf"\g<0>{_ZERO_WIDTH_SPACE}", text)
+
+
+def _ordinal(number: int) -> str:
+    teens = 10 <= number % 100 < 20
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"

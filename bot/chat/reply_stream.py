@@ -1,0 +1,209 @@
+"""Shows one reply on a chat platform while it is written, and always its end.
+
+Knows no platform: a Screen shows messages, an EditBudget says when they may change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.chat.edit_budget import EditBudget
+from bot.chat.reply_pages import ReplyPages
+from bot.chat.responder import PendingReply
+from core.errors import PermissionNeeded, PersonasError
+from core.messages import FinishReason, ReplyChunk
+
+INTERVAL_S = 1.0  # between two changes of one reply, so that it leaves turns to others in the channel
+REFRESH_S = 2.0  # how often a reply that waits looks up its place in line
+
+OnPosted = Callable[[str, int], Awaitable[None]]
+
+
+class ScreenGone(PersonasError):
+    """The message or its channel does not exist any more."""
+
+
+class ScreenRefused(PermissionNeeded):
+    """The platform does not allow it; the sentence says what is missing."""
+
+
+class ScreenUnreachable(ScreenRefused):
+    """The platform does not answer, however often it is asked; later it may."""
+
+
+class Screen(Protocol):
+    """Where one reply is shown. Waits out rate limits, and repeats what failed for a moment, by itself.
+
+    Each method raises ScreenGone and ScreenRefused, of which ScreenUnreachable is one.
+    """
+
+    async def post(self, text: str) -> str:
+        """Show a further message; its id."""
+
+    async def edit(self, message_id: str, text: str) -> None:
+        """Replace the text of a message."""
+
+    async def remove(self, message_id: str) -> None:
+        """Take a message away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of a reply. `text` is what the model wrote, without header and notes.
+
+    `error` is the sentence of a reply that failed, or why the screen refused to show it. A reply whose screen went
+    away or refused before its end is "cancelled". `is_shown` is False when the platform was out of reach: the reply
+    has ended, but its messages may show less.
+    """
+
+    message_ids: tuple[str, ...]
+    text: str
+    finish_reason: FinishReason
+    error: str | None = None
+    dropped: int = 0
+    is_shown: bool = True
+
+
+class ReplyStream:
+    """Delivers one reply to one screen. `limit` is the longest message in characters, `header` stands above the reply.
+
+    `on_posted(message_id, page)` is told of every message that shows a page (0-based) as soon as it does.
+    `small_print` is how the platform writes remarks, and `remarks` stand under the reply once it has ended.
+    `interval_s` and `refresh_s` are seconds.
+    """
+
+    def __init__(
+        self,
+        screen: Screen,
+        budget: EditBudget,
+        *,
+        limit: int,
+        on_posted: OnPosted,
+        header: str = "",
+        small_print: str = "-# {}",
+        remarks: tuple[str, ...] = (),
+        interval_s: float = INTERVAL_S,
+        refresh_s: float = REFRESH_S,
+    ) -> None:
+        self._screen = screen
+        self._budget = budget
+        self._pages = ReplyPages(limit, header, small_print, remarks)
+        self._on_posted = on_posted
+        self._interval_s = interval_s
+        self._refresh_s = refresh_s
+        self._text = ""
+        self._last: ReplyChunk | None = None
+        self._has_news = asyncio.Event()
+        self._message_ids: list[str] = []
+        self._is_seldom_edited = False
+        self._shown: list[str] = []  # what the first of these messages show
+
+    async def deliver(
+        self, reply: PendingReply, *, onto: Sequence[str] = (), is_seldom_edited: bool = False
+    ) -> Delivered:
+        """Show the reply until it has ended; its final text always arrives. Call it once.
+
+        `onto` are messages that show an earlier reply: they are used again before new ones are posted, and removed when
+        they are left over. Where the platform lets them be edited but seldom (`is_seldom_edited`), they show a sign of
+        life and then nothing before the reply's end. A reply that can't be shown to its end, because this is cancelled
+        or the screen is gone or refuses, is cancelled. One that is shown in part when the platform goes out of reach is
+        read to its end, for whoever shows it later.
+        """
+        self._message_ids = list(onto)
+        self._is_seldom_edited = is_seldom_edited
+        reading = asyncio.create_task(self._read(reply))
+        refusal = None
+        is_shown = True
+        try:
+            await self._show(*self._changes(reply)[0])  # the first sign of life waits for no turn
+            await self._show_until_ended(reply, reading)
+            await self._remove_left_over()
+        except ScreenGone:
+            pass  # nobody is left to be told
+        except ScreenUnreachable as error:
+            refusal, is_shown = str(error), False
+            if self._shown:
+                await asyncio.wait({reading})
+        except ScreenRefused as error:
+            refusal = str(error)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            if self._last is None:
+                await reply.cancel()  # nobody reads it any more
+        shown = tuple(self._message_ids[: len(self._shown)])
+        last = self._last or ReplyChunk(finish_reason="cancelled")
+        reason = last.finish_reason or "cancelled"
+        return Delivered(shown, self._text, reason, refusal or last.error, last.dropped, is_shown)
+
+    async def _read(self, reply: PendingReply) -> None:
+        """Take in the reply as it is written."""
+        try:
+            async with aclosing(reply.chunks()) as chunks:
+                async for chunk in chunks:
+                    self._text += chunk.text
+                    if chunk.finish_reason is not None:
+                        self._last = chunk
+                    self._has_news.set()
+        except PersonasError as error:
+            self._last = ReplyChunk(finish_reason="error", error=str(error), error_status=error.http_status)
+        finally:
+            self._has_news.set()
+
+    async def _show_until_ended(self, reply: PendingReply, reading: asyncio.Task[None]) -> None:
+        while True:
+            self._has_news.clear()
+            is_ended = reading.done()
+            if self._changes(reply):
+                await self._wait_for_turn(reading)
+                if changes := self._changes(reply):  # what came while it waited is shown as well
+                    await self._show(*changes[0])
+                await asyncio.wait({reading}, timeout=self._interval_s)
+            elif is_ended:
+                reading.result()  # raises what broke the reading
+                return
+            else:
+                await self._wait_for_news()
+
+    def _changes(self, reply: PendingReply) -> list[tuple[int, str]]:
+        """Pages that do not yet show what they should."""
+        if self._is_seldom_edited and self._shown and self._last is None:
+            return []
+        pages = self._pages.of(self._text, self._last, reply.position())
+        return [(page, text) for page, text in enumerate(pages) if self._shown[page : page + 1] != [text]]
+
+    async def _show(self, page: int, text: str) -> None:
+        if page < len(self._message_ids):
+            await self._screen.edit(self._message_ids[page], text)
+        else:
+            self._message_ids.append(await self._screen.post(text))
+        is_new = page == len(self._shown)
+        self._shown[page : page + 1] = [text]
+        if is_new:
+            await self._on_posted(self._message_ids[page], page)
+
+    async def _remove_left_over(self) -> None:
+        for message_id in self._message_ids[len(self._shown) :]:
+            await self._budget.take(is_final=True)
+            with suppress(ScreenGone):
+                await self._screen.remove(message_id)
+
+    async def _wait_for_turn(self, reading: asyncio.Task[None]) -> None:
+        """Take a turn; as soon as the reply has ended, before those that have not."""
+        taking = asyncio.create_task(self._budget.take())
+        try:
+            await asyncio.wait({taking, reading}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
+                await self._budget.take(is_final=True)
+        finally:
+            taking.cancel()
+
+    async def _wait_for_news(self) -> None:
+        """A reply without words looks up its place in line from time to time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if self._text else self._refresh_s):
+                await self._has_news.wait()

@@ -1,0 +1,247 @@
+"""The bot's story: which persona answers? -> ledger -> queue -> stream. Knows no chat platform and no engine."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.chat.platform import NOT_POSTED, IncomingMessage, Placeholder, SamplingOverrides
+from core import prompts
+from core.adapters.registry import Registry
+from core.blends import Blend, parse_blend
+from core.errors import InvalidInput, QueueFull
+from core.generation import SamplingParams, WeightedAdapter
+from core.messages import ChatMessage, ReplyChunk, Usage
+from core.personas import Persona, check_blend, served_sampling
+from core.queue.jobs import JobStatus, QueuePosition, ReplyJob
+from core.queue.protocol import JobQueue
+from core.store import consent, exchanges, places
+from core.store.db import Store
+
+MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
+MAX_ID_CHARS = 512
+
+
+class DuplicateEvent(InvalidInput):
+    """The platform delivered an event twice; the first delivery is answered."""
+
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class PendingReply:
+    """A reply on its way. `model` is the canonical blend spec, `created_at` a unix time in seconds."""
+
+    exchange_id: str
+    model: str
+    created_at: float
+    _queue: JobQueue = field(repr=False)
+
+    async def chunks(self) -> AsyncGenerator[ReplyChunk]:
+        """The reply as it streams; the last chunk has a finish_reason. Closing the iterator early cancels the job."""
+        is_finished = False
+        try:
+            async with aclosing(self._queue.chunks(self.exchange_id)) as chunks:
+                async for chunk in chunks:
+                    is_finished = chunk.finish_reason is not None
+                    yield chunk
+            if not is_finished:
+                is_finished = True
+                error = "The service is stopping before this reply was finished; send the message again in a minute."
+                yield ReplyChunk(finish_reason="error", error=error, error_status=503)
+        finally:
+            if not is_finished:
+                await self.cancel()
+
+    def position(self) -> QueuePosition | None:
+        """Where the reply stands in the queue; None once it has ended."""
+        return self._queue.position(self.exchange_id)
+
+    async def cancel(self) -> None:
+        """Stop the reply; whoever reads `chunks` gets a last chunk "cancelled"."""
+        await self._queue.cancel(self.exchange_id)
+
+
+class Responder:
+    """Takes messages from every platform. `default_sampling` is the base model's, `reply_timeout_s` the deadline."""
+
+    def __init__(
+        self,
+        *,
+        personas: Mapping[str, Persona],
+        store: Store,
+        registry: Registry,
+        queue: JobQueue,
+        base_model_slug: str,
+        default_sampling: SamplingParams,
+        default_persona: str,
+        reply_timeout_s: float,
+    ) -> None:
+        self._personas = personas
+        self._store = store
+        self._registry = registry
+        self._queue = queue
+        self._base_model_slug = base_model_slug
+        self._default_sampling = default_sampling
+        self._default_persona = default_persona
+        self._reply_timeout_s = reply_timeout_s
+
+    async def open(self, incoming: IncomingMessage) -> PendingReply:
+        """Write the message into the ledger and queue its reply.
+
+        Raises InvalidInput (InvalidBlend, DuplicateEvent), NotFound, QueueFull and StoreUnavailable. An exchange that
+        was recorded but not queued is settled as failed.
+        """
+        _check(incoming)
+        opening = asyncio.create_task(self._record_and_enqueue(incoming))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:  # the sender left, but nothing may be recorded and then forgotten
+            await asyncio.wait({opening})
+            if opening.exception() is None:
+                await opening.result().cancel()
+            raise
+
+    async def _record_and_enqueue(self, incoming: IncomingMessage) -> PendingReply:
+        """What is decided about the message and what is written of it are one transaction."""
+        async with self._store.session() as session:
+            blend = await self._choose_blend(session, incoming)
+            adapters = await self._champions(session, blend)
+            is_text_kept = await _may_keep_text(session, incoming)
+            exchange = self._exchange(incoming, blend, adapters, is_text_kept=is_text_kept)
+            await _record(session, exchange, incoming.placeholder)
+        now = time.time()
+        job = ReplyJob(
+            exchange_id=exchange.id,
+            conversation_id=incoming.conversation_id,
+            messages=incoming.messages,
+            system_prompt=prompts.system_prompt(self._personas, blend),
+            adapters=adapters,
+            sampling=exchange.sampling,
+            enqueued_at=now,
+            deadline_at=now + self._reply_timeout_s,
+        )
+        try:
+            await self._queue.enqueue(job)
+        except QueueFull as error:
+            await self._settle_refused(exchange.id, incoming, str(error))
+            raise
+        return PendingReply(exchange.id, exchange.model, now, self._queue)
+
+    async def _choose_blend(self, session: AsyncSession, incoming: IncomingMessage) -> Blend:
+        """The persona or blend of the message, else of its conversation, else of its places, else the default."""
+        spec = incoming.model or await places.model_of(session, incoming.conversation_id, *incoming.places)
+        return check_blend(self._personas, parse_blend(spec or self._default_persona))
+
+    async def _champions(self, session: AsyncSession, blend: Blend) -> tuple[WeightedAdapter, ...]:
+        """The adapter versions that answer now; a persona without one speaks through its system prompt alone."""
+        champions = [
+            (await self._registry.champion(session, part.slug, self._base_model_slug), part.weight)
+            for part in blend.parts
+        ]
+        return tuple(WeightedAdapter(champion.ref, weight) for champion, weight in champions if champion is not None)
+
+    def _exchange(
+        self, incoming: IncomingMessage, blend: Blend, adapters: tuple[WeightedAdapter, ...], *, is_text_kept: bool
+    ) -> exchanges.NewExchange:
+        return exchanges.NewExchange(
+            id=exchanges.new_exchange_id(),
+            source=incoming.source,
+            event_id=incoming.event_id,
+            conversation_id=incoming.conversation_id,
+            user_id=incoming.user_id,
+            model=str(blend),
+            base_model=self._base_model_slug,
+            adapters=adapters,
+            prompt=incoming.messages if is_text_kept else None,
+            sampling=self._sampling(blend, incoming.sampling),
+            variant_of=incoming.variant_of,
+            question_id=incoming.question_id,
+            places=incoming.places,
+            quotes=incoming.quotes,
+        )
+
+    def _sampling(self, blend: Blend, overrides: SamplingOverrides) -> SamplingParams:
+        """The base model's defaults <- the heaviest persona's <- the message's, with a seed in any case."""
+        sampling = self._default_sampling
+        if not blend.is_base:
+            sampling = served_sampling(self._personas[blend.parts[0].slug], sampling)
+        sampling = overrides.apply(sampling)
+        return sampling if sampling.seed is not None else replace(sampling, seed=random.getrandbits(63))
+
+    async def _settle_refused(self, exchange_id: str, incoming: IncomingMessage, error: str) -> None:
+        """The refusal takes the placeholder's place, so nothing is left to be shown."""
+        async with self._store.session() as session:
+            if incoming.placeholder is not None:
+                await exchanges.remove_delivery(session, incoming.source, incoming.placeholder.message_id)
+            await exchanges.settle(
+                session,
+                exchange_id,
+                status=JobStatus.FAILED,
+                reply="",
+                finish_reason="error",
+                usage=Usage(),
+                error=error,
+            )
+
+
+async def _may_keep_text(session: AsyncSession, incoming: IncomingMessage) -> bool:
+    """Whether everybody who is quoted has agreed, and whoever runs the place lets text be kept."""
+    people = {incoming.user_id, *(quote.user_id for quote in incoming.quotes if quote.user_id)}
+    if incoming.needs_consent and not await consent.all_have(session, people):
+        return False
+    return not incoming.needs_permission or (await places.settings_of(session, *incoming.places)).is_text_kept
+
+
+async def _record(session: AsyncSession, exchange: exchanges.NewExchange, placeholder: Placeholder | None) -> None:
+    """Raises DuplicateEvent, and what `exchanges.record` raises."""
+    if not await exchanges.record(session, exchange):
+        raise DuplicateEvent(
+            f'The {exchange.source} event "{exchange.event_id}" was received before and is answered once.'
+        )
+    if placeholder is not None:
+        key, token = placeholder.message_id, placeholder.token
+        await exchanges.add_delivery(session, exchange.id, key, position=NOT_POSTED, is_final=False, token=token)
+
+
+def _check(incoming: IncomingMessage) -> None:
+    """Refuse what no model could answer or no ledger could hold. Raises InvalidInput."""
+    _check_conversation(incoming.messages)
+    names = {"source": incoming.source, "event": incoming.event_id, "conversation": incoming.conversation_id}
+    for what, text in {**names, "user": incoming.user_id}.items():
+        if not 0 < len(text) <= MAX_ID_CHARS:
+            raise InvalidInput(f"The {what} id is {len(text)} characters long; use 1 to {MAX_ID_CHARS}.")
+        _check_text(f"The {what} id", text)
+    _check_text("The model name", incoming.model or "")
+    for text in incoming.sampling.stop or ():
+        _check_text("A stop string", text)
+
+
+def _check_conversation(messages: Sequence[ChatMessage]) -> None:
+    if not messages or messages[-1].role != "user" or not messages[-1].content.strip():
+        raise InvalidInput("The conversation must end with a message of the user that is not empty; write one.")
+    size = sum(len(message.content) for message in messages)
+    if size > MAX_CONVERSATION_CHARS:
+        raise InvalidInput(
+            f"The conversation is {size} characters long; at most {MAX_CONVERSATION_CHARS} are allowed, send less."
+        )
+    for message in messages:
+        _check_text("A message", message.content)
+
+
+def _check_text(what: str, text: str) -> None:
+    """JSON can carry half of a surrogate pair, which is no text, and NUL, which PostgreSQL cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{what} holds a broken character at position {error.start}; send valid Unicode text."
+        ) from error
+    if "\x00" in text:
+        raise InvalidInput(f"{what} holds a NUL character at position {text.index(chr(0))}; send it without.")

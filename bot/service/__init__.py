@@ -1,0 +1,1 @@
+"""Builds and ends the parts of one process."""

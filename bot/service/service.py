@@ -1,0 +1,231 @@
+"""The composition root: builds store, registry, queue, engine, worker and responder from the settings, and ends them.
+
+Knows no front end; `personas serve`, `personas chat` and the tests each put theirs on top.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from bot.chat.responder import Responder
+from bot.service.process_lock import CHAT_SOURCES, SERVER_SOURCES, ProcessLock
+from bot.service.retention import keep_erasing
+from bot.service.storage import Storage, open_storage
+from core.adapters.registry import Registry
+from core.engine.base import Engine
+from core.engine.deferred_engine import DeferredEngine
+from core.errors import EngineFailed, PersonasError
+from core.personas import Persona
+from core.queue.memory import MemoryJobQueue
+from core.settings import Settings
+from core.store import exchanges
+from core.store.db import Store
+from core.worker.champion_watch import ChampionWatch
+from core.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from core.engine.loading import LoadedBase
+
+CRASHED = "The program ended before this reply was finished; send the message again."
+ENGINE_STOPPED = "The engine failed again and again and has stopped; see the log above for the cause, and start anew."
+STOPPED = "The service was stopped before this reply was finished; send the message again."
+HEALTH_CHECK_S = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class NotReady(PersonasError):
+    """The model does not answer yet, or not any more."""
+
+    http_status = 503
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What the base model turned out to be, for people to read."""
+
+    device: str
+    dtype: str
+    quantization: str
+
+
+class Service:
+    """Everything behind the front ends, in one process: `open` it, `start` its model, `stop` it."""
+
+    def __init__(self, storage: Storage, engine: Engine | None, lock: ProcessLock, resources: AsyncExitStack) -> None:
+        """Use `open`."""
+        settings = storage.settings
+        self._storage = storage
+        self._lock = lock
+        self._resources = resources
+        self.default_persona = storage.default_persona
+        self.model_facts: ModelFacts | None = None
+        self.engine: Engine = engine or DeferredEngine(lambda: _local_engine(settings, self._note_facts))
+        self.queue = MemoryJobQueue(settings.queue_size)
+        self.worker = Worker(self.queue, self.engine, self.store, drain_timeout_s=settings.drain_timeout_s)
+        self._responder: Responder | None = None
+        self._problem: str | None = f"The base model {settings.base_model} is loading; try again in a moment."
+        self._working: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []  # what runs beside the worker
+        self._is_drained = self._is_stopped = False
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        *,
+        engine: Engine | None = None,
+        sources: Collection[str] = SERVER_SOURCES + CHAT_SOURCES,
+    ) -> Self:
+        """Everything but the model. Exchanges that a crash left unfinished are settled.
+
+        `engine` replaces the in-process one; `sources` are those whose exchanges are written here. Raises what
+        `open_storage` raises, and InvalidSetting.
+        """
+        resources = AsyncExitStack()
+        try:
+            lock = resources.enter_context(ProcessLock(settings.data_dir, sources))
+            storage = await resources.enter_async_context(open_storage(settings))
+            service = cls(storage, engine, lock, resources)
+            if count := await service._fail_unfinished(CRASHED):
+                logger.warning("Replies that an earlier run left unfinished: %d, now marked as failed", count)
+        except BaseException:
+            await resources.aclose()
+            raise
+        return service
+
+    @property
+    def settings(self) -> Settings:
+        return self._storage.settings
+
+    @property
+    def personas(self) -> Mapping[str, Persona]:
+        return self._storage.personas
+
+    @property
+    def store(self) -> Store:
+        return self._storage.store
+
+    @property
+    def registry(self) -> Registry:
+        return self._storage.registry
+
+    @property
+    def responder(self) -> Responder:
+        """Raises NotReady while `model_problem` says why."""
+        if self._responder is None or self._problem is not None:
+            raise NotReady(self._problem or "The service is not started.")
+        return self._responder
+
+    @property
+    def model_problem(self) -> str | None:
+        """Why the model cannot answer yet or any more, as a sentence; None when it can."""
+        return self._problem
+
+    async def start(self) -> None:
+        """Load the model and let the worker begin. Raises NotFound, InvalidSetting or EngineFailed."""
+        try:
+            await self.engine.start()
+        except PersonasError as error:
+            self._problem = str(error)
+            raise
+        self.queue.slots = self.engine.slots  # 1 where the model cannot be served in slots
+        self._responder = Responder(
+            personas=self.personas,
+            store=self.store,
+            registry=self.registry,
+            queue=self.queue,
+            base_model_slug=self.settings.base_slug,
+            default_sampling=replace(self.engine.default_sampling, max_new_tokens=self.settings.max_new_tokens),
+            default_persona=self.default_persona,
+            reply_timeout_s=self.settings.reply_timeout_s,
+        )
+        self._working = asyncio.create_task(self.worker.run())
+        champions = ChampionWatch(self.store, self.registry, self.engine, self.personas, self.settings.base_slug)
+        erasing = keep_erasing(self.store, keep_text_days=self.settings.keep_text_days)
+        self._beside = [asyncio.create_task(champions.run()), asyncio.create_task(erasing)]
+        self._problem = None
+
+    async def wait(self) -> None:
+        """Return when the worker has stopped. Raises what broke it, and EngineFailed once the engine has stopped."""
+        working = self._working
+        while working is not None and not working.done():
+            await asyncio.wait({working}, timeout=HEALTH_CHECK_S)
+            if not working.done() and not self.engine.is_healthy:
+                raise EngineFailed(ENGINE_STOPPED)
+        if working is not None:
+            working.result()
+
+    async def drain(self) -> None:
+        """Take nothing new, let running replies finish within the drain time, and settle the others as failed.
+
+        The store stays open, so that front ends can note what they still show. A second call is harmless.
+        """
+        if self._is_drained:
+            return
+        self._is_drained = True
+        self._problem = "The service is stopping and takes no new messages; try again in a minute."
+        await self.worker.drain()
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
+        if self._working is not None:
+            await asyncio.wait({self._working})
+        await self.queue.close()
+        await self._fail_unfinished(STOPPED)
+
+    async def stop(self) -> None:
+        """Drain, and close everything. A second call is harmless."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        async with self._resources:
+            await self.drain()
+            await self.engine.close()
+
+    def hurry(self) -> None:
+        """Do not wait for running replies any longer while stopping."""
+        if self._working is not None:
+            self._working.cancel()
+
+    async def _fail_unfinished(self, sentence: str) -> int:
+        """Settle what nobody writes any more; nothing of a source while another process may be writing it."""
+        async with self.store.session() as session:
+            sources = {exchange.source for exchange in await exchanges.unfinished(session)}
+        count = 0
+        for source in sorted(sources):
+            with self._lock.alone(source) as is_alone:
+                if is_alone:
+                    async with self.store.session() as session:
+                        count += await exchanges.fail_unfinished(session, sentence, source=source)
+        return count
+
+    def _note_facts(self, base: LoadedBase) -> None:
+        self.model_facts = ModelFacts(
+            str(base.device), str(base.dtype).removeprefix("torch."), base.quantization.chosen
+        )
+
+
+def _local_engine(settings: Settings, on_loaded: Callable[[LoadedBase], None]) -> Engine:
+    """The in-process engine. Imports torch, so it is called in a thread and only where a model is wanted."""
+    from core.engine.configured_base import load_configured_base
+    from core.engine.transformers_engine import TransformersEngine
+
+    def load() -> LoadedBase:
+        base = load_configured_base(settings, for_serving=True)
+        on_loaded(base)
+        return base
+
+    return TransformersEngine(
+        load,
+        adapter_roots=settings.adapter_roots,
+        slots=settings.slots,
+        max_context_tokens=settings.max_context_tokens,
+        adapter_slots=settings.adapter_slots,
+        host_adapters=settings.host_adapters,
+    )

@@ -1,0 +1,1 @@
+"""A persona in the terminal."""

@@ -1,0 +1,1 @@
+"""Adapter versions: which there are, what identifies them, what is wrong with one."""

@@ -1,0 +1,80 @@
+"""What one reply is made of: the records that the bot, the queue and every engine speak. Knows none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import InvalidInput
+from core.messages import ChatMessage
+
+MAX_NEW_TOKENS_LIMIT = 32_768
+MAX_STOP_STRINGS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the next token is chosen. `temperature=0` is greedy. `seed=None` lets the responder draw one."""
+
+    max_new_tokens: int = 512
+    temperature: float = 0.7
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        limits: tuple[tuple[str, float, float, float], ...] = (
+            ("max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS_LIMIT),
+            ("temperature", self.temperature, 0.0, 5.0),
+            ("top_p", self.top_p, 0.0, 1.0),
+            ("top_k", self.top_k, 0, 1_000_000),
+            ("repetition_penalty", self.repetition_penalty, 0.1, 10.0),
+        )
+        for name, value, low, high in limits:
+            if not low <= value <= high:  # NaN fails this too
+                raise InvalidInput(f"{name} is {value}, but must lie between {low:g} and {high:g}.")
+        if self.top_p == 0:
+            raise InvalidInput(
+                "top_p is 0, which leaves no token to choose from; use a value above 0, or temperature 0."
+            )
+        if len(self.stop) > MAX_STOP_STRINGS or any(not text for text in self.stop):
+            raise InvalidInput(f"stop takes at most {MAX_STOP_STRINGS} strings, none of them empty.")
+        if self.seed is not None and not -(2**63) <= self.seed < 2**63:
+            raise InvalidInput(f"seed is {self.seed}, but must fit in 64 bits.")
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRef:
+    """An adapter version as an engine needs it: a folder in PEFT's format and the hash of its content.
+
+    `name` is "codebeard@3"; `content_hash` is the sha256 of adapter_model.safetensors and adapter_config.json. Two
+    refs with the same hash are the same weights.
+    """
+
+    name: str
+    path: Path
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedAdapter:
+    """One share of a row of weights: weight 1 is the persona, 0.5 half strength, several make a blend."""
+
+    adapter: AdapterRef
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One reply to write. `adapters=()` is the base model; `messages` hold the system prompt and fit the budget.
+
+    `conversation_id` lets the engine reuse the slot of the conversation's last turn; it never changes the text.
+    """
+
+    request_id: str
+    conversation_id: str
+    messages: tuple[ChatMessage, ...]
+    adapters: tuple[WeightedAdapter, ...] = ()
+    sampling: SamplingParams = field(default_factory=SamplingParams)

@@ -1,0 +1,47 @@
+"""One unit of queued work and its states. Knows no queue, no engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.generation import SamplingParams, WeightedAdapter
+from core.messages import ChatMessage
+
+
+class JobStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyJob:
+    """Everything a worker needs to write one reply. `exchange_id` names the ledger row and the job.
+
+    `messages` is the conversation without the persona's system prompt, which stands in `system_prompt`; the worker
+    fits both into the model's token budget (`core.prompts.build`). `deadline_at` is a unix time in seconds.
+    """
+
+    exchange_id: str
+    conversation_id: str
+    messages: tuple[ChatMessage, ...]
+    system_prompt: str = ""
+    adapters: tuple[WeightedAdapter, ...] = ()
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    enqueued_at: float = 0.0
+    deadline_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePosition:
+    """`position` 0 is running or next; `estimated_wait_s` is None until the queue has seen a reply finish."""
+
+    position: int
+    estimated_wait_s: float | None

@@ -1,0 +1,229 @@
+"""The queue of one process, in memory. Knows no engine and no store."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+
+from core.errors import DeadlineExceeded, InvalidInput, NotFound, QueueFull
+from core.messages import ReplyChunk
+from core.queue.fair_line import FairLine, Place
+from core.queue.jobs import JobStatus, QueuePosition, ReplyJob
+from core.queue.mailbox import Mailbox
+from core.queue.protocol import DroppedJob
+from core.queue.wait_estimate import WaitEstimate
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """A job that waits or runs."""
+
+    job: ReplyJob
+    stream: Mailbox[ReplyChunk] = field(default_factory=Mailbox)
+    started_at: float | None = None  # unix time; None while it waits
+    has_reader: bool = False
+    is_cancelled: bool = False
+    expiry: asyncio.TimerHandle | None = None
+    published_chars: int = 0
+    skip_chars: int = 0  # of a reply that is written again, what its reader already has
+
+
+class MemoryJobQueue:
+    """A JobQueue for one process: at most `size` waiting jobs.
+
+    `slots` is how many its worker runs at once, for the estimate of the wait; a model that is loaded later may set it.
+    The last `size` settled replies that nobody has come to read are kept, older ones are forgotten. Deadlines are
+    compared with `clock`, unix seconds.
+    """
+
+    def __init__(self, size: int, *, slots: int = 1, clock: Callable[[], float] = time.time) -> None:
+        self.slots = slots
+        self._size = size
+        self._clock = clock
+        self._line = FairLine()
+        self._estimate = WaitEstimate()
+        self._entries: dict[str, _Entry] = {}
+        self._unread: OrderedDict[str, Mailbox[ReplyChunk]] = OrderedDict()
+        self._cancelled: Mailbox[str] = Mailbox()
+        self._dropped: Mailbox[DroppedJob] = Mailbox()
+        self._can_fetch = asyncio.Event()
+        self._is_closed = False
+
+    async def enqueue(self, job: ReplyJob) -> QueuePosition:
+        if self._is_closed:
+            raise QueueFull("The service is stopping and takes no new messages; try again in a minute.")
+        if job.exchange_id in self._entries or job.exchange_id in self._unread:
+            raise InvalidInput(f"The exchange {job.exchange_id} is in the queue already; give every message its own.")
+        if self.depth() >= self._size:
+            raise QueueFull(self._describe_full())
+        entry = self._entries[job.exchange_id] = _Entry(job)
+        self._line.add(job)
+        place = self._position_of(entry)
+        self._wait_or_expire(entry)
+        self._can_fetch.set()
+        return place
+
+    async def fetch(self, limit: int) -> list[ReplyJob]:
+        while not self._is_closed:
+            jobs = self._take(limit)
+            if jobs:
+                return jobs
+            self._can_fetch.clear()
+            await self._can_fetch.wait()
+        return []
+
+    async def publish(self, exchange_id: str, chunk: ReplyChunk) -> None:
+        entry = self._entries.get(exchange_id)
+        if entry is None:
+            return
+        text = chunk.text[entry.skip_chars :]
+        entry.skip_chars -= len(chunk.text) - len(text)
+        entry.published_chars += len(text)
+        if text or chunk.finish_reason is not None:
+            entry.stream.put(replace(chunk, text=text))
+
+    async def settle(self, exchange_id: str, status: JobStatus) -> None:
+        entry = self._entries.get(exchange_id)
+        if entry is None or entry.started_at is None:
+            return
+        if status is JobStatus.SUCCEEDED:
+            self._estimate.learn(self._clock() - entry.started_at)
+        self._line.finish(entry.job)
+        self._forget(entry)
+        self._can_fetch.set()
+
+    async def requeue(self, exchange_id: str) -> None:
+        entry = self._entries.get(exchange_id)
+        if entry is None or entry.started_at is None:
+            return
+        entry.started_at = None
+        entry.skip_chars = entry.published_chars
+        self._line.put_back(entry.job)
+        if entry.is_cancelled:
+            self._drop(entry, JobStatus.CANCELLED)
+        else:
+            self._wait_or_expire(entry)
+        self._can_fetch.set()
+
+    async def chunks(self, exchange_id: str) -> AsyncGenerator[ReplyChunk]:
+        entry = self._entries.get(exchange_id)
+        if entry is not None and entry.has_reader:
+            raise InvalidInput(f"The reply {exchange_id} is being read already; it can be read once.")
+        stream = entry.stream if entry is not None else self._unread.pop(exchange_id, None)
+        if stream is None:
+            raise NotFound(f"There is no unread reply {exchange_id} in the queue; send the message again.")
+        if entry is not None:
+            entry.has_reader = True
+        try:
+            async for chunk in stream:
+                yield chunk
+                if chunk.finish_reason is not None:
+                    return
+        finally:
+            stream.close()  # what is published after the reader left is not kept
+            stream.clear()
+
+    async def cancel(self, exchange_id: str) -> bool:
+        entry = self._entries.get(exchange_id)
+        if entry is None:
+            return False
+        if entry.started_at is None:
+            self._drop(entry, JobStatus.CANCELLED)
+        elif not entry.is_cancelled:
+            entry.is_cancelled = True
+            self._cancelled.put(exchange_id)
+        return True
+
+    def cancelled(self) -> AsyncIterator[str]:
+        return self._cancelled
+
+    def dropped(self) -> AsyncIterator[DroppedJob]:
+        return self._dropped
+
+    def position(self, exchange_id: str) -> QueuePosition | None:
+        entry = self._entries.get(exchange_id)
+        return None if entry is None else self._position_of(entry)
+
+    def depth(self) -> int:
+        return len(self._line)
+
+    async def close(self) -> None:
+        self._is_closed = True
+        self._can_fetch.set()
+        self._cancelled.close()
+        self._dropped.close()
+        for entry in self._entries.values():
+            entry.stream.close()
+            if entry.expiry is not None:
+                entry.expiry.cancel()
+
+    def _take(self, limit: int) -> list[ReplyJob]:
+        """At most `limit` jobs that may run now, each marked as running."""
+        jobs: list[ReplyJob] = []
+        while len(jobs) < limit and self._line.can_take:
+            job = self._line.take()
+            entry = self._entries[job.exchange_id]
+            entry.started_at = self._clock()
+            if job.deadline_at is not None and job.deadline_at <= entry.started_at:
+                self._line.put_back(job)
+                self._expire(entry)
+                continue
+            if entry.expiry is not None:
+                entry.expiry.cancel()
+            jobs.append(job)
+        return jobs
+
+    def _wait_or_expire(self, entry: _Entry) -> None:
+        """Let a waiting job expire at its deadline even when nobody fetches, because every slot is busy."""
+        if entry.job.deadline_at is None or self._is_closed:
+            return
+        left_s = entry.job.deadline_at - self._clock()
+        if left_s <= 0:
+            self._expire(entry)
+        else:
+            entry.expiry = asyncio.get_running_loop().call_later(left_s, self._wait_or_expire, entry)
+
+    def _expire(self, entry: _Entry) -> None:
+        error = DeadlineExceeded(
+            "The message waited in the queue past its deadline and was given up; send it again in a while."
+        )
+        self._drop(entry, JobStatus.FAILED, str(error))
+
+    def _drop(self, entry: _Entry, status: JobStatus, error: str | None = None) -> None:
+        """End a waiting job."""
+        self._line.remove(entry.job)
+        late = ReplyChunk(finish_reason="error", error=error, error_status=DeadlineExceeded.http_status)
+        entry.stream.put(late if error else ReplyChunk(finish_reason="cancelled"))
+        self._forget(entry)
+        self._dropped.put(DroppedJob(entry.job.exchange_id, status, error))
+
+    def _forget(self, entry: _Entry) -> None:
+        """Let go of an ended job, but keep its reply for a reader that is still to come."""
+        del self._entries[entry.job.exchange_id]
+        entry.stream.close()
+        if entry.expiry is not None:
+            entry.expiry.cancel()
+        if not entry.has_reader:
+            self._unread[entry.job.exchange_id] = entry.stream
+            if len(self._unread) > self._size:
+                self._unread.popitem(last=False)
+
+    def _position_of(self, entry: _Entry) -> QueuePosition:
+        if entry.started_at is not None:
+            return QueuePosition(0, 0.0)
+        place = self._line.place(entry.job)
+        return QueuePosition(place.ahead, self._estimate.wait_s(place, running=self._running, slots=self.slots))
+
+    @property
+    def _running(self) -> int:
+        return len(self._entries) - len(self._line)
+
+    def _describe_full(self) -> str:
+        wait_s = self._estimate.wait_s(Place(self.depth(), 0), running=self._running, slots=self.slots)
+        wait = "a while" if wait_s is None else f"about {max(1, round(wait_s))} seconds"
+        return (
+            f"The queue is full: {self._size} messages are waiting, and a new one would wait {wait}; try again later."
+        )

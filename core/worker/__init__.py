@@ -1,0 +1,1 @@
+"""The side that runs the engine: takes jobs, writes replies, keeps the ledger."""
