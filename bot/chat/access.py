@@ -34,11 +34,6 @@ class TooFast(PersonasError):
         self.is_silent = is_silent
 
 
-def is_silent(error: PersonasError) -> bool:
-    """Whether who asked is better left without a word about this error."""
-    return isinstance(error, TooFast | NotAllowed) and error.is_silent
-
-
 @dataclass(frozen=True, slots=True)
 class AccessLimits:
     """Limits are messages a minute, None is no limit. Without `allowed_places` every place is allowed.
@@ -94,14 +89,6 @@ class Access:
             self._bot_turns[place] = self._bot_turns.get(place, 0) + 1
         self._asked.add(user_id)
         self._asked.add(place)
-
-    def lets(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool = False) -> bool:
-        """Whether `check` would let this message pass. Nothing is counted, and nobody is told."""
-        try:
-            self._look(user_id, place_ids, is_bot=is_bot)
-        except (NotAllowed, TooFast):
-            return False
-        return True
 
     def _look(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool) -> None:
         self._check_place(place_ids)

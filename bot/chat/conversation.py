@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import dropwhile, groupby
 from typing import Literal
 
-from core.messages import ChatMessage
+from bot.chat.reply_pages import DROPPED_NOTE
+from core.messages import ChatMessage, Quoted
 
 MAX_TURNS = 100
 MAX_CHARS = 200_000  # far beyond most contexts: which turns fit the model's is decided by its tokens (core.prompts)
@@ -21,6 +22,40 @@ class Turn:
     role: Literal["user", "assistant"]
     name: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The turns up to a question, as a platform could read them. `quotes` are the messages whose words stand in them.
+
+    `is_cut`: there are older turns. `remarks` tell the person who asks what could not be read.
+    """
+
+    conversation_id: str
+    turns: tuple[Turn, ...] = ()
+    quotes: tuple[Quoted, ...] = ()
+    is_cut: bool = False
+    remarks: tuple[str, ...] = ()
+
+    def after(self, *former: Turn, quotes: tuple[Quoted, ...] = ()) -> Transcript:
+        """The same with something that was said before."""
+        return replace(self, turns=(*former, *self.turns), quotes=(*quotes, *self.quotes))
+
+    @property
+    def is_question(self) -> bool:
+        """Whether the last word is a person's."""
+        return bool(self.turns) and self.turns[-1].role == "user"
+
+    @property
+    def messages(self) -> tuple[ChatMessage, ...]:
+        """What the model is asked."""
+        names = {turn.name for turn in self.turns if turn.role == "user"}
+        return to_messages(self.turns, several_people=len(names) > 1)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What stands under the reply: the remarks, and that older turns are missing."""
+        return (*self.remarks, DROPPED_NOTE) if self.is_cut or is_cut(self.turns) else self.remarks
 
 
 def to_messages(turns: Sequence[Turn], *, several_people: bool) -> tuple[ChatMessage, ...]:
@@ -38,16 +73,16 @@ def to_messages(turns: Sequence[Turn], *, several_people: bool) -> tuple[ChatMes
 
 def is_cut(turns: Sequence[Turn]) -> bool:
     """Whether `to_messages` leaves out older ones of these turns, for there are too many."""
-    said = _up_to_the_question(turns)
-    return len(_newest(said)) < len(said)
+    worded = _up_to_the_question(turns)
+    return len(_newest(worded)) < len(worded)
 
 
 def _up_to_the_question(turns: Sequence[Turn]) -> Sequence[Turn]:
     """The turns with words, up to the last one of a user."""
-    said = [turn for turn in turns if turn.text.strip()]
-    while said and said[-1].role == "assistant":
-        said.pop()
-    return said
+    worded = [turn for turn in turns if turn.text.strip()]
+    while worded and worded[-1].role == "assistant":
+        worded.pop()
+    return worded
 
 
 def _newest(turns: Sequence[Turn]) -> Sequence[Turn]:

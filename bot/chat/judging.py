@@ -1,15 +1,87 @@
-"""Thumbs from buttons, the API and reactions become feedback rows. Knows no chat SDK."""
+"""Thumbs, picks and better answers, from buttons, reactions and the API. Knows no chat SDK."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
-from core.store import exchanges, feedback
-from core.store.db import Store
+from bot.chat.buttons import UNKNOWN
+from bot.chat.keeping import Obstacle, obstacle_to_keeping
+from bot.chat.replies import RunningReplies
+from core.errors import InvalidInput, NotFound
+from core.queue.jobs import JobStatus
+from core.store import corrections, exchanges, feedback, places, preferences
+from core.store.db import Session, Store
+
+UNJUDGED = {
+    JobStatus.FAILED: "This answer failed, so there is nothing to judge; 🔄 lets me try again.",
+    JobStatus.CANCELLED: "This answer was stopped before its end, so there is nothing to judge; 🔄 writes another one.",
+}
+NOT_ENDED = "This answer is not noted to its end yet, so it cannot be judged; try again in a moment."
+NOTHING_TO_CHOOSE = "There is no other finished answer to choose from any more."
 
 Standing: TypeAlias = Mapping[str, Collection[bool]]
 """The thumbs that a reply's messages have now, by user id."""
+
+
+class Judging:
+    """What the buttons of one platform, `source`, let people say about a reply.
+
+    Everything here raises NotFound and InvalidInput with a friendly sentence, and StoreUnavailable.
+    """
+
+    def __init__(self, store: Store, source: str, replies: RunningReplies) -> None:
+        self._store = store
+        self._source = source
+        self._replies = replies
+
+    async def judge(self, exchange_id: str, user_id: str, *, label: bool) -> None:
+        """Note a thumb. The latest of a person counts, whether by button or reaction."""
+        await self._check_finished(exchange_id)
+        await record_feedback(self._store, exchange_id=exchange_id, user_id=user_id, label=label, source=self._source)
+
+    async def take_thumb_back(self, exchange_id: str, user_id: str) -> None:
+        await record_feedback(self._store, exchange_id=exchange_id, user_id=user_id, label=None, source=self._source)
+
+    async def pick(self, exchange_id: str, user_id: str) -> int:
+        """Prefer this variant to every other one. Returns how many answers there were to choose from."""
+        await self._check_finished(exchange_id)
+        async with self._store.write() as session:
+            pairs = await preferences.pick(session, user_id=user_id, chosen=exchange_id, source=self._source)
+        if not pairs:
+            raise InvalidInput(NOTHING_TO_CHOOSE)
+        return pairs + 1
+
+    async def take_pick_back(self, exchange_id: str, user_id: str) -> None:
+        async with self._store.write() as session:
+            await preferences.withdraw(session, user_id=user_id, exchange_id=exchange_id)
+
+    async def obstacle_to_better_answer(
+        self, user_id: str, place_ids: Collection[str], *, needs_permission: bool
+    ) -> Obstacle | None:
+        """Who has not agreed that a better answer of this person is kept here."""
+        async with self._store.read() as session:
+            return await _obstacle(session, user_id, place_ids, needs_permission=needs_permission)
+
+    async def keep_better_answer(
+        self, exchange_id: str, user_id: str, text: str, place_ids: Collection[str], *, needs_permission: bool
+    ) -> Obstacle | None:
+        """Keep the reply that this person would rather have read; what hinders that is returned, and nothing kept."""
+        async with self._store.write() as session:
+            obstacle = await _obstacle(session, user_id, place_ids, needs_permission=needs_permission)
+            if obstacle is None:
+                await corrections.add(session, exchange_id=exchange_id, user_id=user_id, text=text, source=self._source)
+            return obstacle
+
+    async def _check_finished(self, exchange_id: str) -> None:
+        """Wait until the reply has ended."""
+        await self._replies.ended(exchange_id)
+        async with self._store.read() as session:
+            found = await exchanges.find(session, exchange_id)
+        if found is None:
+            raise NotFound(UNKNOWN)
+        if found.status != JobStatus.SUCCEEDED:
+            raise InvalidInput(UNJUDGED.get(JobStatus(found.status), NOT_ENDED))
 
 
 async def record_feedback(store: Store, *, exchange_id: str, user_id: str, label: bool | None, source: str) -> None:
@@ -17,7 +89,7 @@ async def record_feedback(store: Store, *, exchange_id: str, user_id: str, label
 
     Raises NotFound for an unknown exchange, InvalidInput for one without a finished reply, StoreUnavailable.
     """
-    async with store.session() as session:
+    async with store.write() as session:
         await feedback.record(session, exchange_id=exchange_id, user_id=user_id, label=label, source=source)
 
 
@@ -37,7 +109,7 @@ async def keep_standing(
     A message that shows a reply may have shown other variants of it when a thumb was given, so those are looked at,
     too. Where a person's other thumb still stands, it counts instead. Raises StoreUnavailable.
     """
-    async with store.session() as session:
+    async with store.write() as session:
         variants = await exchanges.variants(session, exchange_id)
         given = [row for one in variants for row in await feedback.of_exchange(session, one.id) if row.source == source]
         for row in given:
@@ -60,7 +132,7 @@ async def give_missing(store: Store, exchange_id: str, standing: Standing, *, so
     from this source, another variant of it, for their thumb may be older than that; and everybody where a thumb may
     stand that counts no more. Raises NotFound, InvalidInput for a reply that is not finished, and StoreUnavailable.
     """
-    async with store.session() as session:
+    async with store.write() as session:
         variants = [variant.id for variant in await exchanges.variants(session, exchange_id)]
         if await feedback.has_void_thumbs(session, variants):
             return
@@ -72,3 +144,12 @@ async def give_missing(store: Store, exchange_id: str, standing: Standing, *, so
                 await feedback.record(
                     session, exchange_id=exchange_id, user_id=person, label=label, source=source, is_latest=False
                 )
+
+
+async def _obstacle(
+    session: Session, user_id: str, place_ids: Collection[str], *, needs_permission: bool
+) -> Obstacle | None:
+    is_text_kept = (await places.settings_of(session, *place_ids)).is_text_kept
+    return await obstacle_to_keeping(
+        session, (user_id,), needs_consent=True, needs_permission=needs_permission, is_text_kept=is_text_kept
+    )

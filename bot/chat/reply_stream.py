@@ -9,46 +9,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from bot.chat.edit_budget import EditBudget
+from bot.chat.platform import Screen, ScreenGone, ScreenRefused, ScreenUnreachable
 from bot.chat.reply_pages import ReplyPages
 from bot.chat.responder import PendingReply
-from core.errors import PermissionNeeded, PersonasError
+from core.errors import PersonasError
 from core.messages import FinishReason, ReplyChunk
 
 INTERVAL_S = 1.0  # between two changes of one reply, so that it leaves turns to others in the channel
 REFRESH_S = 2.0  # how often a reply that waits looks up its place in line
 
 OnPosted = Callable[[str, int], Awaitable[None]]
-
-
-class ScreenGone(PersonasError):
-    """The message or its channel does not exist any more."""
-
-
-class ScreenRefused(PermissionNeeded):
-    """The platform does not allow it; the sentence says what is missing."""
-
-
-class ScreenUnreachable(ScreenRefused):
-    """The platform does not answer, however often it is asked; later it may."""
-
-
-class Screen(Protocol):
-    """Where one reply is shown. Waits out rate limits, and repeats what failed for a moment, by itself.
-
-    Each method raises ScreenGone and ScreenRefused, of which ScreenUnreachable is one.
-    """
-
-    async def post(self, text: str) -> str:
-        """Show a further message; its id."""
-
-    async def edit(self, message_id: str, text: str) -> None:
-        """Replace the text of a message."""
-
-    async def remove(self, message_id: str) -> None:
-        """Take a message away."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from bot.chat.keeping import obstacle_to_keeping
 from bot.chat.platform import NOT_POSTED, IncomingMessage, Placeholder, SamplingOverrides
 from core import prompts
 from core.adapters.registry import Registry
@@ -21,8 +20,9 @@ from core.messages import ChatMessage, ReplyChunk, Usage
 from core.personas import Persona, check_blend, served_sampling
 from core.queue.jobs import JobStatus, QueuePosition, ReplyJob
 from core.queue.protocol import JobQueue
-from core.store import consent, exchanges, places
-from core.store.db import Store
+from core.store import exchanges, places
+from core.store.db import Session, Store
+from core.store.places import PlaceChoices
 
 MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
 MAX_ID_CHARS = 512
@@ -36,12 +36,16 @@ class DuplicateEvent(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class PendingReply:
-    """A reply on its way. `model` is the canonical blend spec, `created_at` a unix time in seconds."""
+    """A reply on its way. `model` is the canonical blend spec, `created_at` a unix time in seconds.
+
+    `choices` are those of the places where it was asked, as they stood when the reply was queued.
+    """
 
     exchange_id: str
     model: str
     created_at: float
     _queue: JobQueue = field(repr=False)
+    choices: PlaceChoices = field(default_factory=PlaceChoices)
 
     async def chunks(self) -> AsyncGenerator[ReplyChunk]:
         """The reply as it streams; the last chunk has a finish_reason. Closing the iterator early cancels the job."""
@@ -110,10 +114,11 @@ class Responder:
 
     async def _record_and_enqueue(self, incoming: IncomingMessage) -> PendingReply:
         """What is decided about the message and what is written of it are one transaction."""
-        async with self._store.session() as session:
-            blend = await self._choose_blend(session, incoming)
+        async with self._store.write() as session:
+            choices = await places.choices_of(session, incoming.conversation_id, *incoming.places)
+            blend = self._choose_blend(incoming, choices)
             adapters = await self._champions(session, blend)
-            is_text_kept = await _may_keep_text(session, incoming)
+            is_text_kept = await _may_keep_text(session, incoming, choices)
             exchange = self._exchange(incoming, blend, adapters, is_text_kept=is_text_kept)
             await _record(session, exchange, incoming.placeholder)
         now = time.time()
@@ -132,14 +137,13 @@ class Responder:
         except QueueFull as error:
             await self._settle_refused(exchange.id, incoming, str(error))
             raise
-        return PendingReply(exchange.id, exchange.model, now, self._queue)
+        return PendingReply(exchange.id, exchange.model, now, self._queue, choices)
 
-    async def _choose_blend(self, session: AsyncSession, incoming: IncomingMessage) -> Blend:
+    def _choose_blend(self, incoming: IncomingMessage, choices: PlaceChoices) -> Blend:
         """The persona or blend of the message, else of its conversation, else of its places, else the default."""
-        spec = incoming.model or await places.model_of(session, incoming.conversation_id, *incoming.places)
-        return check_blend(self._personas, parse_blend(spec or self._default_persona))
+        return check_blend(self._personas, parse_blend(incoming.model or choices.model or self._default_persona))
 
-    async def _champions(self, session: AsyncSession, blend: Blend) -> tuple[WeightedAdapter, ...]:
+    async def _champions(self, session: Session, blend: Blend) -> tuple[WeightedAdapter, ...]:
         """The adapter versions that answer now; a persona without one speaks through its system prompt alone."""
         champions = [
             (await self._registry.champion(session, part.slug, self._base_model_slug), part.weight)
@@ -177,7 +181,7 @@ class Responder:
 
     async def _settle_refused(self, exchange_id: str, incoming: IncomingMessage, error: str) -> None:
         """The refusal takes the placeholder's place, so nothing is left to be shown."""
-        async with self._store.session() as session:
+        async with self._store.write() as session:
             if incoming.placeholder is not None:
                 await exchanges.remove_delivery(session, incoming.source, incoming.placeholder.message_id)
             await exchanges.settle(
@@ -191,15 +195,18 @@ class Responder:
             )
 
 
-async def _may_keep_text(session: AsyncSession, incoming: IncomingMessage) -> bool:
-    """Whether everybody who is quoted has agreed, and whoever runs the place lets text be kept."""
-    people = {incoming.user_id, *(quote.user_id for quote in incoming.quotes if quote.user_id)}
-    if incoming.needs_consent and not await consent.all_have(session, people):
-        return False
-    return not incoming.needs_permission or (await places.settings_of(session, *incoming.places)).is_text_kept
+async def _may_keep_text(session: Session, incoming: IncomingMessage, choices: PlaceChoices) -> bool:
+    obstacle = await obstacle_to_keeping(
+        session,
+        {incoming.user_id, *(quote.user_id for quote in incoming.quotes if quote.user_id)},
+        needs_consent=incoming.needs_consent,
+        needs_permission=incoming.needs_permission,
+        is_text_kept=choices.settings.is_text_kept,
+    )
+    return obstacle is None
 
 
-async def _record(session: AsyncSession, exchange: exchanges.NewExchange, placeholder: Placeholder | None) -> None:
+async def _record(session: Session, exchange: exchanges.NewExchange, placeholder: Placeholder | None) -> None:
     """Raises DuplicateEvent, and what `exchanges.record` raises."""
     if not await exchanges.record(session, exchange):
         raise DuplicateEvent(

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from bot.chat.findings import Finding, Level
 from bot.commands.discord_side import NOT_INSTALLED, is_installed
-from bot.commands.findings import Finding, Level, print_finding
 from bot.commands.listening import listen
-from bot.commands.output import make_console
+from bot.commands.output import make_console, print_finding
 from bot.service.process_lock import ProcessLock
 from bot.service.storage import Storage, open_storage
 from core.adapters.check import check_adapter, local_fingerprint
@@ -148,7 +148,7 @@ def check_discord(settings: Settings) -> Iterator[Finding]:
         return
 
     async def visit() -> list[Finding]:
-        from bot.discord_chat.inspection import inspect
+        from bot.discord_chat.doctor import inspect
 
         return [finding async for finding in inspect(settings)]
 

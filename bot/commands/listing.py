@@ -10,7 +10,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from bot.commands.output import adapter_text, evaluation_of, evaluation_text, make_console, moment
+from bot.chat.adapter_cards import evaluation_of, evaluation_text
+from bot.commands.output import adapter_text, make_console, moment
 from bot.service.storage import open_storage
 from core.adapters.registry import RegisteredAdapter
 from core.personas import Persona, find_persona

@@ -6,13 +6,15 @@ import os
 import pwd
 import sys
 import time
-from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
+from bot.chat.findings import Finding, Level
 from core.adapters.registry import RegisteredAdapter
 from core.advice import train_command
 
+COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 PIPE_WIDTH = 200  # columns; a program that reads a table wants no folded cells
 
 
@@ -26,27 +28,6 @@ def adapter_text(slug: str, champion: RegisteredAdapter | None, base_model: str)
     return f"system prompt only: {train_command(slug, base_model)}" if champion is None else champion.ref.name
 
 
-def evaluation_text(adapter: RegisteredAdapter | None) -> str:
-    """The figures that the lineage holds, in a few words; empty when nothing was measured."""
-    ratio = _number_in(adapter, "perplexity_ratio")
-    rate = _number_in(adapter, "adherence", "adapter_rate")
-    parts = ["" if ratio is None else f"perplexity ×{ratio:.2f}", "" if rate is None else f"adherence {rate:.0%}"]
-    return ", ".join(filter(None, parts))
-
-
-def evaluation_of(adapter: RegisteredAdapter | None, *keys: str) -> Any:
-    """What the lineage says of the evaluation, or what stands there below `keys`; None where it says nothing."""
-    found: Any = None if adapter is None else adapter.lineage
-    for key in ("metrics", "evaluation", *keys):
-        found = found.get(key) if isinstance(found, dict) else None  # a shipped lineage may hold anything
-    return found
-
-
-def _number_in(adapter: RegisteredAdapter | None, *keys: str) -> float | None:
-    number = evaluation_of(adapter, *keys)
-    return float(number) if isinstance(number, int | float) else None
-
-
 def moment(unix_s: float) -> str:
     """A time of day in the user's own zone."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_s))
@@ -58,3 +39,8 @@ def user_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def print_finding(console: Console, finding: Finding) -> None:
+    level = f"[{COLOURS[finding.level]}]{finding.level:<4}[/]"
+    console.print(f"{level} {finding.subject:<10} {escape(finding.text)}", soft_wrap=True)

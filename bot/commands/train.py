@@ -7,8 +7,9 @@ import asyncio
 from contextlib import suppress
 from functools import partial
 
+from bot.chat.adapter_cards import evaluation_text
 from bot.commands.arguments import RECIPE_OPTIONS
-from bot.commands.output import evaluation_text, make_console, user_name
+from bot.commands.output import make_console, user_name
 from bot.commands.stop_signals import stop_by_exception
 from bot.service.storage import open_storage
 from core.adapters.registry import RegisteredAdapter

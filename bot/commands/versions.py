@@ -9,7 +9,8 @@ import json
 from rich.markup import escape
 from rich.table import Table
 
-from bot.commands.output import evaluation_text, make_console, moment, user_name
+from bot.chat.adapter_cards import evaluation_text
+from bot.commands.output import make_console, moment, user_name
 from bot.service.storage import open_storage
 from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.registry import RegisteredAdapter

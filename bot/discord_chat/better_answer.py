@@ -7,43 +7,40 @@ answered by its custom_id alone, so that nobody loses what they wrote to a resta
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import discord
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.discord_chat.interaction_replies import failures_told, places_here, tell
-from bot.discord_chat.places import SOURCE, is_in_guild, user_id
-from bot.discord_chat.reply_row import WRITE, ReplyButton, acknowledge, action
+from bot.chat.keeping import Obstacle
+from bot.discord_chat.buttons import WRITE, Button, reply_button
+from bot.discord_chat.interactions import Interaction, acknowledge, failures_told, places_here, tell
+from bot.discord_chat.names import is_in_guild, user_id
 from core.errors import PermissionNeeded
-from core.store import consent, corrections, places
-
-if TYPE_CHECKING:
-    from bot.discord_chat.interaction_replies import Interaction
 
 MAX_CHARS = 4_000  # of a text field
 FORM = re.compile(r"better:(?P<exchange_id>[\w-]{1,64})")
 FIELD = "better"
 INVITATION = "What should it have said instead?"
-NEEDS_CONSENT = (
-    "You could write a better answer if you allowed me to keep words of yours: see `/consent`, then press 👎 again."
-)
-NEEDS_SERVER = (
-    "Better answers cannot be written here: who manages this server has not allowed me to keep words (`/settings`)."
-)
+NEEDED: dict[Obstacle, str] = {
+    "person": "You could write a better answer if you allowed me to keep words of yours: see `/consent`, then press 👎"
+    " again.",
+    "place": "Better answers cannot be written here: who manages this server has not allowed me to keep words"
+    " (`/settings`).",
+}
 KEPT = "📝 Noted, thank you. `/mydata` shows it, `/forget` erases it."
 
 
-async def invitation(interaction: Interaction, exchange_id: str) -> tuple[str, ReplyButton | None]:
+async def invitation(interaction: Interaction, exchange_id: str) -> tuple[str, Button | None]:
     """What to say after a 👎, and the button that opens the form; without it where the text could not be kept."""
-    async with interaction.client.chat.service.store.session() as session:
-        obstacle = await _obstacle(session, interaction)
+    here = places_here(interaction)
+    obstacle = await interaction.client.parts.judging.obstacle_to_better_answer(
+        user_id(interaction.user), here, needs_permission=is_in_guild(here)
+    )
     if obstacle is not None:
-        return obstacle, None
-    return INVITATION, ReplyButton("better", exchange_id, emoji=WRITE, label="Write a better answer")
+        return NEEDED[obstacle], None
+    return INVITATION, reply_button("better", exchange_id, emoji=WRITE, label="Write a better answer")
 
 
-@action("better", is_acknowledged=False)
 async def open_form(interaction: Interaction, exchange_id: str) -> None:
     form = discord.ui.Modal(title="A better answer", custom_id=f"better:{exchange_id}")
     field: discord.ui.TextInput[discord.ui.View] = discord.ui.TextInput(
@@ -65,29 +62,14 @@ async def on_interaction(interaction: Interaction) -> None:
 
 
 async def _keep(interaction: Interaction, exchange_id: str) -> None:
-    """Raises PermissionNeeded where the text may not be kept, and what `corrections.add` raises."""
-    async with interaction.client.chat.service.store.session() as session:
-        obstacle = await _obstacle(session, interaction)
-        if obstacle is not None:
-            raise PermissionNeeded(obstacle)
-        await corrections.add(
-            session,
-            exchange_id=exchange_id,
-            user_id=user_id(interaction.user),
-            text=_written(interaction),
-            source=SOURCE,
-        )
-    await tell(interaction, KEPT)
-
-
-async def _obstacle(session: AsyncSession, interaction: Interaction) -> str | None:
-    """Why a better answer of this person could not be kept here, and what to do about it."""
-    if not await consent.has(session, user_id(interaction.user)):
-        return NEEDS_CONSENT
+    """Raises PermissionNeeded where the text may not be kept, and InvalidInput for an empty one."""
     here = places_here(interaction)
-    if is_in_guild(here) and not (await places.settings_of(session, *here)).is_text_kept:
-        return NEEDS_SERVER
-    return None
+    obstacle = await interaction.client.parts.judging.keep_better_answer(
+        exchange_id, user_id(interaction.user), _written(interaction), here, needs_permission=is_in_guild(here)
+    )
+    if obstacle is not None:
+        raise PermissionNeeded(NEEDED[obstacle])
+    await tell(interaction, KEPT)
 
 
 def _written(interaction: Interaction) -> str:

@@ -12,29 +12,18 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 import discord
+from discord.ext import commands as prefix_commands
 
-from bot.discord_chat.changes import Changes
-from bot.discord_chat.places import (
-    CHANNEL_PREFIX,
-    GUILD_PREFIX,
-    SOURCE,
-    THREAD_PREFIX,
-    guild_place,
-    id_of,
-    is_message,
-    split_key,
-)
+from bot.discord_chat.calls import UNREADABLE, ChannelGone, MessageGone, attempt
+from bot.discord_chat.connection import Connection
+from bot.discord_chat.names import CHANNEL, GUILD, SOURCE, THREAD, guild_place, id_of, is_message, prefix_of, split_key
 from bot.discord_chat.reactions import REACTION, Reactions, label_of
-from bot.discord_chat.refusals import UNREADABLE, ChannelGone, MessageGone, attempt
+from bot.discord_chat.removals import Removals
 from core.errors import StoreUnavailable
-from core.store import exchanges, feedback
-from core.store import places as place_rows
-
-if TYPE_CHECKING:
-    from bot.discord_chat.client import DiscordChat
+from core.store import exchanges, feedback, places
+from core.store.db import Store
 
 SHOWN_WITHIN_S = 7 * 24 * 3600.0  # older replies are seldom judged or deleted, and every message costs a look
 MAX_SHOWN = 20_000
@@ -56,37 +45,44 @@ class _Known:
 
 
 class CatchUp:
-    """`listen`, then `keep_up`: whenever the chat is behind, after every session that begins anew, say; one at a time.
+    """`listen`, then `keep_up`: after every session that begins from nothing, and when an event was missed.
 
     That something is gone is believed only where Discord says so when asked for it alone: a channel without the right
     to read its history looks like an empty one, and what cannot be read at the moment says nothing.
     """
 
-    def __init__(self, chat: DiscordChat, changes: Changes, reactions: Reactions) -> None:
-        self._chat = chat
-        self._bot = chat.bot
-        self._store = chat.service.store
-        self._changes = changes
+    def __init__(
+        self,
+        connection: Connection,
+        store: Store,
+        removals: Removals,
+        reactions: Reactions,
+        needs_catch_up: asyncio.Event,
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._removals = removals
         self._reactions = reactions
+        self._needs_catch_up = needs_catch_up
 
-    def listen(self) -> None:
-        self._bot.add_listener(self.on_shard_ready, "on_shard_ready")
+    def listen(self, bot: prefix_commands.AutoShardedBot) -> None:
+        bot.add_listener(self.on_shard_ready)
 
     async def on_shard_ready(self, _shard_id: int) -> None:
         """A session has begun; one that was resumed, which lost nothing, does not come here."""
-        self._chat.is_behind.set()
+        self._needs_catch_up.set()
 
     async def keep_up(self) -> None:
         while True:
-            await self._chat.is_behind.wait()
-            await self._bot.wait_until_ready()  # before that, servers of other shards seem to be gone
-            self._chat.is_behind.clear()
+            await self._needs_catch_up.wait()
+            await self._connection.client.wait_until_ready()  # before that, servers of other shards seem to be gone
+            self._needs_catch_up.clear()
             try:
                 await self._catch_up()
                 logger.info("What happened on Discord meanwhile is taken in")
             except StoreUnavailable as error:
                 logger.warning("What happened on Discord meanwhile is looked up later: %s", error)
-                self._chat.is_behind.set()
+                self._needs_catch_up.set()
             except Exception:  # the loop's boundary: the next session is caught up with all the same
                 logger.exception("Looking up what happened on Discord meanwhile failed")
             await asyncio.sleep(AGAIN_AFTER_S)
@@ -100,28 +96,28 @@ class CatchUp:
 
     async def _look_for_servers(self) -> None:
         """Servers may have removed the bot. One that is out of reach at the moment has not."""
-        members_of = {guild_place(guild.id) for guild in self._bot.guilds}
-        async with self._store.session() as session:
-            kept = await place_rows.with_something_kept(session, GUILD_PREFIX)
+        members_of = {guild_place(guild.id) for guild in self._connection.client.guilds}
+        async with self._store.read() as session:
+            kept = await places.with_something_kept(session, prefix_of(GUILD))
         for place_id in set(kept) - members_of:
-            await self._changes.forget_places(place_id)
+            await self._removals.forget_places(place_id)
 
     async def _look_for_channels(self) -> None:
         """Channels and threads that Discord did not name when it named the server's: archived, hidden or deleted."""
-        async with self._store.session() as session:
-            kept = await place_rows.with_something_kept_inside(session, CHANNEL_PREFIX, around=GUILD_PREFIX)
-            kept += await place_rows.with_something_kept_inside(session, THREAD_PREFIX, around=GUILD_PREFIX)
-        unseen = [(place, guild) for place, guild in kept if self._bot.get_channel(id_of(place)) is None]
+        async with self._store.read() as session:
+            kept = await places.with_something_kept_inside(session, prefix_of(CHANNEL), around=prefix_of(GUILD))
+            kept += await places.with_something_kept_inside(session, prefix_of(THREAD), around=prefix_of(GUILD))
+        unseen = [(place, guild) for place, guild in kept if self._connection.client.get_channel(id_of(place)) is None]
         for place_id, guild_id in random.sample(unseen, min(len(unseen), MAX_CHANNELS)):
-            guild = self._bot.get_guild(id_of(guild_id))
+            guild = self._connection.client.get_guild(id_of(guild_id))
             if guild is not None and not guild.unavailable and await self._is_channel_gone(id_of(place_id)):
-                await self._changes.forget_places(place_id, guild=guild)
+                await self._removals.forget_places(place_id, guild=guild)
             await asyncio.sleep(PAUSE_S)
 
     async def _known(self) -> dict[int, _Known]:
         """What may be looked for, by channel: those where a reply was shown last come first."""
         since = time.time() - SHOWN_WITHIN_S
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             shown = await exchanges.shown_since(session, SOURCE, since=since, limit=MAX_SHOWN)
             public = set(filter(is_message, await exchanges.quoted_since(session, SOURCE, since=since)))
         found: defaultdict[int, _Known] = defaultdict(_Known)
@@ -142,9 +138,9 @@ class CatchUp:
         except UNREADABLE as error:
             logger.info("Channel %d cannot be read, which says nothing of what was there: %s", channel_id, error)
             return
-        await self._changes.forget_messages(channel_id, gone)
+        await self._removals.forget_messages(channel_id, gone)
         shown = {known.shown[one] for one in there.keys() & known.shown.keys()}
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             judged = await feedback.judged_from(session, REACTION, shown)
         for one, message in there.items():
             if any(label_of(reaction.emoji) is not None for reaction in message.reactions) and one in known.shown:
@@ -154,7 +150,7 @@ class CatchUp:
 
     async def _still_there(self, channel_id: int, known: _Known) -> dict[int, discord.Message]:
         """The messages of the channel's history around those that are known, skipping what lies far from any."""
-        channel = self._bot.get_partial_messageable(channel_id)
+        channel = self._connection.client.get_partial_messageable(channel_id)
 
         async def page_up_to(newest: int) -> list[discord.Message]:
             end = discord.Object(newest + 1)
@@ -172,7 +168,7 @@ class CatchUp:
 
     async def _is_gone(self, channel_id: int, message_id: int) -> bool:
         """Whether Discord knows no such message any more. Raises what `attempt` does for whatever else it says."""
-        channel = self._bot.get_partial_messageable(channel_id)
+        channel = self._connection.client.get_partial_messageable(channel_id)
         try:
             await attempt(lambda: channel.fetch_message(message_id))
         except MessageGone:
@@ -181,7 +177,7 @@ class CatchUp:
 
     async def _is_channel_gone(self, channel_id: int) -> bool:
         try:
-            await attempt(lambda: self._bot.fetch_channel(channel_id))
+            await attempt(lambda: self._connection.client.fetch_channel(channel_id))
         except ChannelGone:
             return True
         except UNREADABLE as error:

@@ -1,4 +1,4 @@
-"""The bot on Discord: builds its parts, logs in, stays connected, and leaves in good order. Knows no messages."""
+"""The bot on Discord: logs in, stays connected, and leaves in good order. Knows no messages."""
 
 from __future__ import annotations
 
@@ -6,38 +6,25 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 import discord
-import yarl
 from discord.backoff import ExponentialBackoff
-from discord.ext import commands as prefix_commands
-from discord.gateway import DiscordWebSocket
 
-from bot.chat.access import Access, AccessLimits
-from bot.discord_chat import commands, views
-from bot.discord_chat.catch_up import CatchUp
-from bot.discord_chat.changes import Changes
-from bot.discord_chat.context import Context
-from bot.discord_chat.hearing import Hearing
-from bot.discord_chat.identity import Identities
-from bot.discord_chat.reactions import Reactions
-from bot.discord_chat.recovery import Recovery
-from bot.discord_chat.screens import PINGS_NOBODY
-from bot.discord_chat.talking import Row, Talking
+from bot.chat.access import AccessLimits
+from bot.discord_chat import better_answer
+from bot.discord_chat.bot import PersonaBot
+from bot.discord_chat.commands import tree
+from bot.discord_chat.connection import CAPABILITIES
+from bot.discord_chat.login import MISSING, REFUSED, may_read_all
+from bot.discord_chat.parts import make_parts
+from bot.discord_chat.presses import Press
 from bot.service.service import Service
 from core.errors import InvalidSetting, PersonasError
 from core.settings import Settings
 
 AUTHENTICATION_FAILED = 4004
-MISSING = (
-    "PERSONAS_DISCORD_TOKEN is not set; copy the bot's token from Discord's developer portal, see docs/discord.md."
-)
-REFUSED = (
-    "Discord does not accept PERSONAS_DISCORD_TOKEN; copy the bot's token anew from the page Bot in Discord's developer"
-    " portal, see docs/discord.md."
-)
 UNREACHABLE = "Discord cannot be reached at %s (%s); it is tried again until it answers, and everything else goes on."
 OUTAGES = (aiohttp.ClientError, OSError, TimeoutError, discord.GatewayNotFound, discord.HTTPException)
 
@@ -48,90 +35,31 @@ class DiscordRefused(PersonasError):
     """Discord closed the connection for good, for a reason that waiting does not change."""
 
 
-class PersonaBot(prefix_commands.AutoShardedBot):
-    """The connection of one chat. `row` makes the buttons under a reply; the views set it."""
-
-    def __init__(self, chat: DiscordChat, *, has_message_content: bool) -> None:
-        intents = discord.Intents(
-            guilds=True, messages=True, reactions=True, webhooks=True, message_content=has_message_content
-        )
-        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
-        super().__init__(
-            command_prefix=prefix_commands.when_mentioned,
-            help_command=None,
-            intents=intents,
-            allowed_mentions=PINGS_NOBODY,
-            chunk_guilds_at_startup=False,
-        )
-        self.chat = chat
-        self.row: Row | None = None
-
-    async def setup_hook(self) -> None:
-        """After the login, before the gateway: what must be in place when the first event comes."""
-        self.shard_count, url, _ = await self.http.get_bot_gateway()
-        DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(url)  # where discord.py goes when a session cannot be resumed
-        await commands.add_to(self)
-        await views.add_to(self)
-        await self.chat.before_events()
-
-    async def on_ready(self) -> None:
-        self.chat.is_ready.set()
-
-    async def on_message(self, message: discord.Message) -> None:
-        """In place of discord.py's prefix commands: text from a person is never a command."""
-        await self.chat.hearing.hear(message)
-
-    async def on_thread_remove(self, thread: discord.Thread) -> None:
-        """Somebody took the bot out of a thread. discord.py goes on as if it were a member."""
-        thread.me = None
-
-    async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
-        """The boundary of every event: a mistake in one leaves the others alone."""
-        logger.exception("The Discord event %s failed", event_method)
-
-
 class DiscordChat:
-    """Everything that happens on Discord. `run` it as a task, and `close` it before the service stops.
+    """Implements `bot.chat.platform.ChatPlatform`. `is_ready` is set once the bot is there."""
 
-    `is_behind` is set when something may have happened that was not taken in, until `CatchUp` takes it in.
-    """
+    capabilities = CAPABILITIES
 
     def __init__(self, service: Service, settings: Settings, *, limits: AccessLimits | None = None) -> None:
-        self.service = service
-        self.settings = settings
-        self.access = Access(limits or AccessLimits())
+        self._settings = settings
+        self.parts = make_parts(service, settings, limits or AccessLimits())
         self.is_ready = asyncio.Event()
-        self.is_behind = asyncio.Event()
         self._may_read_all: bool | None = None  # unknown before the first login
         self._live: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = asyncio.Event()
         self._upkeep: list[asyncio.Task[None]] = []
-        self.bot = PersonaBot(self, has_message_content=False)
-        self.context = Context(self)
-        self.identities = Identities(self)
-        self.talking = Talking(service, self.access, self.context)
-        self.hearing = Hearing(self)
-
-    @property
-    def has_message_content(self) -> bool:
-        """Whether the bot reads every message, not only those that mention it."""
-        return self.bot.intents.message_content
-
-    @property
-    def own_id(self) -> int:
-        """The bot's user id, known since the login."""
-        return cast(discord.ClientUser, self.bot.user).id
+        self.bot = self._make_bot(has_message_content=False)
 
     async def run(self) -> None:
         """Stay connected until `close`. Raises InvalidSetting for a bad token, and DiscordRefused.
 
         An outage of Discord or the network is waited out, and a dropped connection resumed.
         """
-        if self.settings.discord_token is None:
+        if self._settings.discord_token is None:
             raise InvalidSetting(MISSING)
-        discord.http.Route.BASE = self.settings.discord_api_url
-        self._live = asyncio.create_task(self._stay_connected(self.settings.discord_token.get_secret_value()))
+        discord.http.Route.BASE = self._settings.discord_api_url
+        self._live = asyncio.create_task(self._stay_connected(self._settings.discord_token.get_secret_value()))
         try:
             await self._live
         except asyncio.CancelledError:
@@ -139,8 +67,8 @@ class DiscordChat:
                 raise
 
     async def close(self) -> None:
-        """Let running replies end within the drain time, tell who asks meanwhile, and leave."""
-        await self.talking.drain(self.settings.drain_timeout_s)
+        """Let running replies end within the drain time, tell the people who ask meanwhile, and leave."""
+        await self.parts.replies.drain(self._settings.drain_timeout_s)
         self._is_closing.set()
         for task in (self._live, *self._tasks):
             if task is not None:
@@ -148,14 +76,26 @@ class DiscordChat:
                 with suppress(asyncio.CancelledError, PersonasError):
                     await task
 
-    async def before_events(self) -> None:
-        """Called when the bot has logged in and hears nothing yet."""
-        changes, reactions, recovery = Changes(self), Reactions(self), Recovery(self)
-        catch_up = CatchUp(self, changes, reactions)
-        for hearer in (changes, reactions, catch_up):
-            hearer.listen()
-        await recovery.look()
-        self._upkeep = [self._start(recovery.keep_mending()), self._start(catch_up.keep_up())]
+    def _make_bot(self, *, has_message_content: bool) -> PersonaBot:
+        """A connection can be used once, and its intents are fixed."""
+        bot = PersonaBot(self.parts, self._set_up, has_message_content=has_message_content)
+        self.parts.connection.client = bot
+        return bot
+
+    async def _set_up(self, bot: PersonaBot) -> None:
+        """What must be in place when the first event comes: the bot has logged in and hears nothing yet."""
+        parts = self.parts
+        await tree.add_to(bot)
+        bot.add_dynamic_items(Press)
+        bot.add_listener(better_answer.on_interaction)
+        bot.add_listener(self._on_ready, "on_ready")
+        for hearer in (parts.changes, parts.removals, parts.reactions, parts.catch_up):
+            hearer.listen(bot)
+        await parts.recovery.look()
+        self._upkeep = [self._start(parts.recovery.keep_mending()), self._start(parts.catch_up.keep_up())]
+
+    async def _on_ready(self) -> None:
+        self.is_ready.set()
 
     async def _stay_connected(self, token: str) -> None:
         backoff = ExponentialBackoff()
@@ -163,9 +103,8 @@ class DiscordChat:
         while True:
             try:
                 if self._may_read_all is None:
-                    self._may_read_all = await _may_read_all(token)
-                # A connection can be used once, and its intents are fixed.
-                self.bot = PersonaBot(self, has_message_content=self._may_read_all)
+                    self._may_read_all = await may_read_all(token)
+                self.bot = self._make_bot(has_message_content=self._may_read_all)
                 logger.info("Discord: %s", _described(self._may_read_all))
                 async with self.bot:
                     await self._stay_logged_in(token)
@@ -181,7 +120,7 @@ class DiscordChat:
                 raise DiscordRefused(sentence) from error
             except OUTAGES as error:
                 delay_s = backoff.delay()
-                logger.log(level, UNREACHABLE, self.settings.discord_api_url, error)
+                logger.log(level, UNREACHABLE, self._settings.discord_api_url, error)
                 level = logging.DEBUG
                 await asyncio.sleep(delay_s)
             except Exception:  # the loop's boundary: one unreadable event does not end the bot
@@ -200,14 +139,6 @@ class DiscordChat:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-async def _may_read_all(token: str) -> bool:
-    """Whether the application was given the Message Content intent; asking for it without ends the connection."""
-    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
-        await client.login(token)
-        flags = client.application.flags if client.application is not None else discord.ApplicationFlags()
-    return flags.gateway_message_content or flags.gateway_message_content_limited
 
 
 def _described(may_read_all: bool) -> str:

@@ -11,8 +11,8 @@ from typing import cast
 import discord
 
 from bot.chat.platform import NOT_POSTED
-from bot.discord_chat.places import message_key, split_key
-from bot.discord_chat.refusals import is_passing
+from bot.discord_chat.calls import is_passing
+from bot.discord_chat.names import message_key, split_key
 from bot.discord_chat.screens import PINGS_NOBODY
 from bot.discord_chat.wording import has_header
 from core.store.models import Delivery

@@ -11,21 +11,21 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import discord
+from discord.ext import commands as prefix_commands
 
 from bot.chat.judging import Standing, give_missing, keep_standing, record_feedback
-from bot.chat.reply_stream import ScreenGone
-from bot.discord_chat.places import SOURCE, message_key, split_key, user_id
-from bot.discord_chat.refusals import UNREADABLE, attempt
+from bot.chat.platform import ScreenGone
+from bot.chat.replies import RunningReplies
+from bot.discord_chat.calls import UNREADABLE, attempt
+from bot.discord_chat.connection import Connection
+from bot.discord_chat.names import SOURCE, message_key, split_key, user_id
 from core.errors import InvalidInput, NotFound, StoreUnavailable
 from core.store import exchanges
-
-if TYPE_CHECKING:
-    from bot.discord_chat.client import DiscordChat
-    from core.store.models import Exchange
+from core.store.db import Store
+from core.store.models import Exchange
 
 REACTION = f"{SOURCE}:reaction"
 """Where the judgement was given: apart from the buttons', so that only reactions are taken back with reactions."""
@@ -49,23 +49,29 @@ def label_of(emoji: discord.PartialEmoji | discord.Emoji | str) -> bool | None:
 
 
 class Reactions:
-    """`listen` puts it on the chat's bot. Events of one message are taken in one after another, as they came."""
+    """`listen` puts it on a bot. Events of one message are taken in one after another, as they came.
 
-    def __init__(self, chat: DiscordChat) -> None:
-        self._chat = chat
-        self._bot = chat.bot
-        self._store = chat.service.store
+    `needs_catch_up` is set where an event could not be taken in.
+    """
+
+    def __init__(
+        self, connection: Connection, store: Store, replies: RunningReplies, needs_catch_up: asyncio.Event
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._replies = replies
+        self._needs_catch_up = needs_catch_up
         self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def listen(self) -> None:
-        self._bot.add_listener(self.on_add, "on_raw_reaction_add")
-        self._bot.add_listener(self.on_remove, "on_raw_reaction_remove")
-        self._bot.add_listener(self.on_clear, "on_raw_reaction_clear")
-        self._bot.add_listener(self.on_clear_emoji, "on_raw_reaction_clear_emoji")
+    def listen(self, bot: prefix_commands.AutoShardedBot) -> None:
+        bot.add_listener(self.on_add, "on_raw_reaction_add")
+        bot.add_listener(self.on_remove, "on_raw_reaction_remove")
+        bot.add_listener(self.on_clear, "on_raw_reaction_clear")
+        bot.add_listener(self.on_clear_emoji, "on_raw_reaction_clear_emoji")
 
     async def on_add(self, event: discord.RawReactionActionEvent) -> None:
         label = label_of(event.emoji)
-        is_of_bot = event.user_id == self._chat.own_id or (event.member is not None and event.member.bot)
+        is_of_bot = event.user_id == self._connection.own_id or (event.member is not None and event.member.bot)
         if label is None or is_of_bot or self._is_elsewhere(event.message_author_id):
             return
         person = user_id(discord.Object(event.user_id))
@@ -73,7 +79,7 @@ class Reactions:
 
     async def on_remove(self, event: discord.RawReactionActionEvent) -> None:
         label = label_of(event.emoji)
-        if label is not None and event.user_id != self._chat.own_id:
+        if label is not None and event.user_id != self._connection.own_id:
             await self._in_turn(event, partial(self._take_back, label=label, only=event.user_id))
 
     async def on_clear(self, event: discord.RawReactionClearEvent) -> None:
@@ -91,7 +97,7 @@ class Reactions:
         """
         pages = await self._pages(exchange_id)
         async with self._alone(pages):
-            await self._chat.talking.ended(exchange_id)
+            await self._replies.ended(exchange_id)
             if not pages or await self._pages(exchange_id) != pages:  # something else is shown by now
                 return
             try:
@@ -108,7 +114,7 @@ class Reactions:
     ) -> None:
         """Take an event in once the reply it is about has ended, again and again while the store is out of order."""
         key = message_key(event.channel_id, event.message_id)
-        with self._chat.talking.busy():
+        with self._replies.busy():
             async with self._alone([key]):
                 for delay_s in (*RETRY_DELAYS_S, None):
                     try:
@@ -117,7 +123,7 @@ class Reactions:
                     except StoreUnavailable as error:
                         if delay_s is None:
                             logger.warning("A reaction to %s will be read later: %s", key, error)
-                            self._chat.is_behind.set()
+                            self._needs_catch_up.set()
                         else:
                             logger.info("A reaction to %s waits for the store: %s", key, error)
                             await asyncio.sleep(delay_s)
@@ -134,7 +140,7 @@ class Reactions:
         exchange = await self._shown_by(key, message_id)
         if exchange is None:
             return
-        await self._chat.talking.ended(exchange.id)
+        await self._replies.ended(exchange.id)
         try:
             await take_in(exchange)
         except (InvalidInput, NotFound) as error:  # a reply that failed or was stopped is not judged
@@ -144,7 +150,7 @@ class Reactions:
         """The exchange that a message shows. One that was posted a moment ago may not be noted yet."""
         age_s = (discord.utils.utcnow() - discord.utils.snowflake_time(message_id)).total_seconds()
         for delay_s in (*(NOTING_DELAYS_S if age_s < YOUNG_S else ()), None):
-            async with self._store.session() as session:
+            async with self._store.read() as session:
                 found = await exchanges.find_by_delivery(session, SOURCE, key)
             if found is not None or delay_s is None:
                 return found
@@ -153,7 +159,7 @@ class Reactions:
 
     def _is_elsewhere(self, author_id: int | None) -> bool:
         """Whether a message is known to be another's. Of a webhook's, Discord names no author."""
-        return author_id is not None and author_id != self._chat.own_id
+        return author_id is not None and author_id != self._connection.own_id
 
     async def _give(self, exchange: Exchange, *, user_id: str, label: bool) -> None:
         await record_feedback(self._store, exchange_id=exchange.id, user_id=user_id, label=label, source=REACTION)
@@ -184,13 +190,13 @@ class Reactions:
 
     async def _pages(self, exchange_id: str) -> list[str]:
         """The messages that show an exchange."""
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             return [page.message_id for page in await exchanges.deliveries_of(session, exchange_id)]
 
     async def _thumbs(self, key: str, only: int | None = None) -> list[tuple[str, bool]]:
         """Who has given a message which thumb, without bots: everybody, or one person. Raises what discord.py does."""
         channel_id, message_id = split_key(key)
-        message = await self._bot.get_partial_messageable(channel_id).fetch_message(message_id)
+        message = await self._connection.client.get_partial_messageable(channel_id).fetch_message(message_id)
         found: list[tuple[str, bool]] = []
         for reaction in message.reactions:
             label = label_of(reaction.emoji)

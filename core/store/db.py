@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import gaierror
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -28,6 +28,7 @@ from core.shipped import shipped_folder
 from core.store.models import Base
 
 T = TypeVar("T")
+Session: TypeAlias = AsyncSession
 
 MIGRATIONS_FOLDER = shipped_folder("migrations")
 MIGRATION_LOCK = 0x706572736F6E61  # "persona": PostgreSQL's lock that lets one process migrate at a time
@@ -77,6 +78,8 @@ class Store:
         """
         async with _outages_as_sentences(self._engine.url), self._sessions.begin() as session:
             yield session
+
+    read = write = session
 
     async def close(self) -> None:
         await self._engine.dispose()

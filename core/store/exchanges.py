@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -238,6 +239,17 @@ async def find_by_delivery(session: AsyncSession, source: str, message_id: str) 
         select(Delivery.exchange_id).where(Delivery.source == source, Delivery.message_id == message_id)
     )
     return None if exchange_id is None else await find(session, exchange_id)
+
+
+async def find_by_deliveries(session: AsyncSession, source: str, message_ids: Collection[str]) -> dict[str, Exchange]:
+    """The exchanges whose replies these messages show, by message; one that shows none is left out."""
+    found = await session.execute(
+        select(Delivery.message_id, Exchange)
+        .join(Exchange, Exchange.id == Delivery.exchange_id)
+        .where(Delivery.source == source, Delivery.message_id.in_(message_ids))
+        .execution_options(populate_existing=True)
+    )
+    return {row[0]: row[1] for row in found}
 
 
 async def find(session: AsyncSession, exchange_id: str) -> Exchange | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import null, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,14 +13,18 @@ from sqlalchemy.orm import aliased
 from core.store.db import insert
 from core.store.models import Exchange, ExchangePlace, Place
 
-Identity = Literal["message", "webhook", "profile"]
+PLAINEST = "message"
+"""The identity that every platform has: a plain message with the persona's name above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceSettings:
-    """How the bot behaves somewhere. `identity` is how a persona shows itself; the rest is off until chosen."""
+    """How the bot behaves somewhere. `identity` is how a persona shows itself, one of those that the platform declares.
 
-    identity: Identity = "message"
+    The rest is off until chosen.
+    """
+
+    identity: str = PLAINEST
     is_free_talk: bool = False
     is_text_kept: bool = False
 
@@ -28,7 +32,7 @@ class PlaceSettings:
 class Changes(TypedDict, total=False):
     """What `change` may change; None leaves the decision to a wider place again."""
 
-    identity: Identity | None
+    identity: str | None
     is_free_talk: bool | None
     is_text_kept: bool | None
 
@@ -42,6 +46,22 @@ async def model_of(session: AsyncSession, *place_ids: str) -> str | None:
     return model
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceChoices:
+    """What is chosen for a message in these places. `widest_model` is what the last of them, the server, chose."""
+
+    model: str | None = None
+    widest_model: str | None = None
+    settings: PlaceSettings = PlaceSettings()
+
+
+async def choices_of(session: AsyncSession, *place_ids: str) -> PlaceChoices:
+    """Who answers and how the bot behaves there; name the narrowest place first."""
+    rows = await _rows(session, place_ids)
+    widest = [row for row in rows if row.id == place_ids[-1]]
+    return PlaceChoices(_first(rows, "model"), _first(widest, "model"), _settings(rows))
+
+
 async def set_model(session: AsyncSession, place_id: str, *, source: str, model: str | None) -> None:
     """Let `model` (a canonical blend spec or "base") answer here from now on; None leaves it to a wider place."""
     await _write(session, place_id, source=source, model=model)
@@ -49,9 +69,7 @@ async def set_model(session: AsyncSession, place_id: str, *, source: str, model:
 
 async def settings_of(session: AsyncSession, *place_ids: str) -> PlaceSettings:
     """Each setting as the first of these places that says something about it has it; name the narrowest first."""
-    rows = await _rows(session, place_ids)
-    chosen = {name: _first(rows, name) for name in PlaceSettings.__dataclass_fields__}
-    return PlaceSettings(**{name: value for name, value in chosen.items() if value is not None})
+    return _settings(await _rows(session, place_ids))
 
 
 async def free_talk_of(session: AsyncSession, *place_ids: str) -> bool | None:
@@ -65,7 +83,7 @@ async def change(session: AsyncSession, place_id: str, *, source: str, **changes
     await _write(session, place_id, source=source, **changes)
 
 
-async def with_identity(session: AsyncSession, identity: Identity) -> set[str]:
+async def with_identity(session: AsyncSession, identity: str) -> set[str]:
     """The places that chose this identity themselves."""
     return set(await session.scalars(select(Place.id).where(Place.identity == identity)))
 
@@ -104,6 +122,11 @@ async def _rows(session: AsyncSession, place_ids: tuple[str, ...]) -> list[Place
         select(Place).where(Place.id.in_(place_ids)).execution_options(populate_existing=True)
     )
     return sorted(found, key=lambda row: place_ids.index(row.id))
+
+
+def _settings(rows: list[Place]) -> PlaceSettings:
+    chosen = {name: _first(rows, name) for name in PlaceSettings.__dataclass_fields__}
+    return PlaceSettings(**{name: value for name, value in chosen.items() if value is not None})
 
 
 def _first(rows: list[Place], column: str) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 from typing import Any
 
-from bot.discord_chat.command_sync import FILE_NAME
+from bot.discord_chat.commands.sync import FILE_NAME
 from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.channels import Channel
 from tests.fakes.fake_discord.messages import Message

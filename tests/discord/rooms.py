@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from bot.chat.access import AccessLimits
 from bot.discord_chat.client import DiscordChat
-from bot.discord_chat.places import message_key
+from bot.discord_chat.names import message_key
 from bot.service.service import Service
 from core.engine.echo_engine import EchoEngine
 from core.errors import PersonasError
@@ -80,7 +80,7 @@ class DiscordRoom:
             while True:
                 seen = len(self.fake.requests)
                 for exchange in await self.exchanges(question_id=key):
-                    await self.chat.talking.ended(exchange.id)
+                    await self.chat.parts.replies.ended(exchange.id)
                 found = await self.exchanges(question_id=key)
                 if len(found) >= count and all(JobStatus(exchange.status).is_final for exchange in found):
                     return found[-1]

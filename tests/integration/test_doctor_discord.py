@@ -8,9 +8,9 @@ import discord
 import pytest
 from discord import app_commands
 
-from bot.discord_chat import commands
-from bot.discord_chat.command_sync import FILE_NAME
-from bot.discord_chat.inspection import inspect
+from bot.discord_chat.commands import tree as command_tree
+from bot.discord_chat.commands.sync import FILE_NAME
+from bot.discord_chat.doctor import inspect
 from bot.discord_chat.rights import PERMISSIONS, RIGHTS
 from core.settings import ROOT, Settings
 from core.store import places
@@ -46,7 +46,7 @@ async def register(fake):
     async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         await client.login(fake.token)
         tree = app_commands.CommandTree(client)
-        commands.define(tree)
+        command_tree.define(tree)
         await tree.sync()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.discord_chat import catch_up, identity, refusals
+from bot.discord_chat import calls, catch_up, profiles
 from core.engine.echo_engine import EchoEngine
 from tests.discord.commands import registered
 from tests.discord.rooms import DiscordRoom, discord_room, process_in
@@ -23,7 +23,7 @@ Run = Callable[..., AbstractAsyncContextManager[DiscordRoom]]
 @pytest.fixture(autouse=True)
 def profile_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine, the bot's profile changes before the reply that waits for it goes on without."""
-    monkeypatch.setattr(identity, "WEAR_S", TIMEOUT_S)
+    monkeypatch.setattr(profiles, "PROFILE_WAIT_S", TIMEOUT_S)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ async def open_room(tmp_path: Path) -> AsyncIterator[DiscordRoom]:
 def no_pauses(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(catch_up, "PAUSE_S", 0.0)
     monkeypatch.setattr(catch_up, "AGAIN_AFTER_S", 0.05)
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", ())
     caplog.set_level(logging.INFO, logger=catch_up.__name__)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.discord_chat.ask_commands import NO_WORDS, WHOEVER
-from bot.discord_chat.context import RESET_LINE
-from bot.discord_chat.persona_commands import MAX_CHOICES
+from bot.discord_chat.commands.ask import ANYBODY, NO_WORDS
+from bot.discord_chat.commands.persona import MAX_CHOICES
+from bot.discord_chat.history import RESET_LINE
 from core.store import consent, places
 from core.store.models import Exchange
 from tests.discord.commands import ABOUT, admin, registered, use
@@ -26,7 +26,7 @@ async def answered(room: DiscordRoom, interaction: Interaction) -> tuple[Exchang
     found: list[Exchange] = []
     while not found or found[0].finished_at is None:
         found = await room.exchanges(event_id=f"interaction:{interaction.id}")
-    await room.chat.talking.ended(found[0].id)
+    await room.chat.parts.replies.ended(found[0].id)
     [shown] = interaction.replies
     return found[0], shown
 
@@ -115,7 +115,7 @@ async def test_whoever_answers_in_the_channel_answers_unless_somebody_else_is_ch
     opened = await room.ann.uses_on(message, ABOUT)
     fields = (await opened.wait_modal())["components"]
     [first, *personas] = fields[1]["component"]["options"]
-    assert (first["label"], first["default"]) == (WHOEVER, True)
+    assert (first["label"], first["default"]) == (ANYBODY, True)
     assert [(option["value"], option.get("default", False)) for option in personas] == [
         ("codebeard", False),
         ("zen", False),

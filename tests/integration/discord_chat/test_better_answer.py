@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import select, text
 
+from bot.chat.wording import STORE_IS_OUT
 from bot.discord_chat import better_answer
-from bot.discord_chat.refusals import STORE_IS_OUT
-from bot.discord_chat.reply_row import DOWN
+from bot.discord_chat.buttons import DOWN
 from core.store import consent, places
 from core.store.models import Correction
 from tests.discord.rooms import DiscordRoom, process_in

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from bot.discord_chat.reply_row import AGAIN, UP
+from bot.discord_chat.buttons import AGAIN, UP
 from core.store import data_rights
 from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.messages import Message

@@ -33,12 +33,12 @@ async def test_a_missing_token_is_named(tmp_path: Path):
 
 
 async def test_the_content_intent_is_asked_for_only_where_it_was_given(room: DiscordRoom):
-    assert not room.chat.has_message_content
+    assert not room.chat.parts.connection.has_message_content
     await room.ask_and_answer("hello")
 
 
 async def test_with_the_content_intent_everything_is_read(open_room: DiscordRoom):
-    assert open_room.chat.has_message_content
+    assert open_room.chat.parts.connection.has_message_content
 
 
 async def test_an_intent_taken_away_meanwhile_is_done_without(tmp_path: Path):
@@ -51,7 +51,7 @@ async def test_an_intent_taken_away_meanwhile_is_done_without(tmp_path: Path):
         room.chat = chat
         await room.fake.gateway.wait_connected()
         assert (await room.ask_and_answer("hello")).content.endswith("hello")
-        assert not chat.has_message_content
+        assert not chat.parts.connection.has_message_content
         await chat.close()
         await running
 
@@ -143,7 +143,7 @@ async def test_a_question_deleted_before_its_answer_is_posted_harms_nobody(room:
 
 async def test_leaving_lets_running_replies_end_and_tells_who_asks_meanwhile(tmp_path: Path):
     async with discord_room(tmp_path) as room:
-        object.__setattr__(room.chat.settings, "drain_timeout_s", 60.0)
+        object.__setattr__(room.chat._settings, "drain_timeout_s", 60.0)
         room.gate.close()
         question = await room.asks("one two three")
         await room.gate.wait_until_held()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.discord_chat.command_sync import FILE_NAME, CommandSync, drift
+from bot.discord_chat.commands.sync import FILE_NAME, CommandSync, drift
 from tests.discord.commands import registered
 from tests.discord.rooms import DiscordRoom
 

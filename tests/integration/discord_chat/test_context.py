@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.discord_chat.context import RESET_LINE
+from bot.discord_chat.history import RESET_LINE
 from core.store import consent, places
 from tests.discord.commands import registered, use
 from tests.discord.rooms import LONG, DiscordRoom, connected, listen
@@ -50,7 +50,7 @@ async def test_a_chain_is_read_again_after_a_restart(room: DiscordRoom):
 async def test_an_answer_of_two_pages_is_one_turn_whichever_page_is_replied_to(wordy_room: DiscordRoom):
     room = wordy_room
     pages = await room.pages(await room.ended(await room.asks(LONG)))
-    room.chat.context.forget(f"discord:{room.ann.id}")  # so that the pages are read
+    room.chat.parts.memory.forget(f"discord:{room.ann.id}")  # so that the pages are read
     heard = listen(room)
     await room.answer(await room.ann.says(room.channel, "and then", reply_to=pages[-1]))
     assert [role for role, _ in heard[-1]] == ["user", "assistant", "user"]
@@ -112,7 +112,7 @@ async def test_a_free_talk_channel_needs_no_mention(open_room: DiscordRoom):
     await open_room.ask_and_answer("but this")
     async with open_room.service.store.session() as session:
         await places.change(session, f"discord:channel:{channel.id}", source="discord", is_free_talk=True)
-    open_room.chat.hearing.free_talk.forget()
+    open_room.chat.parts.free_talk.forget()
     question = await open_room.ann.says(channel, "good morning")
     await open_room.answer(question)
     assert heard[-1][-1][1].endswith("good morning")
@@ -158,10 +158,10 @@ async def test_mentions_in_a_question_are_read_as_names(room: DiscordRoom):
 
 async def test_what_was_forgotten_is_no_longer_in_memory(room: DiscordRoom):
     first = await room.ask_and_answer("a secret")
-    assert len(room.chat.context._remembered) == 1
+    assert len(room.chat.parts.memory) == 1
     await room.answer(await room.ann.says(room.channel, "and more", reply_to=first))
-    room.chat.context.forget(f"discord:{room.ann.id}")
-    assert not room.chat.context._remembered
+    room.chat.parts.memory.forget(f"discord:{room.ann.id}")
+    assert not room.chat.parts.memory
 
 
 async def test_what_the_bot_says_besides_its_answers_is_nobodys_words(room: DiscordRoom):

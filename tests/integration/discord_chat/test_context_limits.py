@@ -6,13 +6,13 @@ import pytest
 
 from bot.chat import conversation
 from bot.chat.reply_pages import DROPPED_NOTE
-from bot.discord_chat import context, refusals
-from bot.discord_chat.context import RESET_LINE
+from bot.discord_chat import calls, history
+from bot.discord_chat.history import RESET_LINE
 from tests.discord.rooms import DiscordRoom, connected, listen
 
 
 async def test_a_history_that_is_too_long_is_said_to_be_cut(open_room: DiscordRoom, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(context, "MAX_TURNS", 4)
+    monkeypatch.setattr(history, "MAX_TURNS", 4)
     heard = listen(open_room)
     thread = await open_room.ann.starts_thread(open_room.channel, "tales")
     for text in ("one", "two", "three"):
@@ -34,7 +34,7 @@ async def test_a_history_that_is_too_long_is_said_to_be_cut(open_room: DiscordRo
 async def test_what_stands_above_a_fresh_start_is_not_said_to_be_left_out(
     room: DiscordRoom, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(context, "MAX_TURNS", 1)
+    monkeypatch.setattr(history, "MAX_TURNS", 1)
     dm = await room.ann.opens_dm()
     await room.answer(await room.ann.says(dm, "my name is ann"))
     await room.chat.bot.get_partial_messageable(dm.id).send(RESET_LINE)
@@ -43,7 +43,7 @@ async def test_what_stands_above_a_fresh_start_is_not_said_to_be_left_out(
 
 
 async def test_a_chain_that_is_too_long_is_said_to_be_cut(open_room: DiscordRoom, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(context, "MAX_TURNS", 3)
+    monkeypatch.setattr(history, "MAX_TURNS", 3)
     heard = listen(open_room)
     said = None
     for text in ("one", "two"):
@@ -74,7 +74,7 @@ async def test_a_remembered_conversation_that_is_too_long_is_said_to_be_cut(
 async def test_a_chain_is_read_although_discord_was_out_of_reach_for_a_moment(
     room: DiscordRoom, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", (0.0, 0.0))
     first = await room.ask_and_answer("what is a mutex")
     await room.chat.close()
     async with connected(room.fake, room.service) as room.chat:
@@ -99,7 +99,7 @@ async def test_without_the_right_to_read_what_was_said_the_question_stands_alone
 async def test_where_what_was_said_cannot_be_read_at_the_moment_the_person_is_told(
     open_room: DiscordRoom, monkeypatch: pytest.MonkeyPatch, mentions_bot: bool
 ):
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", ())
     thread = await open_room.ann.starts_thread(open_room.channel, "tales")
     await open_room.answer(await open_room.ann.says(thread, "hello", mentions_bot=True))
     faults = open_room.fake.faults

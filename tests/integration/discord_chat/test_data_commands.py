@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.discord_chat.data_commands import _as_file
+from bot.discord_chat.commands.data import _as_file
 from core.errors import InvalidInput
 from core.store import consent, places
 from core.store.consent import CONSENT_VERSION

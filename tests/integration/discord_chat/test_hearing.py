@@ -8,9 +8,9 @@ import pytest
 
 from bot.chat.access import Access, AccessLimits
 from bot.chat.sliding_window import SlidingWindow
-from bot.discord_chat import refusals
+from bot.discord_chat import calls
 from bot.discord_chat.hearing import NOT_TEXT, ONLY_ROLE_NAMED, TOLD_AGAIN_AFTER_S, UNREADABLE_REPLY
-from bot.discord_chat.said import FILES_UNREAD, PARENT_HIDDEN
+from bot.discord_chat.history import FILES_UNREAD, PARENT_HIDDEN
 from core.store import places
 from tests.discord.rooms import DiscordRoom, discord_room
 from tests.examples.queue import FrozenClock
@@ -122,7 +122,7 @@ async def test_what_is_attached_to_the_message_replied_to_was_not_read_either(op
 
 async def test_whose_reply_is_hidden_is_told_so_once_an_hour_in_each_channel(room: DiscordRoom):
     clock = FrozenClock()
-    room.chat.hearing._told = SlidingWindow(clock, TOLD_AGAIN_AFTER_S)
+    room.chat.parts.hearing._told = SlidingWindow(clock, TOLD_AGAIN_AFTER_S)
     sentence = UNREADABLE_REPLY.format(name=room.fake.bot.mention)
     ben = room.fake.add_person("ben")
     answer = await room.ask_and_answer("what is a mutex")
@@ -143,7 +143,7 @@ async def test_who_is_not_answered_does_not_see_the_bot_typing(tmp_path: Path):
     async with discord_room(tmp_path) as room:
         robot, eve = room.fake.add_person("robot", bot=True), room.fake.add_person("eve")
         limits = AccessLimits(per_user_per_minute=1, blocked_users=frozenset({f"discord:{eve.id}"}))
-        room.chat.access = room.chat.talking._access = Access(limits)
+        room.chat.access = room.chat.parts.replies._access = Access(limits)
         await room.asks("hello fellow machine", who=robot)
         await room.asks("let me in", who=eve)
         await room.ask_and_answer("one")
@@ -157,7 +157,7 @@ async def test_who_is_not_answered_does_not_see_the_bot_typing(tmp_path: Path):
 async def test_a_greeting_comes_although_discord_was_out_of_reach_for_a_moment(
     room: DiscordRoom, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", (0.0,))
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", (0.0,))
     room.fake.faults.cut("POST", "/channels/*/messages")
     await room.asks("")
     await room.channel.wait_for(lambda _: from_bot(room, "Hello from Captain Codebeard."))

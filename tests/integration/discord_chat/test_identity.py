@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.discord_chat import identity
+from bot.discord_chat import profiles
 from core.store import places
 from tests.discord.commands import PNG, admin, registered, use
 from tests.discord.rooms import DiscordRoom
@@ -130,7 +130,7 @@ async def test_the_bots_own_profile_wears_the_servers_persona(room: DiscordRoom)
 async def test_a_profile_that_discord_is_slow_to_change_holds_up_no_answer(
     room: DiscordRoom, monkeypatch: pytest.MonkeyPatch, is_refused: bool
 ):
-    monkeypatch.setattr(identity, "WEAR_S", 0.05)
+    monkeypatch.setattr(profiles, "PROFILE_WAIT_S", 0.05)
     await choose(room, "profile", guild="zen")
     if is_refused:
         room.fake.faults.refuse("PATCH", "/guilds/*/members/@me", 429, retry_after=3600.0)

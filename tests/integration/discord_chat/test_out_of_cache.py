@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.discord_chat.reply_row import AGAIN, DELETE
+from bot.discord_chat.buttons import AGAIN, DELETE
 from bot.discord_chat.wording import own_words
 from core.engine.echo_engine import EchoEngine
 from core.store import places

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.discord_chat.persona_commands import MAX_CHOICE_CHARS, MAX_CHOICES
-from bot.discord_chat.refusals import STORE_IS_OUT
+from bot.chat.wording import STORE_IS_OUT
+from bot.discord_chat.commands.persona import MAX_CHOICE_CHARS, MAX_CHOICES
 from tests.discord.commands import PNG, admin, registered, use
 from tests.discord.rooms import DiscordRoom, discord_room
 from tests.running.serving import write_persona

@@ -12,7 +12,6 @@ from core.engine.echo_engine import EchoEngine
 from core.generation import GenerationRequest
 from core.messages import ChatMessage, ReplyChunk
 from core.store import places
-from core.store.places import Identity
 from tests.discord.commands import registered
 from tests.discord.rooms import LONG, DiscordRoom, discord_room
 from tests.fakes.fake_discord import permissions
@@ -50,7 +49,7 @@ def assert_calls_nobody(pages: list[Message]) -> None:
 
 
 @pytest.mark.parametrize("shown_as", ["message", "webhook", "profile"])
-async def test_an_answer_pings_nobody(room: DiscordRoom, shown_as: Identity):
+async def test_an_answer_pings_nobody(room: DiscordRoom, shown_as: str):
     async with room.service.store.session() as session:
         await places.change(session, f"discord:channel:{room.channel.id}", source="discord", identity=shown_as)
     assert_calls_nobody(await room.pages(await room.ended(await room.asks("@everyone wake up"))))
@@ -60,5 +59,5 @@ async def test_an_answer_to_a_command_pings_nobody(room: DiscordRoom):
     await registered(room)
     await (await room.ann.uses("ask", room.channel, question="@everyone wake up")).wait_reply()
     [exchange] = await room.exchanges()
-    await room.chat.talking.ended(exchange.id)
+    await room.chat.parts.replies.ended(exchange.id)
     assert_calls_nobody(await room.pages(exchange))

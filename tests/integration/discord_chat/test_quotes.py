@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.discord_chat.reply_row import AGAIN
+from bot.discord_chat.buttons import AGAIN
 from core.store import consent, places
 from core.store.models import Exchange
 from tests.discord.commands import ABOUT, press, use

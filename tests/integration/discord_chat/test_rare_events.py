@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from discord.backoff import ExponentialBackoff
 
-from bot.discord_chat.reply_row import AGAIN
+from bot.discord_chat.buttons import AGAIN
 from core.store import places
 from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.messages import Message

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.chat.reply_stream import ReplyStream
-from bot.discord_chat import recovery, refusals
-from bot.discord_chat.reply_row import AGAIN
+from bot.discord_chat import calls, recovery
+from bot.discord_chat.buttons import AGAIN
 from tests.discord.rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.faults import Fault
 from tests.fakes.fake_discord.messages import Message
@@ -36,12 +36,12 @@ async def is_shown_whole(room: DiscordRoom, page: Message, fault: Fault) -> None
     await room.channel.wait_for(lambda _: page.content == WHOLE and "reply:delete:" in str(page.components))
     assert fault.hits == fault.times
     [exchange] = await room.exchanges()
-    await room.chat.talking.ended(exchange.id)
+    await room.chat.parts.replies.ended(exchange.id)
     assert (await room.exchanges())[0].status == "succeeded"
 
 
 async def test_an_edit_that_is_refused_six_times_arrives(room: DiscordRoom, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", (0.0,))
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", (0.0,))
     page = await half_shown(room)
     fault = room.fake.faults.refuse("PATCH", EDITS, 429, times=6, retry_after=0.01)  # discord.py gives up after five
     await is_shown_whole(room, page, fault)
@@ -50,7 +50,7 @@ async def test_an_edit_that_is_refused_six_times_arrives(room: DiscordRoom, monk
 async def test_an_edit_that_cloudflare_refuses_arrives_after_the_time_it_names(
     room: DiscordRoom, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", (0.0,))
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", (0.0,))
     page = await half_shown(room)
     fault = room.fake.faults.refuse("PATCH", EDITS, 429, retry_after=0.5, by_cloudflare=True)
     await is_shown_whole(room, page, fault)
@@ -64,8 +64,8 @@ async def test_where_cloudflare_refuses_for_long_the_answer_is_whole_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(recovery, "AGAIN_AFTER_S", 0.05)
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", (0.0, 0.0))
-    monkeypatch.setattr(refusals, "MAX_WAIT_S", 0.01)
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", (0.0, 0.0))
+    monkeypatch.setattr(calls, "MAX_WAIT_S", 0.01)
     async with discord_room(tmp_path) as room:
         page = await half_shown(room)
         fault = room.fake.faults.refuse("PATCH", EDITS, 429, times=5, retry_after=3600.0, by_cloudflare=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.discord_chat import reactions, refusals
-from bot.discord_chat.places import message_key
-from bot.discord_chat.reply_row import AGAIN, DOWN, STOP, UP
+from bot.discord_chat import calls, reactions
+from bot.discord_chat.buttons import AGAIN, DOWN, STOP, UP
+from bot.discord_chat.names import message_key
 from core.store import exchanges, places
 from tests.discord.rooms import DiscordRoom, process_in
 from tests.fakes.fake_discord.messages import Message
@@ -172,7 +172,7 @@ async def test_without_the_history_an_older_thumb_that_goes_leaves_the_later_one
 async def test_a_thumb_that_goes_while_discord_is_out_of_order_takes_no_other_with_it(
     room: DiscordRoom, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", ())
     answer = await answered(room)
     ben, cat = room.fake.add_person("ben"), room.fake.add_person("cat")
     for who, emoji in ((room.ann, "👍"), (ben, "👎"), (cat, "👎")):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from bot.discord_chat import recovery, refusals
+from bot.chat.recovery import CUT_OFF, MAY_BE_CUT_OFF
+from bot.discord_chat import calls, recovery
 from bot.discord_chat.wording import own_words
 from core.store import consent, places
 from core.store.models import Delivery, Exchange
@@ -86,7 +87,7 @@ async def test_a_command_that_was_thinking_when_the_program_ended_becomes_a_sent
         [row] = (await session.execute(select(Exchange.__table__))).mappings()
         [thinking] = (await session.execute(select(Delivery.__table__))).mappings()
     fault.release()
-    await room.chat.talking.ended(row["id"])
+    await room.chat.parts.replies.ended(row["id"])
     await room.chat.close()
     interaction.original.content, interaction.original.flags = "", LOADING
     async with room.service.store.session() as session:
@@ -180,13 +181,13 @@ async def mended_twice(room: DiscordRoom) -> list[str]:
 
 async def test_words_that_are_not_kept_stand_with_a_warning_where_the_last_of_them_may_be_missing(room: DiscordRoom):
     [page] = await crash_before_the_end_is_noted(room, shown := WHOLE.removesuffix(" two three"))
-    assert await mended_twice(room) == [f"{shown}\n-# {recovery.MAY_BE_CUT_OFF}"]
+    assert await mended_twice(room) == [f"{shown}\n-# {MAY_BE_CUT_OFF}"]
     assert own_words(page.content) == "[codebeard@1] one"
 
 
 async def test_the_warning_gets_a_message_of_its_own_below_a_full_one(room: DiscordRoom):
     await crash_before_the_end_is_noted(room, full := "word " * 399 + "words")
-    assert await mended_twice(room) == [full, f"-# {recovery.MAY_BE_CUT_OFF}"]
+    assert await mended_twice(room) == [full, f"-# {MAY_BE_CUT_OFF}"]
     [exchange] = await room.exchanges()
     assert await room.pages(exchange) == room.channel.from_bot
 
@@ -200,13 +201,13 @@ async def test_words_that_are_not_kept_are_left_alone_where_they_have_ended(room
 async def test_a_waiting_line_whose_reply_is_not_kept_becomes_a_sentence(room: DiscordRoom):
     [page] = await crash_before_the_end_is_noted(room, "**🏴 Captain Codebeard**\n2nd in line, about 6 s")
     async with connected(room.fake, room.service) as room.chat:
-        await room.channel.wait_for(lambda _: page.content == recovery.CUT_OFF)
+        await room.channel.wait_for(lambda _: page.content == CUT_OFF)
 
 
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "AGAIN_AFTER_S", 0.05)
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", ())
 
 
 @pytest.mark.usefixtures("in_a_hurry")
@@ -225,7 +226,7 @@ async def test_a_reply_whose_end_discord_was_out_of_reach_for_is_shown_whole_lat
             room.gate.let_through(1)
             await fault.struck.wait()
         room.gate.open()
-        await room.chat.talking.ended(exchange.id)
+        await room.chat.parts.replies.ended(exchange.id)
         assert not await all_is_final(room)
         room.fake.faults.clear()
         [page] = room.channel.from_bot

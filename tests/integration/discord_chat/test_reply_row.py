@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.discord_chat import reply_control, votes
-from bot.discord_chat.places import message_key
-from bot.discord_chat.reply_row import AGAIN, DELETE, DOWN, STOP, UP
-from bot.discord_chat.shown import UNKNOWN
+from bot.chat import judging
+from bot.chat.buttons import UNKNOWN
+from bot.discord_chat import endings, judgements
+from bot.discord_chat.buttons import AGAIN, DELETE, DOWN, STOP, UP
+from bot.discord_chat.names import message_key
 from core.engine.echo_engine import EchoEngine
 from core.queue.jobs import JobStatus
 from core.store import consent, exchanges, places
@@ -100,7 +101,7 @@ async def test_a_thumb_can_be_taken_back(room: DiscordRoom):
     answer = await answered(room)
     confirmation = await (await room.ann.presses(answer, UP)).wait_reply()
     await room.ann.presses(confirmation, "Take it back")
-    await room.fake.wait_for(lambda: confirmation.content == votes.TAKEN_BACK)
+    await room.fake.wait_for(lambda: confirmation.content == judgements.TAKEN_BACK)
     assert confirmation.buttons == []
     assert await room.thumbs() == []
 
@@ -136,7 +137,7 @@ async def test_the_buttons_of_an_earlier_process_work(tmp_path: Path):
             ben = fake.add_person("ben")
             await told(await ben.presses(answer, UP))
             await ann.presses(confirmation, "Take it back")
-            await fake.wait_for(lambda: confirmation.content == votes.TAKEN_BACK)
+            await fake.wait_for(lambda: confirmation.content == judgements.TAKEN_BACK)
             assert await room.marks() == {ben: True}
             await ann.presses(answer, DELETE)
             await fake.wait_for(lambda: answer.deleted)
@@ -150,7 +151,7 @@ async def test_an_answer_that_failed_offers_no_thumbs_and_answers_old_ones_kindl
         assert faces(failed) == [AGAIN, DELETE]
         _, exchange = await room.exchanges()
         good.buttons[0]["custom_id"] = f"reply:up:{exchange.id}"
-        assert await told(await room.ann.presses(good, UP)) == votes.UNJUDGED[JobStatus.FAILED]
+        assert await told(await room.ann.presses(good, UP)) == judging.UNJUDGED[JobStatus.FAILED]
         assert await room.thumbs() == []
 
 
@@ -159,7 +160,7 @@ async def test_buttons_of_an_unknown_answer_or_an_older_version_say_so(room: Dis
     for button in answer.buttons:
         button["custom_id"] = button["custom_id"].rpartition(":")[0] + ":chatcmpl-" + "0" * 32
     assert await told(await room.ann.presses(answer, UP)) == UNKNOWN
-    assert await told(await room.ann.presses(answer, DELETE)) == reply_control.UNKNOWN
+    assert await told(await room.ann.presses(answer, DELETE)) == endings.UNKNOWN
     answer.buttons[0]["custom_id"] = "reply:applaud:" + "0" * 32
     assert "earlier version" in await told(await room.ann.presses(answer, UP))
 
@@ -178,10 +179,10 @@ async def test_strangers_neither_stop_nor_delete_but_moderators_do(room: Discord
     ben, mod = room.fake.add_person("ben"), room.fake.add_person("mod")
     room.channel.guild.grant(mod, "manage_messages")
     answer = await shown_running(room)
-    assert await told(await ben.presses(answer, STOP)) == reply_control.NOT_YOURS.format(do="stop")
+    assert await told(await ben.presses(answer, STOP)) == endings.NOT_YOURS.format(do="stop")
     await mod.presses(answer, STOP)
     await room.channel.wait_for(lambda _: DELETE in faces(answer))
-    assert await told(await ben.presses(answer, DELETE)) == reply_control.NOT_YOURS.format(do="delete")
+    assert await told(await ben.presses(answer, DELETE)) == endings.NOT_YOURS.format(do="delete")
     assert not answer.deleted
     await mod.presses(answer, DELETE)
     await room.fake.wait_for(lambda: answer.deleted)
@@ -191,7 +192,7 @@ async def test_stopping_what_has_ended_says_so_and_mends_the_row(room: DiscordRo
     answer = await answered(room)
     [exchange] = await room.exchanges()
     answer.buttons[0]["custom_id"] = f"reply:stop:{exchange.id}"
-    assert await told(await room.ann.presses(answer, UP)) == reply_control.HAS_ENDED
+    assert await told(await room.ann.presses(answer, UP)) == endings.HAS_ENDED
     await room.channel.wait_for(lambda _: answer.buttons[0]["custom_id"] == f"reply:up:{exchange.id}")
 
 

@@ -10,8 +10,8 @@ import discord
 import pytest
 
 from bot.chat.reply_stream import ScreenGone, ScreenRefused
-from bot.discord_chat import refusals
-from bot.discord_chat.refusals import attempt
+from bot.discord_chat import calls
+from bot.discord_chat.calls import attempt
 from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.interactions import Interaction
 
@@ -92,13 +92,13 @@ def refusal(kind: type[discord.HTTPException], status: int, code: int) -> discor
 
 
 async def test_a_network_that_fails_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", (0.0, 0.0, 0.0))
     troubles = Troubles(aiohttp.ClientConnectionError(), TimeoutError(), refusal(discord.DiscordServerError, 503, 0))
     assert await attempt(troubles) == "done"
 
 
 async def test_a_network_that_stays_away_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(refusals, "RETRY_DELAYS_S", (0.0,))
+    monkeypatch.setattr(calls, "RETRY_DELAYS_S", (0.0,))
     with pytest.raises(ScreenRefused, match="Discord does not answer"):
         await attempt(Troubles(*[OSError()] * 2))
 
@@ -122,7 +122,7 @@ async def test_replies_in_one_channel_share_one_edit_budget(room: DiscordRoom):
     people = [room.fake.add_person(f"person{number}") for number in range(3)]
     questions = [await room.asks("one two three", who=person) for person in people]
     await room.channel.wait_for(lambda _: len(room.channel.from_bot) == 3)
-    assert len({id(room.chat.talking.budget(question.channel.id)) for question in questions}) == 1
+    assert len({id(room.chat.parts.replies.budget(question.channel.id)) for question in questions}) == 1
     room.gate.open()
     answers = await asyncio.gather(*(room.answer(question) for question in questions))
     assert {answer.content for answer in answers} == {HEADER + "[codebeard@1] one two three"}

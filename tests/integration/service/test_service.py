@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.chat.platform import IncomingMessage
-from bot.discord_chat import places
+from bot.discord_chat import names as places
 from bot.service.process_lock import CHAT_SOURCES, SERVER_SOURCES
 from bot.service.service import NotReady, Service
 from bot.terminal import chat as terminal_chat

@@ -146,16 +146,3 @@ def test_limits_are_what_the_settings_say(monkeypatch, tmp_path):
         allowed_bots=frozenset({"discord:5", "discord:6"}),
         max_bot_turns=2,
     )
-
-
-def test_a_look_says_what_a_check_would_and_counts_nothing(clock):
-    gate = access(clock, per_user_per_minute=1, blocked_users=frozenset({"eve"}))
-    assert not gate.lets("eve", PLACES)
-    assert not gate.lets("robot", PLACES, is_bot=True)
-    assert gate.lets("ann", PLACES)
-    assert gate.lets("ann", PLACES)
-    gate.check("ann", PLACES)
-    assert not gate.lets("ann", PLACES)
-    with pytest.raises(TooFast) as refusal:
-        gate.check("ann", PLACES)
-    assert not refusal.value.is_silent

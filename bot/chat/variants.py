@@ -1,0 +1,93 @@
+"""Another answer to the same question, and the way back, in the messages that show the former one.
+
+Every variant is an exchange of its own. Words that may not be written down are remembered until the bot restarts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from bot.chat.buttons import buttons_of, showable
+from bot.chat.platform import Capabilities, ReplyScreen, SamplingOverrides, ScreenGone
+from bot.chat.replies import RunningReplies
+from bot.chat.reply_pages import ReplyPages
+from core.errors import InvalidInput, NotFound
+from core.messages import ReplyChunk
+from core.store import exchanges
+from core.store.db import Store
+from core.store.models import Exchange
+
+BUSY = "This answer is being rewritten at this moment; wait until it stands."
+NOT_KEPT = (
+    "The words of that answer are not kept: without everybody's consent I remember them until I am restarted at most."
+    " 🔄 writes another one."
+)
+VARIED_TEMPERATURE = 0.8  # a greedy answer would come out the same again
+
+
+class Variants:
+    """The answers that one platform shows, each in turn, in the same messages."""
+
+    def __init__(self, store: Store, source: str, replies: RunningReplies, capabilities: Capabilities) -> None:
+        self._store = store
+        self._source = source
+        self._replies = replies
+        self._capabilities = capabilities
+        self._changing: set[str] = set()  # first variants of the answers whose messages change at this moment
+
+    @contextmanager
+    def alone(self, exchange: Exchange) -> Iterator[None]:
+        """While the messages of an answer change, nobody else changes them. Raises InvalidInput for the second."""
+        first = exchange.variant_of or exchange.id
+        if first in self._changing or self._replies.is_running(exchange.id):
+            raise InvalidInput(BUSY)
+        self._changing.add(first)
+        try:
+            with self._replies.busy():
+                yield
+        finally:
+            self._changing.discard(first)
+
+    async def neighbour(self, exchange_id: str, step: int) -> Exchange | None:
+        """The variant that stands so many steps from this one; None beyond the first and the last. Raises NotFound."""
+        found, index = showable(await self._of(exchange_id), exchange_id)
+        return found[index + step] if 0 <= index + step < len(found) else None
+
+    async def show(self, screen: ReplyScreen, target: Exchange, words: str | None, onto: Sequence[str]) -> None:
+        """Write `target`, whose words these are, over the messages `onto`.
+
+        Raises NotFound where the words are not known any more, ScreenGone and ScreenRefused.
+        """
+        if words is None:
+            raise NotFound(NOT_KEPT)
+        buttons = buttons_of(await self._of(target.id), target.id)
+        end = ReplyChunk(finish_reason="stop")
+        pages = ReplyPages(self._capabilities.max_chars, screen.header, self._capabilities.small_print)
+        texts = pages.of(words, end, None)
+        keys = []
+        for page, text in enumerate(texts):
+            await self._replies.budget(screen.channel_key).take(is_final=True)
+            if page == len(texts) - 1:
+                screen.buttons = buttons
+            if page < len(onto):
+                await screen.edit(onto[page], text)
+            keys.append(onto[page] if page < len(onto) else await screen.post(text))
+        left_over = onto[len(keys) :]
+        async with self._store.write() as session:
+            for page, key in enumerate(keys):
+                await exchanges.add_delivery(session, target.id, screen.moved.get(key, key), position=page)
+            for key in left_over:
+                await exchanges.remove_delivery(session, self._source, key)
+        for key in left_over:
+            with suppress(ScreenGone):  # somebody was faster
+                await screen.remove(key)
+
+    async def _of(self, exchange_id: str) -> list[Exchange]:
+        async with self._store.read() as session:
+            return await exchanges.variants(session, exchange_id)
+
+
+def varied(former: Exchange) -> SamplingOverrides:
+    """The sampling of another answer: as warm as the former one, and not greedy."""
+    return SamplingOverrides(temperature=former.sampling.get("temperature") or VARIED_TEMPERATURE)

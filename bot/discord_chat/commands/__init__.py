@@ -1,0 +1,1 @@
+"""The slash commands and message commands, one file for each group."""

@@ -1,0 +1,40 @@
+"""Who answers, as people see it: name, title, greeting and picture of a blend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.chat.personas import describe
+from core.blends import parse_blend
+from core.personas import Persona
+
+MAX_NAME_CHARS = 80  # of a webhook
+
+
+class Faces:
+    def __init__(self, personas: Mapping[str, Persona]) -> None:
+        self._personas = personas
+
+    def title(self, model: str) -> str:
+        """Who answers, with face and strength: "🏴 Captain Codebeard at 50 %"."""
+        return describe(self._personas, model)
+
+    def name(self, model: str) -> str:
+        """Who answers, as a name."""
+        slugs = [part.slug for part in parse_blend(model).parts]
+        names = [self._personas[slug].name for slug in slugs if slug in self._personas]
+        return " + ".join(names)[:MAX_NAME_CHARS] or "Base model"
+
+    def greeting(self, model: str) -> str:
+        """What the heaviest persona of a blend says when it is called by name and nothing else."""
+        parts = parse_blend(model).parts
+        persona = self._personas.get(parts[0].slug) if parts else None
+        return "Hello! What would you like to talk about?" if persona is None else persona.file.greeting
+
+    def avatar(self, model: str) -> bytes | None:
+        """The picture of the heaviest persona that has one. Reads a file."""
+        for part in parse_blend(model).parts:
+            persona = self._personas.get(part.slug)
+            if persona is not None and persona.avatar is not None:
+                return persona.avatar.read_bytes()
+        return None

@@ -1,0 +1,266 @@
+"""The conversation behind a message on Discord: its chain of replies, its thread, or its direct messages.
+
+What Discord shows is read; what the bot itself said is remembered, kept by the ledger, or read from its messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import discord
+
+from bot.chat.conversation import MAX_TURNS, Transcript, Turn
+from bot.chat.memory import Memory
+from bot.chat.platform import ScreenUnreachable
+from bot.discord_chat.calls import UNREADABLE, attempt
+from bot.discord_chat.connection import Connection
+from bot.discord_chat.names import (
+    CHAIN,
+    SOURCE,
+    chain_conversation,
+    channel_place,
+    dm_conversation,
+    message_key,
+    prefix_of,
+    split_key,
+    thread_place,
+    user_id,
+)
+from bot.discord_chat.wording import own_words, text_of
+from core.errors import NotFound
+from core.messages import Quoted
+from core.queue.jobs import JobStatus
+from core.store import exchanges
+from core.store.db import Store
+from core.store.models import Exchange
+
+PARENT_HIDDEN = 'I cannot read the message you replied to; right-click it, Apps, "Ask a persona about this".'
+FILES_UNREAD = "I read text only, so I do not know what is attached."
+RESET_LINE = "-# 🧹 A fresh start: what stands above this line is not part of the conversation any more."
+SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
+ANSWERED = (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
+
+T = TypeVar("T")
+
+
+class History:
+    """Reads conversations. Raises ScreenUnreachable when Discord does not answer at the moment."""
+
+    def __init__(self, connection: Connection, store: Store, memory: Memory) -> None:
+        self._connection = connection
+        self._store = store
+        self._memory = memory
+
+    async def read(self, message: discord.Message, *, is_free_talk: bool = False) -> Transcript:
+        """The conversation that this message ends. Raises ScreenUnreachable when it cannot be read at the moment."""
+        return self._with_remarks(await self._conversation(message, is_free_talk=is_free_talk), message)
+
+    def _with_remarks(self, transcript: Transcript, message: discord.Message) -> Transcript:
+        parent = self.others_parent(message)
+        is_parent_hidden = parent is not None and self._is_hidden(parent)
+        has_files = bool(message.attachments or (parent is not None and parent.attachments))
+        due = {PARENT_HIDDEN: is_parent_hidden, FILES_UNREAD: has_files}
+        return replace(transcript, remarks=tuple(remark for remark, is_due in due.items() if is_due))
+
+    async def _conversation(self, message: discord.Message, *, is_free_talk: bool) -> Transcript:
+        channel = message.channel
+        if isinstance(channel, discord.Thread):
+            return await self._history(message, thread_place(channel.id))
+        if isinstance(channel, discord.DMChannel):
+            return await self._history(message, dm_conversation(channel.id))
+        if is_free_talk:
+            return await self._history(message, channel_place(channel.id))
+        return await self._chain(message)
+
+    async def read_again(self, exchange: Exchange) -> Transcript:
+        """The conversation that this exchange answered. Raises NotFound when its question is gone."""
+        if kept := self._memory.find(exchange.id):
+            return kept.transcript
+        if exchange.question_id is not None:
+            question = await self.fetch(exchange.question_id)
+            if question is not None and text_of(question, self._connection.own_id):
+                # Not by the question's channel: of one that is not cached, nobody knows that it is a thread or a DM.
+                is_chain = exchange.conversation_id.startswith(prefix_of(CHAIN))
+                found = self._chain(question) if is_chain else self._history(question, exchange.conversation_id)
+                return self._with_remarks(await found, question)
+        else:
+            async with self._store.read() as session:
+                quotes = await exchanges.quotes_of(session, exchange.id)  # first, as they go when the text goes
+                asked = await exchanges.find(session, exchange.id)
+            if asked is not None and asked.prompt:
+                turns = tuple(Turn(turn["role"], "", turn["content"]) for turn in asked.prompt)
+                return Transcript(asked.conversation_id, turns, quotes)
+        raise NotFound("The question behind this answer is gone or cannot be read any more; ask it again.")
+
+    def is_own(self, message: discord.Message) -> bool:
+        """Whether the bot wrote it, itself or through its webhook."""
+        if message.webhook_id is not None:
+            return message.application_id == self._connection.client.application_id
+        return message.author.id == self._connection.own_id
+
+    def others_parent(self, message: discord.Message) -> discord.Message | None:
+        """The message that this one replies to, where it is known and not the bot's own."""
+        parent = None if message.reference is None else message.reference.resolved
+        return parent if isinstance(parent, discord.Message) and not self.is_own(parent) else None
+
+    def _is_hidden(self, message: discord.Message) -> bool:
+        """Whether Discord keeps somebody's words to itself."""
+        return not (self._connection.has_message_content or message.guild is None or message.content)
+
+    def _own(self, message: discord.Message) -> tuple[Quoted, ...]:
+        return (Quoted(_key(message), ""),)
+
+    def _spoken(self, message: discord.Message, conversation_id: str) -> Transcript:
+        """A person's message as a turn; none where Discord shows no text."""
+        text = text_of(message, self._connection.own_id)
+        if not text:
+            return Transcript(conversation_id)
+        key = _key(message)
+        turn = Turn("user", message.author.display_name, text)
+        return Transcript(conversation_id, (turn,), (Quoted(key, user_id(message.author)),))
+
+    async def _chain(self, message: discord.Message) -> Transcript:
+        """Walk up the replies; the conversation is named for the first message that was reached."""
+        transcript = self._spoken(message, chain_conversation(message.id))
+        current: discord.Message | None = await self._parent(message)
+        seen = {message.id}
+        while current is not None and current.id not in seen:
+            if len(seen) == MAX_TURNS:
+                return replace(transcript, is_cut=True)
+            seen.add(current.id)
+            is_own = self.is_own(current)
+            exchange = await self._exchange(current) if is_own else None
+            if exchange is not None and (kept := self._memory.find(exchange.id)):
+                former = kept.transcript
+                transcript = transcript.after(Turn("assistant", "", kept.reply), quotes=self._own(current))
+                transcript = transcript.after(*former.turns, quotes=former.quotes)
+                return replace(transcript, conversation_id=former.conversation_id, is_cut=former.is_cut)
+            if exchange is not None:
+                transcript = transcript.after(*await self._reply_turns(exchange, current), quotes=self._own(current))
+                current = await self._question(exchange) or await self._parent(current)
+                continue
+            if not is_own:  # else it is a greeting, a refusal or what a command said: nobody's words
+                spoken = self._spoken(current, chain_conversation(current.id))
+                transcript = replace(transcript, conversation_id=spoken.conversation_id)
+                transcript = transcript.after(*spoken.turns, quotes=spoken.quotes)
+            current = await self._parent(current)
+        return transcript
+
+    async def _reply_turns(self, exchange: Exchange, page: discord.Message) -> tuple[Turn, ...]:
+        """An answer of ours as one turn, whichever page of it was replied to."""
+        if exchange.status not in ANSWERED:
+            return ()
+        text = exchange.reply
+        if text is None:
+            text = await self._shown_words(exchange, page)
+        return (Turn("assistant", "", text),) if text and text.strip() else ()
+
+    async def reply_of(self, exchange: Exchange) -> str | None:
+        """What a reply said: remembered, kept, or read from the messages that show it; None where it is gone."""
+        text = self._memory.reply_of(exchange)
+        return await self._shown_words(exchange) if text is None else text
+
+    async def _shown_words(self, exchange: Exchange, *known: discord.Message) -> str | None:
+        """What the messages of a reply say, as far as they can be read; None where there are none."""
+        async with self._store.read() as session:
+            keys = [delivery.message_id for delivery in await exchanges.deliveries_of(session, exchange.id)]
+        at_hand = {_key(page): page for page in known}
+        pages = [at_hand.get(key) or await self.fetch(key) for key in keys]
+        words = [own_words(shown.content) for shown in pages if shown is not None]
+        return "\n".join(words) if words else None
+
+    async def _history(self, message: discord.Message, conversation_id: str) -> Transcript:
+        """What was said in a thread, DM or free-talk channel, up to its last reset."""
+        transcript = self._spoken(message, conversation_id)
+        earlier = [_spoken_first(found) for found in await self._earlier(message)]
+        async with self._store.read() as session:
+            shown = await exchanges.find_by_deliveries(
+                session, SOURCE, [_key(one) for one in earlier if self.is_own(one)]
+            )
+        told: set[str] = set()
+        for count, found in enumerate(earlier, start=1):
+            is_own = self.is_own(found)
+            if is_own and found.content == RESET_LINE:
+                break
+            if count == MAX_TURNS:
+                return replace(transcript, is_cut=True)
+            if not is_own:
+                transcript = self._before(transcript, found)
+            elif (exchange := shown.get(_key(found))) is not None and exchange.id not in told:
+                text = self._memory.reply_of(exchange)
+                if text is not None:
+                    told.add(exchange.id)
+                elif exchange.status in ANSWERED:
+                    text = own_words(found.content)
+                if text:
+                    transcript = transcript.after(Turn("assistant", "", text), quotes=self._own(found))
+        return transcript
+
+    async def _earlier(self, message: discord.Message) -> list[discord.Message]:
+        """What stands before this message, the newest first, as many as fit; nothing without the right to read it."""
+
+        async def page() -> list[discord.Message]:
+            return [found async for found in message.channel.history(limit=MAX_TURNS, before=message)]
+
+        return await _read(page) or []
+
+    def _before(self, transcript: Transcript, message: discord.Message) -> Transcript:
+        """Put a message of somebody else before what was said."""
+        if message.type not in SPOKEN or message.author.bot:
+            return transcript
+        spoken = self._spoken(message, transcript.conversation_id)
+        return transcript.after(*spoken.turns, quotes=spoken.quotes)
+
+    async def _exchange(self, message: discord.Message) -> Exchange | None:
+        async with self._store.read() as session:
+            return await exchanges.find_by_delivery(session, SOURCE, _key(message))
+
+    async def _parent(self, message: discord.Message) -> discord.Message | None:
+        """The message that this one replies to."""
+        reference = message.reference
+        if reference is None or reference.message_id is None or message.type is not discord.MessageType.reply:
+            return None
+        if isinstance(reference.resolved, discord.DeletedReferencedMessage):
+            return None
+        return reference.resolved or await self.fetch(message_key(reference.channel_id, reference.message_id))
+
+    async def _question(self, exchange: Exchange) -> discord.Message | None:
+        if exchange.question_id is None:
+            return None
+        return await self.fetch(exchange.question_id)
+
+    async def fetch(self, key: str) -> discord.Message | None:
+        """A message, from what the bot saw lately or from Discord; None when it is gone or may not be read.
+
+        Raises ScreenUnreachable.
+        """
+        channel_id, message_id = split_key(key)
+        found = discord.utils.get(self._connection.client.cached_messages, id=message_id)
+        if found is not None:
+            return found
+        client = self._connection.client
+        channel = client.get_channel(channel_id) or client.get_partial_messageable(channel_id)
+        return await _read(lambda: channel.fetch_message(message_id))  # type: ignore[union-attr]  # one with messages
+
+
+async def _read(call: Callable[[], Awaitable[T]]) -> T | None:
+    """What Discord shows the bot; None where it is gone or not for the bot to see. Raises ScreenUnreachable."""
+    try:
+        return await attempt(call)
+    except ScreenUnreachable:
+        raise
+    except UNREADABLE:
+        return None
+
+
+def _key(message: discord.Message) -> str:
+    return message_key(message.channel.id, message.id)
+
+
+def _spoken_first(message: discord.Message) -> discord.Message:
+    """The message that a thread was started from, in place of what stands for it in the thread."""
+    started = None if message.reference is None else message.reference.resolved
+    is_stand_in = message.type is discord.MessageType.thread_starter_message
+    return started if is_stand_in and isinstance(started, discord.Message) else message
