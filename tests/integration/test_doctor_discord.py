@@ -57,7 +57,7 @@ async def test_whose_token_it_is(fake, tmp_path):
 
 async def test_a_refused_token_says_where_to_get_another(fake, tmp_path):
     [(level, text)] = await findings(fake, tmp_path, discord_token="not-the-token")
-    assert level == "fail" and "copy the bot's token anew" in text and "not-the-token" not in text
+    assert level == "fail" and "make a new token" in text and "not-the-token" not in text
 
 
 async def test_a_discord_that_does_not_answer_is_named(fake, tmp_path):

@@ -70,14 +70,14 @@ async def test_a_second_better_answer_takes_the_place_of_the_first(room: Discord
 
 async def test_without_consent_there_is_a_word_on_how_to_give_it_and_no_form(room: DiscordRoom):
     invitation = await invited(room, await answered(room))
-    assert better_answer.NEEDS_CONSENT in invitation.content
+    assert better_answer.NEEDED["person"] in invitation.content
     assert [button["label"] for button in invitation.buttons] == ["Take it back"]
     assert [thumb.label for thumb in await room.thumbs()] == [False]
 
 
 async def test_where_the_server_keeps_no_text_there_is_no_form(room: DiscordRoom):
     await agree(room, server=False)
-    assert better_answer.NEEDS_SERVER in (await invited(room, await answered(room))).content
+    assert better_answer.NEEDED["place"] in (await invited(room, await answered(room))).content
 
 
 async def test_in_a_direct_message_the_persons_own_word_is_enough(room: DiscordRoom):
@@ -94,7 +94,7 @@ async def test_what_was_written_after_consent_was_withdrawn_is_not_kept(room: Di
     async with room.service.store.session() as session:
         await consent.withdraw(session, f"discord:{room.ann.id}")
     sent = await room.ann.submits(opened, better="too late")
-    assert (await sent.wait_reply()).content == better_answer.NEEDS_CONSENT
+    assert (await sent.wait_reply()).content == better_answer.NEEDED["person"]
     assert await written(room) == []
 
 

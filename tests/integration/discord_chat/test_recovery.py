@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -260,8 +261,10 @@ async def test_what_is_mended_while_replies_are_running_leaves_them_alone(room: 
     room.gate.let_through(2)
     await room.channel.wait_for(lambda messages: messages[-1].content.endswith("] four"))
     running = room.channel.from_bot[-1]
-    await room.chat.before_events()
+    await room.chat.parts.recovery.look()
+    mending = asyncio.create_task(room.chat.parts.recovery.keep_mending())
     await room.channel.wait_for(lambda _: left.content == WHOLE)
+    mending.cancel()
     assert running.content.endswith("] four")
     room.gate.open()
     await room.channel.wait_for(lambda _: running.content.endswith("] four five"))
