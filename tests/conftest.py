@@ -18,8 +18,9 @@ for name in [name for name in os.environ if name.startswith("PERSONAS_") and not
 # As in an activated environment, so that sentences name commands in the same way wherever the tests run.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-# A script that starts the tests with "&" has them ignore Ctrl-C, which some of them press.
+# A script that starts the tests with "&" has them ignore Ctrl-C, and nohup a hangup; some of them send both.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Machines are shared and slow at times: what is tested is never how fast an example runs.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -22,10 +22,9 @@ CAPABILITIES = Capabilities(
 
 
 class Connection:
-    """Holds the client. The first one is there before the first connection, and knows nothing yet."""
+    """Holds the client, which is set before anything uses it, and again at each new connection."""
 
-    def __init__(self) -> None:
-        self.client: discord.Client = discord.Client(intents=discord.Intents.none())
+    client: discord.Client
 
     @property
     def own_id(self) -> int:

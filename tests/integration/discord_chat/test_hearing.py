@@ -161,3 +161,25 @@ async def test_a_greeting_comes_although_discord_was_out_of_reach_for_a_moment(
     room.fake.faults.cut("POST", "/channels/*/messages")
     await room.asks("")
     await room.channel.wait_for(lambda _: from_bot(room, "Hello from Captain Codebeard."))
+
+
+@pytest.mark.parametrize("why", ["blocked", "a foreign bot", "over the limit"])
+async def test_nothing_is_read_for_somebody_who_may_not_ask(tmp_path: Path, why: str):
+    async with discord_room(tmp_path) as room:
+        eve = room.fake.add_person("eve", bot=why == "a foreign bot")
+        room.chat.parts.replies._access = Access(
+            AccessLimits(
+                per_user_per_minute=1 if why == "over the limit" else None,
+                blocked_users=frozenset({f"discord:{eve.id}"} if why == "blocked" else ()),
+            )
+        )
+        thread = await room.ann.starts_thread(room.channel, "tales")
+        await room.answer(await room.ann.says(thread, "once", mentions_bot=True))
+        if why == "over the limit":
+            await room.answer(await eve.says(thread, "upon", mentions_bot=True))
+        refused = await eve.says(thread, "a time", mentions_bot=True)
+        answered = await room.fake.add_person("ben").says(thread, "there was", mentions_bot=True)
+        await room.answer(answered)
+        read = {one.query.get("before") for one in room.fake.requests_of("GET", f"/channels/{thread.id}/messages")}
+        assert str(answered.id) in read
+        assert str(refused.id) not in read
