@@ -40,7 +40,7 @@ async def print_banner(
     details = "" if facts is None else f" on {facts.device} ({facts.dtype}, quantisation {facts.quantization})"
     table.add_row("base model", escape(f"{settings.base_model}{details}"))
     for label, persona in zip(["personas"] + [""] * len(service.personas), service.personas.values(), strict=False):
-        async with service.store.session() as session:
+        async with service.store.read() as session:
             champion = await service.registry.champion(session, persona.slug, settings.base_slug)
         weights = adapter_text(persona.slug, champion, settings.base_model)
         table.add_row(label, escape(f"{persona.file.emoji} {persona.name}: {weights}"))

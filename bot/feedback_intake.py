@@ -17,7 +17,7 @@ async def record_feedback(store: Store, *, exchange_id: str, user_id: str, label
 
     Raises NotFound for an unknown exchange, InvalidInput for one without a finished reply, StoreUnavailable.
     """
-    async with store.session() as session:
+    async with store.write() as session:
         await feedback.record(session, exchange_id=exchange_id, user_id=user_id, label=label, source=source)
 
 
@@ -37,7 +37,7 @@ async def keep_standing(
     A message that shows a reply may have shown other variants of it when a thumb was given, so those are looked at,
     too. Where a person's other thumb still stands, it counts instead. Raises StoreUnavailable.
     """
-    async with store.session() as session:
+    async with store.write() as session:
         variants = await exchanges.variants(session, exchange_id)
         given = [row for one in variants for row in await feedback.of_exchange(session, one.id) if row.source == source]
         for row in given:
@@ -60,7 +60,7 @@ async def give_missing(store: Store, exchange_id: str, standing: Standing, *, so
     from this source, another variant of it, for their thumb may be older than that; and everybody where a thumb may
     stand that counts no more. Raises NotFound, InvalidInput for a reply that is not finished, and StoreUnavailable.
     """
-    async with store.session() as session:
+    async with store.write() as session:
         variants = [variant.id for variant in await exchanges.variants(session, exchange_id)]
         if await feedback.has_void_thumbs(session, variants):
             return

@@ -110,7 +110,7 @@ class Responder:
 
     async def _record_and_enqueue(self, incoming: IncomingMessage) -> PendingReply:
         """What is decided about the message and what is written of it are one transaction."""
-        async with self._store.session() as session:
+        async with self._store.write() as session:
             blend = await self._choose_blend(session, incoming)
             adapters = await self._champions(session, blend)
             is_text_kept = await _may_keep_text(session, incoming)
@@ -177,7 +177,7 @@ class Responder:
 
     async def _settle_refused(self, exchange_id: str, incoming: IncomingMessage, error: str) -> None:
         """The refusal takes the placeholder's place, so nothing is left to be shown."""
-        async with self._store.session() as session:
+        async with self._store.write() as session:
             if incoming.placeholder is not None:
                 await exchanges.remove_delivery(session, incoming.source, incoming.placeholder.message_id)
             await exchanges.settle(

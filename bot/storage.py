@@ -48,7 +48,7 @@ async def open_storage(settings: Settings, *, shipped_by: str = "bundled") -> As
     store = await Store.open(settings.store_url, create_or_upgrade=settings.is_sqlite)
     try:
         registry = Registry(settings.dir, settings.adapters_dir)
-        async with store.session() as session:
+        async with store.write() as session:
             await registry.sync_bundled(session, personas, settings.base_slug, by=shipped_by)
             await registry.sync_trained(session, personas, settings.base_slug)
         yield Storage(settings, personas, store, registry)

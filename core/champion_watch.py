@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 from core.engine.base import AdapterRef, Engine
 from core.errors import PersonasError, StoreUnavailable
 from core.registry import RegisteredAdapter, Registry
-from core.store.db import Store, to_the_end
+from core.store.db import Store
 
 LOOK_EVERY_S = 5.0
 
@@ -47,7 +47,7 @@ class ChampionWatch:
     async def look(self) -> None:
         """Compare the aliases with what the engine was told. Raises StoreUnavailable."""
         for persona in self._personas:
-            champion = await to_the_end(self._champion(persona))
+            champion = await self._champion(persona)
             former = self._known.get(persona)
             if champion is None or champion.ref == former:
                 continue
@@ -58,7 +58,7 @@ class ChampionWatch:
                 logger.info("%s answers in place of %s", champion.ref.name, former.name)
 
     async def _champion(self, persona: str) -> RegisteredAdapter | None:
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             return await self._registry.champion(session, persona, self._base_slug)
 
     async def _load(self, ref: AdapterRef) -> None:

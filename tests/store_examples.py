@@ -17,8 +17,8 @@ from core.messages import ChatMessage, Usage
 from core.personas import Persona, PersonaFile
 from core.registry import Registry
 from core.store import exchanges
-from core.store.db import alembic_config
 from core.store.exchanges import NewExchange, new_exchange_id
+from core.store.schema import alembic_config
 
 ZEN = ("zen", "smollm2")
 CODEBEARD_3 = WeightedAdapter(AdapterRef("codebeard@3", Path("adapters/codebeard"), "ab" * 32), 1.0)

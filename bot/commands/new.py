@@ -70,7 +70,7 @@ def _checked_text(option: str, text: str | None, limit: int) -> str | None:
 async def _check_nobody(draft: PersonaDraft, settings: Settings) -> None:
     """Raises InvalidInput when the slug is somebody's, or was: former adapters would speak for the new persona."""
     slug = draft.slug
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         if slug in storage.personas:
             raise InvalidInput(
                 f"There is a persona {slug} already, in {storage.personas[slug].folder}; choose another short name."

@@ -99,7 +99,7 @@ async def _register(trained: TrainedAdapter, settings: Settings) -> RegisteredAd
     try:
         async with (
             open_storage(settings, shipped_by=user_name()) as storage,
-            storage.store.session() as session,
+            storage.store.write() as session,
         ):
             return await register_trained(session, storage.registry, trained)
     except StoreUnavailable as error:

@@ -59,13 +59,13 @@ def rollback(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _versions(persona: str, settings: Settings) -> tuple[str, list[RegisteredAdapter]]:
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         slug = find_persona(storage.personas, persona).slug
         return slug, await storage.registry.versions(session, slug, settings.base_slug)
 
 
 async def _promote(persona: str, version: int, is_forced: bool, settings: Settings) -> RegisteredAdapter:
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         slug = find_persona(storage.personas, persona).slug
         _check(await storage.registry.get(session, slug, settings.base_slug, version), settings)
         return await storage.registry.promote(
@@ -74,7 +74,7 @@ async def _promote(persona: str, version: int, is_forced: bool, settings: Settin
 
 
 async def _rollback(persona: str, settings: Settings) -> RegisteredAdapter:
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         slug = find_persona(storage.personas, persona).slug
         for version in await storage.registry.versions(session, slug, settings.base_slug):
             if "previous" in version.aliases:

@@ -54,7 +54,7 @@ async def settings(
     said = [f"Changed for {where(interaction, target)}."] if changes else []
     said += await _change(interaction, place, changes)
     chat, here = interaction.client.chat, places_here(interaction)
-    async with chat.service.store.session() as session:
+    async with chat.service.store.read() as session:
         now = await places.settings_of(session, *here)
     now = replace(now, is_free_talk=await chat.hearing.free_talk.is_on(interaction.channel, here))
     lines = [*said, "**What counts here**", *_lines(now), *_warnings(interaction, now)]
@@ -67,7 +67,7 @@ async def _change(interaction: Interaction, place: str, changes: Changes) -> lis
         return []
     chat, guild, here = interaction.client.chat, interaction.guild, places_here(interaction)
     said = []
-    async with chat.service.store.session() as session:
+    async with chat.service.store.write() as session:
         before = await places.settings_of(session, place)
         await places.change(session, place, source=SOURCE, **changes)
         if changes.get("is_text_kept") is False:

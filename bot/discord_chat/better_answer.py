@@ -36,7 +36,7 @@ KEPT = "📝 Noted, thank you. `/mydata` shows it, `/forget` erases it."
 
 async def invitation(interaction: Interaction, exchange_id: str) -> tuple[str, ReplyButton | None]:
     """What to say after a 👎, and the button that opens the form; without it where the text could not be kept."""
-    async with interaction.client.chat.service.store.session() as session:
+    async with interaction.client.chat.service.store.read() as session:
         obstacle = await _obstacle(session, interaction)
     if obstacle is not None:
         return obstacle, None
@@ -66,7 +66,7 @@ async def on_interaction(interaction: Interaction) -> None:
 
 async def _keep(interaction: Interaction, exchange_id: str) -> None:
     """Raises PermissionNeeded where the text may not be kept, and what `corrections.add` raises."""
-    async with interaction.client.chat.service.store.session() as session:
+    async with interaction.client.chat.service.store.write() as session:
         obstacle = await _obstacle(session, interaction)
         if obstacle is not None:
             raise PermissionNeeded(obstacle)
@@ -82,7 +82,7 @@ async def _keep(interaction: Interaction, exchange_id: str) -> None:
 
 async def _obstacle(session: AsyncSession, interaction: Interaction) -> str | None:
     """Why a better answer of this person could not be kept here, and what to do about it."""
-    if not await consent.has(session, user_id(interaction.user)):
+    if not await consent.all_have(session, (user_id(interaction.user),)):
         return NEEDS_CONSENT
     here = places_here(interaction)
     if is_in_guild(here) and not (await places.settings_of(session, *here)).is_text_kept:

@@ -101,14 +101,14 @@ class CatchUp:
     async def _look_for_servers(self) -> None:
         """Servers may have removed the bot. One that is out of reach at the moment has not."""
         members_of = {guild_place(guild.id) for guild in self._bot.guilds}
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             kept = await place_rows.with_something_kept(session, GUILD_PREFIX)
         for place_id in set(kept) - members_of:
             await self._changes.forget_places(place_id)
 
     async def _look_for_channels(self) -> None:
         """Channels and threads that Discord did not name when it named the server's: archived, hidden or deleted."""
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             kept = await place_rows.with_something_kept_inside(session, CHANNEL_PREFIX, around=GUILD_PREFIX)
             kept += await place_rows.with_something_kept_inside(session, THREAD_PREFIX, around=GUILD_PREFIX)
         unseen = [(place, guild) for place, guild in kept if self._bot.get_channel(id_of(place)) is None]
@@ -121,7 +121,7 @@ class CatchUp:
     async def _known(self) -> dict[int, _Known]:
         """What may be looked for, by channel: those where a reply was shown last come first."""
         since = time.time() - SHOWN_WITHIN_S
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             shown = await exchanges.shown_since(session, SOURCE, since=since, limit=MAX_SHOWN)
             public = set(filter(is_message, await exchanges.quoted_since(session, SOURCE, since=since)))
         found: defaultdict[int, _Known] = defaultdict(_Known)
@@ -144,7 +144,7 @@ class CatchUp:
             return
         await self._changes.forget_messages(channel_id, gone)
         shown = {known.shown[one] for one in there.keys() & known.shown.keys()}
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             judged = await feedback.judged_from(session, REACTION, shown)
         for one, message in there.items():
             if any(label_of(reaction.emoji) is not None for reaction in message.reactions) and one in known.shown:

@@ -92,7 +92,7 @@ class Changes:
 
     async def _answer_again(self, message: discord.Message, key: str, event_id: str) -> None:
         """Write the answer to an edited question anew, in the messages that show the former one."""
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.write() as session:
             former = await exchanges.find_by_question(session, places.SOURCE, key)
             # Discord tells of an old edit again when the message is pinned, say.
             is_new = bool(former) and all(exchange.event_id != event_id for exchange in former)
@@ -142,7 +142,7 @@ class Changes:
         """A question takes its answers with it; of our own message, what it said goes."""
         self._chat.context.forget(key)
         await self._chat.talking.stop_answers_to(key)
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.write() as session:
             shown = await exchanges.find_by_delivery(session, places.SOURCE, key)
             answers = await exchanges.find_by_question(session, places.SOURCE, key)
             pages = [page for answer in answers for page in await exchanges.deliveries_of(session, answer.id)]
@@ -152,7 +152,7 @@ class Changes:
             await self._chat.talking.stop(shown.id)
             await self._chat.talking.ended(shown.id)
             self._chat.context.forget(shown.id)
-            async with self._chat.service.store.session() as session:
+            async with self._chat.service.store.write() as session:
                 await data_rights.forget_delivery(session, places.SOURCE, key)
         for page in pages:
             self._chat.context.forget(page.exchange_id)
@@ -163,7 +163,7 @@ class Changes:
         screen = await self._screen_on((key,), "base")
         if screen is None:
             return
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.write() as session:
             await exchanges.remove_delivery(session, places.SOURCE, key)
         with suppress(ScreenGone, ScreenRefused):  # somebody was faster, or does not let us
             await screen.remove(key)
@@ -173,7 +173,7 @@ class Changes:
         await self._chat.talking.stop_in(place_ids)
         identities = self._chat.identities
         try:
-            async with self._chat.service.store.session() as session:
+            async with self._chat.service.store.write() as session:
                 was_chosen = not (await place_rows.with_identity(session, "profile")).isdisjoint(place_ids)
                 lost = await data_rights.forget_places(session, places.SOURCE, place_ids)
                 is_worn = was_chosen and guild is not None and await identities.is_profile_chosen(session, guild)

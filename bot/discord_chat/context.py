@@ -109,7 +109,7 @@ class Context:
                 found = self._chain(question) if is_chain else self._history(question, exchange.conversation_id)
                 return self._with_remarks(await found, question)
         else:
-            async with self._store.session() as session:
+            async with self._store.read() as session:
                 quotes = await exchanges.quotes_of(session, exchange.id)  # first, as they go when the text goes
                 asked = await exchanges.find(session, exchange.id)
             if asked is not None and asked.prompt:
@@ -194,7 +194,7 @@ class Context:
 
     async def _shown_words(self, exchange: Exchange, *known: discord.Message) -> str | None:
         """What the messages of a reply say, as far as they can be read; None where there are none."""
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             keys = [delivery.message_id for delivery in await exchanges.deliveries_of(session, exchange.id)]
         at_hand = {places.message_key(page.channel.id, page.id): page for page in known}
         pages = [at_hand.get(key) or await self.fetch(key) for key in keys]
@@ -205,7 +205,7 @@ class Context:
         """What was said in a thread, DM or free-talk channel, up to its last reset."""
         said = self._spoken(message, conversation_id)
         earlier = [_spoken_first(found) for found in await self._earlier(message)]
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             shown = {found.id: await self._find(session, found) for found in earlier if self.is_own(found)}
         told: set[str] = set()
         for count, found in enumerate(earlier, start=1):
@@ -246,7 +246,7 @@ class Context:
         return exchange.reply if kept is None else kept.reply
 
     async def _exchange(self, message: discord.Message) -> Exchange | None:
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             return await self._find(session, message)
 
     async def _find(self, session: AsyncSession, message: discord.Message) -> Exchange | None:

@@ -39,7 +39,7 @@ async def privacy(interaction: Interaction) -> None:
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def mydata(interaction: Interaction) -> None:
     await interaction.response.defer(ephemeral=True)
-    async with interaction.client.chat.service.store.session() as session:
+    async with interaction.client.chat.service.store.read() as session:
         found = await data_rights.export(session, user_id(interaction.user))
     file = await asyncio.to_thread(_as_file, found, interaction.filesize_limit)  # a long life takes seconds to pack
     await interaction.edit_original_response(
@@ -75,7 +75,7 @@ class ConfirmForget(discord.ui.View):
         chat, person = interaction.client.chat, user_id(interaction.user)
         private = await _private_places(interaction)
         await chat.talking.stop_for(person)  # its end would write down again where it is shown
-        async with chat.service.store.session() as session:
+        async with chat.service.store.write() as session:
             done = await data_rights.forget(session, person, private)
         chat.context.forget(person)
         await interaction.edit_original_response(content=privacy_cards.forgotten(done), view=None)
@@ -118,7 +118,7 @@ class ConsentButton(
         async with failures_told(interaction):
             await interaction.response.defer()
             person = user_id(interaction.user)
-            async with interaction.client.chat.service.store.session() as session:
+            async with interaction.client.chat.service.store.write() as session:
                 if self.answer == WITHDRAW:
                     await consents.withdraw(session, person)
                 elif self.version == CONSENT_VERSION:
@@ -129,7 +129,7 @@ class ConsentButton(
 async def _show_consent(interaction: Interaction) -> None:
     """The terms with the person's present answer, and the button for the other one."""
     service = interaction.client.chat.service
-    async with service.store.session() as session:
+    async with service.store.read() as session:
         has_agreed = await consents.has(session, user_id(interaction.user))
         here = await places.settings_of(session, *places_here(interaction))
     card = privacy_cards.consent(

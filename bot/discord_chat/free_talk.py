@@ -40,6 +40,6 @@ class FreeTalk:
     async def _of(self, *place_ids: str) -> bool | None:
         chosen = self._chosen
         if place_ids not in chosen:
-            async with self._chat.service.store.session() as session:
+            async with self._chat.service.store.read() as session:
                 chosen[place_ids] = await places.free_talk_of(session, *place_ids)
         return chosen[place_ids]

@@ -75,7 +75,7 @@ async def page_of(service: Service, number: int) -> Page:
     number = min(number, last)
     shown = everybody[number * PER_PAGE : (number + 1) * PER_PAGE]
     base_slug = service.settings.base_slug
-    async with service.store.session() as session:
+    async with service.store.read() as session:
         champions = [await service.registry.champion(session, one.slug, base_slug) for one in shown]
         thumbs = await feedback.tally(session, base_model=base_slug)
     return Page(

@@ -129,7 +129,7 @@ class Hearing:
             return False
         if self._chat.context.others_parent(message) is not None:
             return False
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.read() as session:
             key = places.message_key(reference.channel_id, reference.message_id)
             return await exchanges.find_by_delivery(session, places.SOURCE, key) is not None
 

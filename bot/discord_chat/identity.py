@@ -70,7 +70,7 @@ class Identities:
         """Where a reply of this blend is shown, with the identity that the place chose."""
         title = self.title(model)
         if places.is_in_guild(place_ids):
-            async with self._service.store.session() as session:
+            async with self._service.store.read() as session:
                 identity = (await place_rows.settings_of(session, *place_ids)).identity
             try:
                 if identity == "webhook":
@@ -110,7 +110,7 @@ class Identities:
 
     async def _first_page(self, exchange: Exchange) -> discord.Message | None:
         """The message that has the header, where there is one; None when it cannot be read."""
-        async with self._service.store.session() as session:
+        async with self._service.store.read() as session:
             pages = await exchanges.deliveries_of(session, exchange.id)
         return await self._chat.context.fetch(pages[0].message_id) if pages else None
 
@@ -189,7 +189,7 @@ class Identities:
         guild = getattr(channel, "guild", None)
         if not isinstance(guild, discord.Guild):
             return False
-        async with self._service.store.session() as session:
+        async with self._service.store.read() as session:
             chosen = await place_rows.model_of(session, place_ids[-1]) or self._service.default_persona
         wearing = self._wearing.get(guild.id)
         if wearing is None:

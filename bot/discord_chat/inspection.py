@@ -151,7 +151,7 @@ async def _with_webhooks(settings: Settings, channels: Sequence[discord.abc.Guil
     except PersonasError:  # the doctor says so by itself
         return set()
     try:
-        async with store.session() as session:
+        async with store.read() as session:
             chosen = {one.id: (await settings_of(session, *places_of(one))).identity for one in channels}
     finally:
         await store.close()

@@ -93,7 +93,7 @@ async def _bind(interaction: Interaction, chosen: Blend | None, scope: Scope | N
     service = interaction.client.chat.service
     target, place = target_of(interaction, scope)
     await interaction.response.defer()
-    async with service.store.session() as session:
+    async with service.store.write() as session:
         await places.set_model(session, place, source=SOURCE, model=None if chosen is None else str(chosen))
         answering = await places.model_of(session, *places_here(interaction))
     spec = answering or service.default_persona
@@ -129,7 +129,7 @@ async def _show(interaction: Interaction) -> None:
     service = interaction.client.chat.service
     await interaction.response.defer(ephemeral=True)
     here = scopes_here(interaction)
-    async with service.store.session() as session:
+    async with service.store.read() as session:
         chosen = {scope: await places.model_of(session, place) for scope, place in here.items()}
     decided = next((scope for scope, spec in chosen.items() if spec is not None), None)
     spec = service.default_persona if decided is None else chosen[decided]

@@ -144,7 +144,7 @@ class Reactions:
         """The exchange that a message shows. One that was posted a moment ago may not be noted yet."""
         age_s = (discord.utils.utcnow() - discord.utils.snowflake_time(message_id)).total_seconds()
         for delay_s in (*(NOTING_DELAYS_S if age_s < YOUNG_S else ()), None):
-            async with self._store.session() as session:
+            async with self._store.read() as session:
                 found = await exchanges.find_by_delivery(session, SOURCE, key)
             if found is not None or delay_s is None:
                 return found
@@ -184,7 +184,7 @@ class Reactions:
 
     async def _pages(self, exchange_id: str) -> list[str]:
         """The messages that show an exchange."""
-        async with self._store.session() as session:
+        async with self._store.read() as session:
             return [page.message_id for page in await exchanges.deliveries_of(session, exchange_id)]
 
     async def _thumbs(self, key: str, only: int | None = None) -> list[tuple[str, bool]]:

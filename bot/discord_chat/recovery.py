@@ -54,7 +54,7 @@ class Recovery:
         await self._look_for_left()
         since = time.time() - LOOKED_FOR_S
         try:
-            async with self._chat.service.store.session() as session:
+            async with self._chat.service.store.read() as session:
                 found = await exchanges.unshown(session, places.SOURCE, since=since)
         except PersonasError as error:
             logger.warning(NOT_LOOKED_UP, error)
@@ -75,7 +75,7 @@ class Recovery:
     async def _look_for_left(self) -> None:
         """Without the store there is nothing to find them by."""
         try:
-            async with self._chat.service.store.session() as session:
+            async with self._chat.service.store.read() as session:
                 found = await exchanges.undelivered(session, places.SOURCE)
         except PersonasError as error:
             logger.warning(NOT_LOOKED_UP, error)
@@ -114,13 +114,13 @@ class Recovery:
         for message in await attempt(read):
             if self._chat.context.is_own(message) and _names(message, exchange.id):
                 key = places.message_key(channel_id, message.id)
-                async with self._chat.service.store.session() as session:
+                async with self._chat.service.store.write() as session:
                     await exchanges.add_delivery(session, exchange.id, key, is_final=False)
                 self._left.append(exchange)
                 return
 
     async def _tidy_one(self, exchange: Exchange) -> None:
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.read() as session:
             noted = await exchanges.deliveries_of(session, exchange.id)
         pages = sorted((page for page in noted if not page.is_final), key=lambda page: page.position)
         if not pages:  # something else is shown there by now
@@ -133,7 +133,7 @@ class Recovery:
             raise  # so it stays noted, for the next time
         except (ScreenGone, ScreenRefused, WayLost) as error:
             logger.info("Reply %s of an earlier run cannot be edited any more: %r", exchange.id, error)
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.write() as session:
             await exchanges.finish_deliveries(session, exchange.id)
 
     async def _show(self, exchange: Exchange, pages: list[Delivery], view: discord.ui.View | None) -> None:
@@ -181,7 +181,7 @@ class Recovery:
         given = {name: value for name, value in fields.items() if value is not None}
         message = await attempt(partial(first.post, **given))
         key = places.message_key(places.split_key(first.key)[0], message.id)
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.write() as session:
             await exchanges.add_delivery(
                 session, noted.exchange_id, key, position=number, is_final=False, token=noted.token
             )
@@ -190,13 +190,13 @@ class Recovery:
         """Note the message that shows a page, in place of what stood for it."""
         if key == page.message_id:
             return
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.write() as session:
             await exchanges.remove_delivery(session, places.SOURCE, page.message_id)
             await exchanges.add_delivery(session, page.exchange_id, key, is_final=False, token=page.token)
 
     async def _remove(self, page: Delivery) -> None:
         """Take a further page away, once it shows nothing any more: its deletion is none of a person's."""
-        async with self._chat.service.store.session() as session:
+        async with self._chat.service.store.write() as session:
             await exchanges.remove_delivery(session, places.SOURCE, page.message_id)
         channel_id, message_id = places.split_key(page.message_id)
         channel = self._chat.bot.get_partial_messageable(channel_id)

@@ -49,7 +49,7 @@ async def take_away(interaction: Interaction, exchange_id: str) -> None:
     for key in shown.pages_on(screen):
         with suppress(ScreenGone):  # somebody was faster
             await screen.remove(key)
-        async with chat.service.store.session() as session:
+        async with chat.service.store.write() as session:
             await data_rights.forget_delivery(session, SOURCE, key)
     for variant in variants:
         chat.context.forget(variant.id)
@@ -57,7 +57,7 @@ async def take_away(interaction: Interaction, exchange_id: str) -> None:
 
 async def _variants(interaction: Interaction, exchange_id: str) -> list[Exchange]:
     """Every answer to the same question, the oldest first. Raises NotFound."""
-    async with interaction.client.chat.service.store.session() as session:
+    async with interaction.client.chat.service.store.read() as session:
         found = await exchanges.variants(session, exchange_id)
     if not found:
         raise NotFound(UNKNOWN)

@@ -39,7 +39,7 @@ async def shown_by(interaction: Interaction, exchange_id: str) -> Shown:
     """
     message = cast("discord.Message", interaction.message)  # a button is always on one
     key = message_key(message.channel.id, message.id)
-    async with interaction.client.chat.service.store.session() as session:
+    async with interaction.client.chat.service.store.read() as session:
         exchange = await exchanges.find_by_delivery(session, SOURCE, key)
         if exchange is not None:
             pages = tuple(page.message_id for page in await exchanges.deliveries_of(session, exchange.id))

@@ -162,7 +162,7 @@ class Talking:
 
     async def model_for(self, place_ids: Sequence[str]) -> str:
         """Who answers here: the blend spec of the narrowest place that chose one, or the default persona."""
-        async with self._service.store.session() as session:
+        async with self._service.store.read() as session:
             return await places.model_of(session, *place_ids) or self._service.default_persona
 
     def is_known(self, event_id: str) -> bool:
@@ -243,7 +243,7 @@ class Talking:
     async def _note_page(self, exchange_id: str, screen: DiscordScreen, message_id: str, page: int) -> None:
         """Remember which message shows a page. Without the store the reply goes on; `_note_end` tries again."""
         try:
-            async with self._service.store.session() as session:
+            async with self._service.store.write() as session:
                 await exchanges.remove_delivery(session, SOURCE, screen.thinking or message_id)
                 await exchanges.add_delivery(
                     session, exchange_id, message_id, position=page, is_final=False, token=screen.token
@@ -255,7 +255,7 @@ class Talking:
         """What is not shown to its end stays noted as such, so that `Recovery` mends it."""
         shown = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
         try:
-            async with self._service.store.session() as session:
+            async with self._service.store.write() as session:
                 for former in filter(None, (*screen.moved, screen.thinking if delivered.is_shown or shown else None)):
                     await exchanges.remove_delivery(session, SOURCE, former)
                 note = partial(exchanges.add_delivery, is_final=delivered.is_shown, token=screen.token)
@@ -269,7 +269,7 @@ class Talking:
     async def _forget_delivery(self, message_id: str) -> None:
         """A page that is taken away shows nothing any more, so its deletion is none of a person's."""
         with suppress(StoreUnavailable):
-            async with self._service.store.session() as session:
+            async with self._service.store.write() as session:
                 await exchanges.remove_delivery(session, SOURCE, message_id)
 
     async def _say(self, say: Refuse, sentence: str) -> None:

@@ -97,7 +97,7 @@ async def _turn(interaction: Interaction, exchange_id: str, step: int) -> None:
     chat = interaction.client.chat
     shown = await shown_by(interaction, exchange_id)
     with _alone(chat, shown.exchange), chat.talking.busy():
-        async with chat.service.store.session() as session:
+        async with chat.service.store.read() as session:
             variants = await exchanges.variants(session, exchange_id)
         found, index = place_of(variants, exchange_id)
         if not 0 <= index + step < len(found):
@@ -125,7 +125,7 @@ async def _show(
         if page < len(onto):
             await screen.edit(onto[page], text)
         keys.append(onto[page] if page < len(onto) else await screen.post(text))
-    async with chat.service.store.session() as session:
+    async with chat.service.store.write() as session:
         for page, key in enumerate(keys):
             await exchanges.add_delivery(session, target.id, screen.moved.get(key, key), position=page)
         for key in onto[len(keys) :]:

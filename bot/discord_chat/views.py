@@ -31,7 +31,7 @@ def row_of(store: Store) -> Row:
     async def shown(exchange_id: str, is_running: bool) -> discord.ui.View:
         if is_running:
             return row(exchange_id, is_running=True)
-        async with store.session() as session:
+        async with store.read() as session:
             variants, index = place_of(await exchanges.variants(session, exchange_id), exchange_id)
         is_finished = variants[index].status == JobStatus.SUCCEEDED
         return row(exchange_id, is_finished=is_finished, variants=(index, len(variants)))

@@ -54,7 +54,7 @@ async def take_vote_back(interaction: Interaction, exchange_id: str) -> None:
 async def choose(interaction: Interaction, exchange_id: str) -> None:
     """Prefer the variant that is shown to every other one: a preference pair each."""
     await finished(interaction, exchange_id)
-    async with interaction.client.chat.service.store.session() as session:
+    async with interaction.client.chat.service.store.write() as session:
         chooser = user_id(interaction.user)
         pairs = await preferences.pick(session, user_id=chooser, chosen=exchange_id, source=SOURCE)
     if not pairs:
@@ -64,7 +64,7 @@ async def choose(interaction: Interaction, exchange_id: str) -> None:
 
 @action("unpick")
 async def take_choice_back(interaction: Interaction, exchange_id: str) -> None:
-    async with interaction.client.chat.service.store.session() as session:
+    async with interaction.client.chat.service.store.write() as session:
         await preferences.withdraw(session, user_id=user_id(interaction.user), exchange_id=exchange_id)
     await interaction.edit_original_response(content=TAKEN_BACK, view=None)
 
@@ -72,7 +72,7 @@ async def take_choice_back(interaction: Interaction, exchange_id: str) -> None:
 async def finished(interaction: Interaction, exchange_id: str) -> Exchange:
     """An exchange that can be judged, once it has ended. Raises NotFound and InvalidInput with a friendly word."""
     await interaction.client.chat.talking.ended(exchange_id)
-    async with interaction.client.chat.service.store.session() as session:
+    async with interaction.client.chat.service.store.read() as session:
         found = await exchanges.find(session, exchange_id)
     if found is None:
         raise NotFound(UNKNOWN)

@@ -46,7 +46,7 @@ class Service(Protocol):
 
 async def champions(service: Service, blend: Blend) -> list[RegisteredAdapter]:
     """The adapter versions that answer for a blend now, the heaviest first; personas without one are left out."""
-    async with service.store.session() as session:
+    async with service.store.read() as session:
         found = [
             await service.registry.champion(session, part.slug, service.settings.base_slug) for part in blend.parts
         ]

@@ -9,7 +9,7 @@ from alembic import command
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.store.db import create_engine
+from core.store.engines import create_engine
 from tests.store_examples import migrate
 
 LEDGER = "20261122_create_ledger"

@@ -29,7 +29,7 @@ def folder(tmp_path):
 @pytest.fixture
 async def registry(folder, store):
     registry = Registry(folder / "personas", folder / "adapters")
-    async with store.session() as session:
+    async with store.write() as session:
         for slug in ("zen", "noir"):
             adapter = write_adapter(folder / "adapters" / slug / "1", slug.encode())
             await registry.register(session, persona=slug, base_slug="smollm2", folder=adapter, lineage={})

@@ -64,7 +64,7 @@ async def test_the_base_model_has_neither_adapter_nor_prompt_and_the_models_own_
 
 
 async def test_a_conversation_keeps_what_it_chose_unless_the_message_names_another(responder, store):
-    async with store.session() as session:
+    async with store.write() as session:
         await places.set_model(session, "c1", source="api", model="noir")
     assert (await responder.open(message())).model == "noir"
     assert (await responder.open(message(event_id="e2", model="mute"))).model == "mute"
@@ -72,7 +72,7 @@ async def test_a_conversation_keeps_what_it_chose_unless_the_message_names_anoth
 
 async def test_where_a_conversation_chose_nobody_its_thread_decides_then_its_channel_then_its_server(responder, store):
     chosen = {"c1": "zen", "thread": "mute", "channel": "base", "server": "noir"}
-    async with store.session() as session:
+    async with store.write() as session:
         for place, model in chosen.items():
             await places.set_model(session, place, source="discord", model=model)
     for number, (place, model) in enumerate(chosen.items()):
@@ -81,7 +81,7 @@ async def test_where_a_conversation_chose_nobody_its_thread_decides_then_its_cha
         reply = await responder.open(asked)
         assert reply.model == model
         await reply.cancel()
-        async with store.session() as session:
+        async with store.write() as session:
             await places.set_model(session, place, source="discord", model=None)
 
 
@@ -89,7 +89,7 @@ async def test_the_ledger_knows_the_question_its_places_and_whom_the_prompt_quot
     asked = {"question_id": "c/1", "places": ("server",), "quotes": (Quoted("c/1", "ann"),)}
     first = await responder.open(message(**asked))
     again = await responder.open(message(**asked, event_id="e2", variant_of=first.exchange_id))
-    async with store.session() as session:
+    async with store.write() as session:
         group = await exchanges.variants(session, first.exchange_id)
         answers = await exchanges.find_by_question(session, "api", "c/1")
         where = set(await session.scalars(select(ExchangePlace.place_id)))
@@ -101,7 +101,7 @@ async def test_the_ledger_knows_the_question_its_places_and_whom_the_prompt_quot
 
 async def test_a_queued_reply_keeps_its_champion_when_it_moves(responder, store, registry, folder, queue):
     await responder.open(message())
-    async with store.session() as session:
+    async with store.write() as session:
         adapter = write_adapter(folder / "adapters" / "zen" / "2", b"better")
         await registry.register(session, persona="zen", base_slug="smollm2", folder=adapter, lineage={})
         await registry.promote(session, "zen", "smollm2", 2, force=True, by="test")
@@ -137,7 +137,7 @@ async def test_text_that_may_not_be_kept_is_not_in_the_ledger(responder, store, 
 async def test_where_permission_is_needed_text_is_kept_only_where_the_narrowest_place_with_a_choice_gives_it(
     responder, store
 ):
-    async with store.session() as session:
+    async with store.write() as session:
         await places.change(session, "server", source="discord", is_text_kept=True)
         await places.change(session, "channel", source="discord", is_text_kept=False)
     for event_id, where in {"kept": ("server",), "forbidden": ("channel", "server"), "unsaid": ("elsewhere",)}.items():
@@ -147,7 +147,7 @@ async def test_where_permission_is_needed_text_is_kept_only_where_the_narrowest_
 
 
 async def test_one_person_who_is_quoted_and_has_not_agreed_keeps_a_text_out(responder, store):
-    async with store.session() as session:
+    async with store.write() as session:
         for person in ("ann", "ben"):
             await consent.give(session, person, source="discord")
     bot, ben, eve = Quoted("c/1", ""), Quoted("c/2", "ben"), Quoted("c/3", "eve")
@@ -159,7 +159,7 @@ async def test_one_person_who_is_quoted_and_has_not_agreed_keeps_a_text_out(resp
 
 async def test_a_placeholder_is_noted_with_its_token_until_the_reply_takes_its_place(responder, store):
     reply = await responder.open(message(placeholder=Placeholder("c/9", "a token")))
-    async with store.session() as session:
+    async with store.write() as session:
         [noted] = await exchanges.deliveries_of(session, reply.exchange_id)
     assert (noted.message_id, noted.position, noted.is_final, noted.token) == ("c/9", NOT_POSTED, False, "a token")
 
@@ -170,7 +170,7 @@ async def test_a_placeholder_that_a_refusal_replaces_is_not_noted(responder, sto
     with pytest.raises(QueueFull):
         await responder.open(message(event_id="e9", placeholder=Placeholder("c/9", "a token")))
     [refused] = [row for row in await rows(store) if row.event_id == "e9"]
-    async with store.session() as session:
+    async with store.write() as session:
         assert await exchanges.deliveries_of(session, refused.id) == []
 
 
