@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from discord import app_commands
 
@@ -12,11 +12,12 @@ from bot.discord_chat.persona_commands import Scope, target_of, where
 from bot.discord_chat.places import SOURCE
 from core.errors import InvalidInput, PermissionNeeded
 from core.store import data_rights, places
-from core.store.places import Changes, Identity, PlaceSettings
+from core.store.places import Changes, PlaceSettings
 
 if TYPE_CHECKING:
     from bot.discord_chat.interaction_replies import Interaction
 
+Identity: TypeAlias = Literal["message", "webhook", "profile"]
 IDENTITIES = {
     "message": "a plain message of the bot with the persona's name above it",
     "webhook": "the persona's own name and picture on every message",

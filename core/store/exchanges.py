@@ -7,7 +7,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import case, delete, false, func, null, or_, select, update
+from sqlalchemy import case, delete, func, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.engine.base import SamplingParams, WeightedAdapter
@@ -15,7 +15,7 @@ from core.errors import InvalidInput, NotFound
 from core.jobs import JobStatus
 from core.messages import ChatMessage, FinishReason, Quoted, Usage
 from core.store.db import UNSYNCHRONIZED, insert
-from core.store.models import Delivery, Exchange, ExchangePlace, Quote
+from core.store.models import IS_OPEN, Delivery, Exchange, ExchangePlace, Quote
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
@@ -179,7 +179,7 @@ async def undelivered(session: AsyncSession, source: str) -> list[tuple[Exchange
     The oldest first, each with the messages that are not final, page by page.
     """
     waiting: dict[str, list[Delivery]] = {}
-    for delivery in await _deliveries(session, Delivery.source == source, Delivery.is_final == false()):
+    for delivery in await _deliveries(session, Delivery.source == source, IS_OPEN):
         waiting.setdefault(delivery.exchange_id, []).append(delivery)
     ended = await _all(session, Exchange.id.in_(waiting), Exchange.finished_at.is_not(None))
     return [(exchange, waiting[exchange.id]) for exchange in ended]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import null, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,14 +13,15 @@ from sqlalchemy.orm import aliased
 from core.store.db import insert
 from core.store.models import Exchange, ExchangePlace, Place
 
-Identity = Literal["message", "webhook", "profile"]
-
 
 @dataclass(frozen=True, slots=True)
 class PlaceSettings:
-    """How the bot behaves somewhere. `identity` is how a persona shows itself; the rest is off until chosen."""
+    """How the bot behaves somewhere; what nobody chose is off.
 
-    identity: Identity = "message"
+    `identity` is how a persona shows itself: "message", or another word of the platform.
+    """
+
+    identity: str = "message"
     is_free_talk: bool = False
     is_text_kept: bool = False
 
@@ -28,7 +29,7 @@ class PlaceSettings:
 class Changes(TypedDict, total=False):
     """What `change` may change; None leaves the decision to a wider place again."""
 
-    identity: Identity | None
+    identity: str | None
     is_free_talk: bool | None
     is_text_kept: bool | None
 
@@ -65,7 +66,7 @@ async def change(session: AsyncSession, place_id: str, *, source: str, **changes
     await _write(session, place_id, source=source, **changes)
 
 
-async def with_identity(session: AsyncSession, identity: Identity) -> set[str]:
+async def with_identity(session: AsyncSession, identity: str) -> set[str]:
     """The places that chose this identity themselves."""
     return set(await session.scalars(select(Place.id).where(Place.identity == identity)))
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import text
 
 from core.messages import ChatMessage
 from core.store import places
-from core.store.models import Place
 from core.store.places import PlaceSettings
 from tests.store_examples import record_answered
 
@@ -71,12 +68,12 @@ async def test_a_change_of_one_setting_leaves_the_others_and_the_model(store):
         assert await places.model_of(session, "channel") == "zen"
 
 
-async def test_the_schema_refuses_an_unknown_identity(store):
+async def test_an_identity_is_the_platforms_own_word(store):
     async with store.write() as session:
-        await places.set_model(session, "channel", source="discord", model="zen")
-    with pytest.raises(IntegrityError, match="ck_places_identity_known"):
-        async with store.write() as session:
-            await session.execute(update(Place).values(identity="ghost"))
+        await places.change(session, "channel", source="matrix", identity="ghost")
+    async with store.read() as session:
+        assert (await places.settings_of(session, "channel")).identity == "ghost"
+        assert await places.with_identity(session, "ghost") == {"channel"}
 
 
 async def test_places_where_something_is_kept_are_named_with_the_place_around_them(store):
