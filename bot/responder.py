@@ -141,11 +141,9 @@ class Responder:
 
     async def _champions(self, session: AsyncSession, blend: Blend) -> tuple[WeightedAdapter, ...]:
         """The adapter versions that answer now; a persona without one speaks through its system prompt alone."""
-        champions = [
-            (await self._registry.champion(session, part.slug, self._base_model_slug), part.weight)
-            for part in blend.parts
-        ]
-        return tuple(WeightedAdapter(champion.ref, weight) for champion, weight in champions if champion is not None)
+        slugs = [part.slug for part in blend.parts]
+        found = await self._registry.champions(session, slugs, self._base_model_slug)
+        return tuple(WeightedAdapter(found[part.slug].ref, part.weight) for part in blend.parts if part.slug in found)
 
     def _exchange(
         self, incoming: IncomingMessage, blend: Blend, adapters: tuple[WeightedAdapter, ...], *, is_text_kept: bool

@@ -17,9 +17,9 @@ import torch
 from peft import PeftModel
 from safetensors import SafetensorError
 
+from core.adapter_folders import read_lineage
 from core.engine.adapter_hash import CONFIG_FILE, adapter_content_hash
 from core.errors import AdapterRejected, InvalidData, PersonasError, StoreUnavailable
-from core.registry import read_lineage
 
 PARTIAL_PREFIX = ".partial-"
 RELOADED = "reloaded"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from peft import PeftModel
 
+from core.adapter_folders import read_lineage
 from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.base import AdapterRef
 from core.engine.loading import LoadedBase
 from core.errors import NotFound, PersonasError
 from core.personas import Persona
-from core.registry import read_lineage
 from core.settings import Settings
 from training.adapter_folder import partial_folder, write_json
 from training.data_files import read_rows

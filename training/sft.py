@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
+from core.adapter_folders import read_lineage
 from core.engine.adapter_hash import LINEAGE_FILE, adapter_content_hash
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
@@ -23,7 +24,6 @@ from core.engine.loading import LoadedBase
 from core.engine.model_facts import context_limit
 from core.errors import PersonasError
 from core.personas import Persona
-from core.registry import read_lineage
 from core.settings import Settings
 from training.adapter_folder import (
     check_free_space,

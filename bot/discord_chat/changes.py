@@ -116,9 +116,10 @@ class Changes:
 
     async def _shown(self, session: AsyncSession, former: Sequence[Exchange]) -> tuple[str, ...]:
         """The messages that show an answer to the question now, page by page."""
+        shown = await exchanges.deliveries_of(session, *(exchange.id for exchange in former))
         for exchange in reversed(former):
-            if pages := await exchanges.deliveries_of(session, exchange.id):
-                return tuple(page.message_id for page in pages)
+            if pages := [page.message_id for page in shown if page.exchange_id == exchange.id]:
+                return tuple(pages)
         return ()
 
     async def _screen_on(self, keys: Collection[str], model: str) -> DiscordScreen | None:
@@ -145,7 +146,7 @@ class Changes:
         async with self._chat.service.store.write() as session:
             shown = await exchanges.find_by_delivery(session, places.SOURCE, key)
             answers = await exchanges.find_by_question(session, places.SOURCE, key)
-            pages = [page for answer in answers for page in await exchanges.deliveries_of(session, answer.id)]
+            pages = await exchanges.deliveries_of(session, *(answer.id for answer in answers))
             if shown is None:
                 await data_rights.forget_question(session, places.SOURCE, key)
         if shown is not None:

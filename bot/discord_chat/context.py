@@ -206,7 +206,7 @@ class Context:
         said = self._spoken(message, conversation_id)
         earlier = [_spoken_first(found) for found in await self._earlier(message)]
         async with self._store.read() as session:
-            shown = {found.id: await self._find(session, found) for found in earlier if self.is_own(found)}
+            shown = await self._find(session, *filter(self.is_own, earlier))
         told: set[str] = set()
         for count, found in enumerate(earlier, start=1):
             if found.id in shown and found.content == RESET_LINE:
@@ -247,11 +247,13 @@ class Context:
 
     async def _exchange(self, message: discord.Message) -> Exchange | None:
         async with self._store.read() as session:
-            return await self._find(session, message)
+            return (await self._find(session, message))[message.id]
 
-    async def _find(self, session: AsyncSession, message: discord.Message) -> Exchange | None:
-        key = places.message_key(message.channel.id, message.id)
-        return await exchanges.find_by_delivery(session, places.SOURCE, key)
+    async def _find(self, session: AsyncSession, *messages: discord.Message) -> dict[int, Exchange | None]:
+        """What these messages of ours show, by their ids; None for those that show no reply."""
+        keys = {message.id: places.message_key(message.channel.id, message.id) for message in messages}
+        shown = await exchanges.find_by_deliveries(session, places.SOURCE, keys.values())
+        return {message_id: shown.get(key) for message_id, key in keys.items()}
 
     async def _parent(self, message: discord.Message) -> discord.Message | None:
         """The message that this one replies to."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -168,9 +169,9 @@ async def remove_delivery(session: AsyncSession, source: str, message_id: str) -
     await session.execute(delete(Delivery).where(Delivery.source == source, Delivery.message_id == message_id))
 
 
-async def deliveries_of(session: AsyncSession, exchange_id: str) -> list[Delivery]:
-    """The messages that show this exchange, page by page."""
-    return await _deliveries(session, Delivery.exchange_id == exchange_id)
+async def deliveries_of(session: AsyncSession, *exchange_ids: str) -> list[Delivery]:
+    """The messages that show these exchanges, page by page."""
+    return await _deliveries(session, Delivery.exchange_id.in_(exchange_ids))
 
 
 async def undelivered(session: AsyncSession, source: str) -> list[tuple[Exchange, list[Delivery]]]:
@@ -234,10 +235,15 @@ async def check_finished(session: AsyncSession, exchange_id: str, *, to_be: str)
 
 async def find_by_delivery(session: AsyncSession, source: str, message_id: str) -> Exchange | None:
     """The exchange whose reply this message shows."""
-    exchange_id = await session.scalar(
-        select(Delivery.exchange_id).where(Delivery.source == source, Delivery.message_id == message_id)
-    )
-    return None if exchange_id is None else await find(session, exchange_id)
+    return (await find_by_deliveries(session, source, (message_id,))).get(message_id)
+
+
+async def find_by_deliveries(session: AsyncSession, source: str, message_ids: Collection[str]) -> dict[str, Exchange]:
+    """The exchanges whose replies these messages show, by message; messages that show none are left out."""
+    shown = select(Delivery.message_id, Exchange).join(Exchange, Exchange.id == Delivery.exchange_id)
+    of_these = shown.where(Delivery.source == source, Delivery.message_id.in_(message_ids))
+    rows = await session.execute(of_these.execution_options(populate_existing=True))
+    return {row.message_id: row.Exchange for row in rows}
 
 
 async def find(session: AsyncSession, exchange_id: str) -> Exchange | None:

@@ -64,7 +64,7 @@ def look_up(ledger) -> tuple[Exchange, list[str]]:
         store = await Store.open(url, create_or_upgrade=False)
         async with store.write() as session:
             row = await exchanges.find(session, exchange_id)
-            judges = [found.user_id for found in await feedback.of_exchange(session, exchange_id)]
+            judges = [found.user_id for found in await feedback.of_exchanges(session, exchange_id)]
         await store.close()
         return row, judges
 

@@ -145,7 +145,7 @@ async def test_forgetting_keeps_what_answered_and_what_others_said_and_think(sto
         assert (asked.status, asked.model, asked.adapters, asked.seed, asked.sampling["temperature"]) == decided
         assert (other.user_id, other.reply) == (BOB, "Arr, a stack.")
         for exchange_id in (made["asked"], made["other"]):
-            assert [row.user_id for row in await feedback.of_exchange(session, exchange_id)] == [BOB]
+            assert [row.user_id for row in await feedback.of_exchanges(session, exchange_id)] == [BOB]
         assert len(await preferences.of_user(session, BOB)) == 1
         assert len(await corrections.of_exchange(session, made["other"])) == 1
         assert await consent.has(session, BOB)

@@ -41,7 +41,7 @@ async def test_a_deleted_question_takes_its_words_out_of_its_answers_and_of_what
         kept = [key for key in [*answers, quoting, *others] if (await exchanges.find(session, key)).prompt is not None]
         assert kept == others
         assert await corrections.of_exchange(session, answers[0]) == []
-        assert len(await feedback.of_exchange(session, answers[0])) == 1
+        assert len(await feedback.of_exchanges(session, answers[0])) == 1
 
 
 async def test_a_deleted_answer_takes_its_words_and_those_of_its_variants_with_it(store):
@@ -136,7 +136,7 @@ async def test_a_purge_erases_old_text_unless_everybody_in_it_agrees(store):
         kept = [key for key in (agreed, quoting, silent, running.id) if (await exchanges.find(session, key)).prompt]
         assert kept == [agreed, running.id]
         assert [row.user_id for row in await corrections.of_exchange(session, agreed)] == [ANN]
-        assert len(await feedback.of_exchange(session, silent)) == 2
+        assert len(await feedback.of_exchanges(session, silent)) == 2
 
 
 async def test_a_purge_keeps_no_stop_strings_either(store):

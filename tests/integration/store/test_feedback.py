@@ -36,7 +36,7 @@ async def test_after_any_votes_and_removals_exactly_the_latest_of_each_person_co
             await judge(session, exchange_id, user_id, label)
     latest = {user_id: label for user_id, label in dict(votes).items() if label is not None}
     async with store.write() as session:
-        rows = await feedback.of_exchange(session, exchange_id)
+        rows = await feedback.of_exchanges(session, exchange_id)
         tallies = await feedback.tally(session, base_model=new.id)
     assert {row.user_id: row.label for row in rows} == latest
     assert len(rows) == len(latest)
@@ -50,10 +50,10 @@ async def test_a_changed_mind_is_seen_within_the_same_session(store):
     async with store.write() as session:
         exchange_id = await record_answered(session)
         await judge(session, exchange_id, "ann", True)
-        (before,) = await feedback.of_exchange(session, exchange_id)
+        (before,) = await feedback.of_exchanges(session, exchange_id)
         assert before.label is True
         await judge(session, exchange_id, "ann", False)
-        (after,) = await feedback.of_exchange(session, exchange_id)
+        (after,) = await feedback.of_exchanges(session, exchange_id)
         assert after.label is False
 
 
@@ -137,7 +137,7 @@ async def test_a_thumb_that_is_not_the_latest_leaves_the_one_that_is_there(store
             await feedback.record(
                 session, exchange_id=exchange_id, user_id=user_id, label=label, source="discord", is_latest=False
             )
-        rows = await feedback.of_exchange(session, exchange_id)
+        rows = await feedback.of_exchanges(session, exchange_id)
         assert [(row.user_id, row.label) for row in rows] == [("ann", True), ("bob", False)]
 
 

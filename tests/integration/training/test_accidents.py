@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from core.adapter_folders import read_lineage
 from core.engine.adapter_hash import adapter_content_hash
 from core.errors import StoreUnavailable
 from core.personas import Persona
-from core.registry import read_lineage
 from core.settings import Settings
 from tests.integration.training.conftest import FAST
 from training import adapter_folder

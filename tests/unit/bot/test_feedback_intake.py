@@ -20,7 +20,7 @@ async def exchange_id(store):
 
 async def labels(store, exchange_id):
     async with store.write() as session:
-        return {(row.user_id, row.source): row.label for row in await feedback.of_exchange(session, exchange_id)}
+        return {(row.user_id, row.source): row.label for row in await feedback.of_exchanges(session, exchange_id)}
 
 
 async def test_a_thumb_is_kept_and_taken_away(store, exchange_id):

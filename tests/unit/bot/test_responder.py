@@ -101,10 +101,9 @@ async def test_the_ledger_knows_the_question_its_places_and_whom_the_prompt_quot
 
 async def test_a_queued_reply_keeps_its_champion_when_it_moves(responder, store, registry, folder, queue):
     await responder.open(message())
-    async with store.write() as session:
-        adapter = write_adapter(folder / "adapters" / "zen" / "2", b"better")
-        await registry.register(session, persona="zen", base_slug="smollm2", folder=adapter, lineage={})
-        await registry.promote(session, "zen", "smollm2", 2, force=True, by="test")
+    adapter = write_adapter(folder / "adapters" / "zen" / "2", b"better")
+    await registry.register(store, persona="zen", base_slug="smollm2", folder=adapter, lineage={})
+    await registry.promote(store, "zen", "smollm2", 2, force=True, by="test")
     await responder.open(message(event_id="e2", conversation_id="c2"))
     assert [job.adapters[0].adapter.name for job in await queue.fetch(9)] == ["zen@1", "zen@2"]
 

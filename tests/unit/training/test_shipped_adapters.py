@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from core.adapter_folders import read_lineage
 from core.default_model import DEFAULT_MODEL
 from core.engine.fingerprint import folder_fingerprint
 from core.personas import load_personas
-from core.registry import read_lineage
 from core.settings import ROOT
 from tests.default_model import default_model_folder
 from training.data_files import read_rows
