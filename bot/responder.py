@@ -15,7 +15,7 @@ from bot.chat_platform import NOT_POSTED, IncomingMessage, Placeholder, Sampling
 from core import prompts
 from core.blends import Blend, parse_blend
 from core.engine.base import SamplingParams, WeightedAdapter
-from core.errors import InvalidInput, QueueFull
+from core.errors import InvalidInput, PersonasError
 from core.job_queue import JobQueue
 from core.jobs import JobStatus, QueuePosition, ReplyJob
 from core.messages import ChatMessage, ReplyChunk, Usage
@@ -26,6 +26,7 @@ from core.store.db import Store
 
 MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
 MAX_ID_CHARS = 512
+NOT_QUEUED = "The message could not be queued because of an internal error; send it again."
 
 
 class DuplicateEvent(InvalidInput):
@@ -117,20 +118,21 @@ class Responder:
             exchange = self._exchange(incoming, blend, adapters, is_text_kept=is_text_kept)
             await _record(session, exchange, incoming.placeholder)
         now = time.time()
-        job = ReplyJob(
-            exchange_id=exchange.id,
-            conversation_id=incoming.conversation_id,
-            messages=incoming.messages,
-            system_prompt=prompts.system_prompt(self._personas, blend),
-            adapters=adapters,
-            sampling=exchange.sampling,
-            enqueued_at=now,
-            deadline_at=now + self._reply_timeout_s,
-        )
         try:
+            job = ReplyJob(
+                exchange_id=exchange.id,
+                conversation_id=incoming.conversation_id,
+                messages=incoming.messages,
+                system_prompt=prompts.system_prompt(self._personas, blend),
+                adapters=adapters,
+                sampling=exchange.sampling,
+                enqueued_at=now,
+                deadline_at=now + self._reply_timeout_s,
+            )
             await self._queue.enqueue(job)
-        except QueueFull as error:
-            await self._settle_refused(exchange.id, incoming, str(error))
+        except BaseException as error:  # whatever it is, nobody would ever answer this exchange
+            sentence = error.public_sentence if isinstance(error, PersonasError) else NOT_QUEUED
+            await self._settle_refused(exchange.id, incoming, sentence)
             raise
         return PendingReply(exchange.id, exchange.model, now, self._queue)
 

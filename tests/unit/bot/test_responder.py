@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.chat_platform import NOT_POSTED, Placeholder, SamplingOverrides
-from bot.responder import MAX_CONVERSATION_CHARS, DuplicateEvent
+from bot.responder import MAX_CONVERSATION_CHARS, NOT_QUEUED, DuplicateEvent
 from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull
 from core.messages import ChatMessage, Quoted
 from core.store import consent, exchanges, places
@@ -114,6 +114,22 @@ async def test_an_event_delivered_twice_is_answered_once(responder, store, queue
         await responder.open(message())
     assert caught.value.http_status == 409
     assert len(await rows(store)) == queue.depth() == 1
+
+
+@pytest.mark.parametrize("error", [InvalidInput("The job is odd."), ConnectionError("no route to the queue")])
+async def test_a_queue_that_fails_leaves_no_exchange_waiting_for_ever(responder, store, queue, monkeypatch, error):
+    async def fail(_job):
+        raise error
+
+    monkeypatch.setattr(queue, "enqueue", fail)
+    thinking = Placeholder("c/1", "token")
+    with pytest.raises(type(error)):
+        await responder.open(message(source="discord", placeholder=thinking))
+    [row] = await rows(store)
+    said = "The job is odd." if isinstance(error, InvalidInput) else NOT_QUEUED
+    assert (row.status, row.finish_reason, row.error) == ("failed", "error", said)
+    async with store.read() as session:
+        assert await exchanges.deliveries_of(session, row.id) == []
 
 
 async def test_a_full_queue_settles_the_exchange_with_its_sentence(responder, store):
