@@ -61,7 +61,7 @@ class Workshop:
         return [chunk async for chunk in self.queue.chunks(exchange_id)]
 
     async def row(self, exchange_id: str) -> Exchange:
-        async with self.store.write() as session:
+        async with self.store.read() as session:
             row = await exchanges.find(session, exchange_id)
         assert row is not None
         return row

@@ -105,7 +105,8 @@ async def _answer(interaction: Interaction, said: Said, persona: str | None, *, 
     spec = None if persona is None else str(choose(chat.service.personas, persona))
     await interaction.response.defer(thinking=True, ephemeral=is_private)
     here = places_here(interaction)
-    spec = spec or await chat.talking.model_for(here)
+    if spec is None:
+        spec, _ = await chat.talking.chosen_in(here)
     ask = Ask(
         user_id=user_id(interaction.user),
         user_name=interaction.user.display_name,

@@ -12,7 +12,10 @@ from bot.discord_chat.said import Said
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Somebody's question with all that belongs to it. `places` are where it was asked, the narrowest first."""
+    """Somebody's question with all that belongs to it. `places` are where it was asked, the narrowest first.
+
+    `identity` is how the answer is to be shown there.
+    """
 
     user_id: str
     user_name: str
@@ -20,6 +23,7 @@ class Ask:
     said: Said
     places: tuple[str, ...]
     model: str | None = None
+    identity: str = "message"
     variant_of: str | None = None
     question_id: str | None = None
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)

@@ -110,7 +110,12 @@ class Changes:
         if screen is None:
             onto = ()
             screen = await self._chat.identities.screen(
-                message.channel, message.channel.id, model=ask.model or "", place_ids=place_ids, question=message
+                message.channel,
+                message.channel.id,
+                model=ask.model or "",
+                identity=ask.identity,
+                place_ids=place_ids,
+                question=message,
             )
         await self._chat.talking.answer(ask, screen, row=self._chat.bot.row, onto=onto)
 

@@ -69,13 +69,15 @@ class Hearing:
         self, message: discord.Message, place_ids: tuple[str, ...], event_id: str, *, is_free_talk: bool
     ) -> Ask:
         """The question that this message asks, with its conversation."""
+        model, identity = await self._chat.talking.chosen_in(place_ids)
         return Ask(
             user_id=places.user_id(message.author),
             user_name=message.author.display_name,
             event_id=event_id,
             said=await self._chat.context.said(message, is_free_talk=is_free_talk),
             places=place_ids,
-            model=await self._chat.talking.model_for(place_ids),
+            model=model,
+            identity=identity,
             question_id=places.message_key(message.channel.id, message.id),
             is_bot=message.author.bot,
         )
@@ -91,7 +93,12 @@ class Hearing:
             await self._answer_silence(message, ask)
             return
         screen = await self._chat.identities.screen(
-            message.channel, message.channel.id, model=ask.model or "", place_ids=place_ids, question=message
+            message.channel,
+            message.channel.id,
+            model=ask.model or "",
+            identity=ask.identity,
+            place_ids=place_ids,
+            question=message,
         )
         await self._chat.talking.answer(ask, screen, row=self._chat.bot.row)
 

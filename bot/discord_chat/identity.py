@@ -64,14 +64,13 @@ class Identities:
         channel_id: int,
         *,
         model: str,
+        identity: str,
         place_ids: Sequence[str],
         question: discord.Message | None = None,
     ) -> DiscordScreen:
         """Where a reply of this blend is shown, with the identity that the place chose."""
         title = self.title(model)
         if places.is_in_guild(place_ids):
-            async with self._service.store.read() as session:
-                identity = (await place_rows.settings_of(session, *place_ids)).identity
             try:
                 if identity == "webhook":
                     webhook = await self._webhook(channel, model)

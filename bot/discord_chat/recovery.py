@@ -122,11 +122,12 @@ class Recovery:
     async def _tidy_one(self, exchange: Exchange) -> None:
         async with self._chat.service.store.read() as session:
             noted = await exchanges.deliveries_of(session, exchange.id)
+            variants = await exchanges.variants(session, exchange.id)
         pages = sorted((page for page in noted if not page.is_final), key=lambda page: page.position)
         if not pages:  # something else is shown there by now
             return
         row = self._chat.bot.row
-        view = None if row is None else await row(exchange.id, False)
+        view = None if row is None else row(exchange.id, variants)
         try:
             await self._show(exchange, pages, view)
         except ScreenUnreachable:

@@ -32,7 +32,8 @@ async def stop(interaction: Interaction, exchange_id: str) -> None:
         return
     await tell(interaction, HAS_ENDED)
     if interaction.client.row is not None and not interaction.client.chat.talking.is_running(exchange_id):
-        await interaction.edit_original_response(view=await interaction.client.row(exchange_id, False))
+        variants = await _variants(interaction, exchange_id)  # as they are now that it has ended
+        await interaction.edit_original_response(view=interaction.client.row(exchange_id, variants))
 
 
 @action("delete")

@@ -29,6 +29,7 @@ from bot.responder import DuplicateEvent, PendingReply
 from bot.service import Service
 from core.errors import PersonasError, StoreUnavailable
 from core.store import exchanges, places
+from core.store.models import Exchange
 
 MAX_CHARS = 2000  # of a message
 EDITS, EDITS_PER_S = 4, 5.0  # Discord lets a channel's messages be edited about five times in five seconds
@@ -37,8 +38,8 @@ LAST_WORDS_S = 10.0  # for the last edits of replies that were stopped
 LEAVING = "I am being restarted; ask me again in a minute, please."
 
 Refuse = Callable[[str], Awaitable[object]]
-Row = Callable[[str, bool], Awaitable[discord.ui.View]]
-"""The buttons under an exchange's reply; the second argument says whether it is still being written."""
+Row = Callable[[str, Sequence[Exchange]], discord.ui.View]
+"""The buttons under an exchange's reply, from all its variants; those of a reply still being written without any."""
 
 logger = logging.getLogger(__name__)
 
@@ -160,10 +161,14 @@ class Talking:
         for task in self._busy:  # Discord does not answer; what they leave is found at the next start
             task.cancel()
 
-    async def model_for(self, place_ids: Sequence[str]) -> str:
-        """Who answers here: the blend spec of the narrowest place that chose one, or the default persona."""
+    async def chosen_in(self, place_ids: Sequence[str]) -> tuple[str, str]:
+        """Who answers here, and with which identity, as the narrowest place that says so has it.
+
+        The former is a blend spec, by default that of the default persona.
+        """
         async with self._service.store.read() as session:
-            return await places.model_of(session, *place_ids) or self._service.default_persona
+            chosen = await places.settings_of(session, *place_ids)
+        return chosen.model or self._service.default_persona, chosen.identity
 
     def is_known(self, event_id: str) -> bool:
         """Whether this process was asked about the event before; the ledger knows the older ones."""
@@ -198,7 +203,7 @@ class Talking:
         screen.on_removing = self._forget_delivery
         note_page = partial(self._note_page, exchange_id, screen)
         try:
-            screen.row = await self._buttons(row, exchange_id, is_running=True)
+            screen.row = None if row is None else row(exchange_id, ())
             budget = self.budget(screen.channel_id)
             stream = ReplyStream(
                 screen,
@@ -209,7 +214,7 @@ class Talking:
                 on_posted=note_page,
             )
             delivered = await stream.deliver(reply, onto=onto, is_seldom_edited=any(map(is_old, onto)))
-            await self._note_end(exchange_id, screen, delivered)
+            variants = await self._note_end(exchange_id, screen, delivered)
             if delivered.finish_reason in ("stop", "length"):
                 self._context.remember(exchange_id, ask.said, delivered.text)
         finally:
@@ -218,17 +223,10 @@ class Talking:
         if delivered.error:
             logger.info("reply %s: %s", exchange_id, delivered.error)
         is_row_due = row is not None and delivered.message_ids and delivered.is_shown
-        if is_row_due and not await self._show_row(await self._buttons(row, exchange_id, is_running=False), screen):
+        view = row(exchange_id, variants) if row is not None and variants else None
+        if is_row_due and not await self._show_row(view, screen):
             await self._note_end(exchange_id, screen, replace(delivered, is_shown=False))
         return delivered
-
-    async def _buttons(self, row: Row | None, exchange_id: str, *, is_running: bool) -> discord.ui.View | None:
-        """The row; none where the store is out of order, for the reply goes on without."""
-        try:
-            return None if row is None else await row(exchange_id, is_running)
-        except PersonasError as error:
-            logger.warning("reply %s has no buttons: %s", exchange_id, error)
-            return None
 
     async def _show_row(self, view: discord.ui.View | None, screen: DiscordScreen) -> bool:
         """False when Discord is out of reach; where it refuses, it stays so."""
@@ -251,8 +249,11 @@ class Talking:
         except PersonasError as error:
             logger.warning("reply %s: %s", exchange_id, error)
 
-    async def _note_end(self, exchange_id: str, screen: DiscordScreen, delivered: Delivered) -> None:
-        """What is not shown to its end stays noted as such, so that `Recovery` mends it."""
+    async def _note_end(self, exchange_id: str, screen: DiscordScreen, delivered: Delivered) -> list[Exchange]:
+        """What is not shown to its end stays noted as such, so that `Recovery` mends it.
+
+        Gives the variants of the reply; none where the store is out of order, for the reply goes on without buttons.
+        """
         shown = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
         try:
             async with self._service.store.write() as session:
@@ -263,8 +264,10 @@ class Talking:
                     await note(session, exchange_id, message_id, position=page)
                 if delivered.is_shown:
                     await exchanges.finish_deliveries(session, exchange_id)
+                return await exchanges.variants(session, exchange_id)
         except PersonasError as error:
             logger.warning("reply %s: %s", exchange_id, error)
+            return []
 
     async def _forget_delivery(self, message_id: str) -> None:
         """A page that is taken away shows nothing any more, so its deletion is none of a person's."""

@@ -5,7 +5,7 @@ Every variant is an exchange of its own. Words that may not be written down are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -80,7 +80,7 @@ async def show_next(interaction: Interaction, exchange_id: str) -> None:
     await _turn(interaction, exchange_id, 1)
 
 
-def place_of(variants: list[Exchange], exchange_id: str) -> tuple[list[Exchange], int]:
+def place_of(variants: Sequence[Exchange], exchange_id: str) -> tuple[list[Exchange], int]:
     """The variants that can be shown, the finished ones and this one, and where this one stands among them.
 
     Raises NotFound when it is none of them.

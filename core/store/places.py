@@ -18,12 +18,14 @@ from core.store.models import Exchange, ExchangePlace, Place
 class PlaceSettings:
     """How the bot behaves somewhere; what nobody chose is off.
 
-    `identity` is how a persona shows itself: "message", or another word of the platform.
+    `identity` is how a persona shows itself: "message", or another word of the platform. `model` is the canonical blend
+    spec that answers, None where nobody chose one.
     """
 
     identity: str = "message"
     is_free_talk: bool = False
     is_text_kept: bool = False
+    model: str | None = None
 
 
 class Changes(TypedDict, total=False):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bot.discord_chat.admin_commands import Identity
 from core.engine.base import GenerationRequest
 from core.engine.echo_engine import EchoEngine
 from core.messages import ChatMessage, ReplyChunk
 from core.store import places
-from core.store.places import Identity
 from tests.discord_commands import registered
 from tests.discord_rooms import LONG, DiscordRoom, discord_room
 from tests.fakes.fake_discord import permissions

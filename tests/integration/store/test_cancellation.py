@@ -7,6 +7,7 @@ import inspect
 import time
 import uuid
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import false, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.errors import NotFound
 from core.jobs import JobStatus
 from core.store import (
     adapter_versions,
@@ -30,7 +32,7 @@ from core.store.db import Store, take_turns
 from core.store.exchanges import NewExchange
 from core.store.models import Exchange
 from tests.cut_short import is_cut_at
-from tests.store_examples import ZEN, new_exchange, record_answered, settle
+from tests.store_examples import ZEN, champion_of, new_exchange, record_answered, settle, write_adapter
 
 MODULES = (adapter_versions, consent, corrections, data_rights, erasure, exchanges, feedback, places, preferences)
 Call = Callable[[AsyncSession], Coroutine[Any, Any, object]]
@@ -179,6 +181,32 @@ async def test_who_is_cancelled_while_reading_leaves_no_lock_behind(store, ledge
 async def test_who_is_cancelled_while_writing_leaves_no_lock_behind(store, ledger):
     for function, call in writes(*ledger).items():
         assert await cut_everywhere(store, store.write, call) >= 4, function.__qualname__
+
+
+async def test_who_is_cancelled_while_the_registry_reads_and_writes_leaves_no_lock_behind(
+    store, registry, personas, bundled, train
+):
+    write_adapter(bundled, b"shipped")
+    first, second = await train(b"one"), await train(b"two")
+    calls = [
+        lambda: registry.sync_bundled(store, personas, "smollm2"),
+        lambda: registry.sync_trained(store, personas, "smollm2"),
+        lambda: train(b"three"),
+        lambda: registry.promote(store, *ZEN, first.version, force=True, by="ann"),
+        lambda: registry.promote(store, *ZEN, second.version, force=True, by="ann"),
+        lambda: registry.rollback(store, *ZEN, by="ann"),
+    ]
+    for call in calls:
+        step = 0
+        while await is_cut_at(step, suppressed(call())):
+            await write_at_once(store)
+            step += 1
+    assert (await champion_of(registry, store)).version == first.version
+
+
+async def suppressed(work: Coroutine[Any, Any, object]) -> None:
+    with suppress(NotFound):  # who was cancelled during the commit has rolled back already
+        await work
 
 
 async def test_a_writer_that_is_cancelled_wrote_everything_or_nothing(store):

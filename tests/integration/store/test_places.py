@@ -39,7 +39,7 @@ async def test_a_place_answers_as_it_was_last_told_and_as_a_wider_one_once_it_ta
 async def test_where_nobody_chose_anything_the_bot_is_a_plain_one_that_keeps_nothing(store):
     async with store.write() as session:
         await places.set_model(session, "channel", source="discord", model="zen")
-        assert await places.settings_of(session, "thread", "channel") == PlaceSettings("message", False, False)
+        assert await places.settings_of(session, "thread", "channel") == PlaceSettings(model="zen")
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -64,8 +64,7 @@ async def test_a_change_of_one_setting_leaves_the_others_and_the_model(store):
         await places.set_model(session, "channel", source="discord", model="zen")
         await places.change(session, "channel", source="discord", identity="webhook", is_text_kept=True)
         await places.change(session, "channel", source="discord", is_text_kept=False)
-        assert await places.settings_of(session, "channel") == PlaceSettings("webhook", False, False)
-        assert await places.model_of(session, "channel") == "zen"
+        assert await places.settings_of(session, "channel") == PlaceSettings("webhook", model="zen")
 
 
 async def test_an_identity_is_the_platforms_own_word(store):
