@@ -1,4 +1,4 @@
-"""Alembic's environment. core.store.db brings a connection along; the `alembic` command uses the settings' database."""
+"""Alembic's environment. core.store.schema brings a connection; the `alembic` command uses the settings' database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from core.settings import load_settings
-from core.store.db import create_engine
+from core.store.engines import create_engine
 from core.store.models import Base
 
 

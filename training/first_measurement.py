@@ -8,7 +8,7 @@ from pathlib import Path
 from peft import PeftModel
 
 from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
-from core.adapters.registry import read_lineage
+from core.adapters.folders import read_lineage
 from core.engine.loading import LoadedBase
 from core.errors import NotFound, PersonasError
 from core.generation import AdapterRef

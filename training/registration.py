@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from core.adapters.registry import RegisteredAdapter, Registry
+from core.store.db import Store
 from training.sft import TrainedAdapter
 
 
-async def register_trained(session: AsyncSession, registry: Registry, trained: TrainedAdapter) -> RegisteredAdapter:
-    """Register a finished adapter within the caller's transaction; it becomes the challenger.
+async def register_trained(store: Store, registry: Registry, trained: TrainedAdapter) -> RegisteredAdapter:
+    """Register a finished adapter; it becomes the challenger.
 
     Raises AdapterRejected when its folder is unreadable or outside the registry's folders.
     """
     return await registry.register(
-        session,
+        store,
         persona=trained.persona,
         base_slug=trained.base_slug,
         folder=trained.folder,

@@ -33,7 +33,7 @@ class Forgetting:
         async with self._store.write() as session:
             shown = await exchanges.find_by_delivery(session, self._source, key)
             answers = await exchanges.find_by_question(session, self._source, key)
-            pages = [page for answer in answers for page in await exchanges.deliveries_of(session, answer.id)]
+            pages = await exchanges.deliveries_of(session, *(answer.id for answer in answers))
             if shown is None:
                 await data_rights.forget_question(session, self._source, key)
         if shown is not None:

@@ -110,8 +110,8 @@ async def keep_standing(
     too. Where a person's other thumb still stands, it counts instead. Raises StoreUnavailable.
     """
     async with store.write() as session:
-        variants = await exchanges.variants(session, exchange_id)
-        given = [row for one in variants for row in await feedback.of_exchange(session, one.id) if row.source == source]
+        variants = [variant.id for variant in await exchanges.variants(session, exchange_id)]
+        given = [row for row in await feedback.of_exchanges(session, *variants) if row.source == source]
         for row in given:
             labels = standing.get(row.user_id, ())
             if user_id not in (None, row.user_id) or label not in (None, row.label) or row.label in labels:
@@ -136,8 +136,7 @@ async def give_missing(store: Store, exchange_id: str, standing: Standing, *, so
         variants = [variant.id for variant in await exchanges.variants(session, exchange_id)]
         if await feedback.has_void_thumbs(session, variants):
             return
-        given = [row for one in variants for row in await feedback.of_exchange(session, one)]
-        known = {row.user_id for row in given if row.source == source}
+        known = {row.user_id for row in await feedback.of_exchanges(session, *variants) if row.source == source}
         for person, labels in standing.items():
             if len(labels) == 1 and person not in known:
                 label = next(iter(labels))

@@ -14,7 +14,7 @@ from bot.chat.platform import NOT_POSTED, IncomingMessage, Placeholder, Sampling
 from core import prompts
 from core.adapters.registry import Registry
 from core.blends import Blend, parse_blend
-from core.errors import InvalidInput, QueueFull
+from core.errors import InvalidInput, PersonasError
 from core.generation import SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, ReplyChunk, Usage
 from core.personas import Persona, check_blend, served_sampling
@@ -26,6 +26,7 @@ from core.store.places import PlaceChoices
 
 MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
 MAX_ID_CHARS = 512
+NOT_QUEUED = "The message could not be queued because of an internal error; send it again."
 
 
 class DuplicateEvent(InvalidInput):
@@ -122,34 +123,35 @@ class Responder:
             exchange = self._exchange(incoming, blend, adapters, is_text_kept=is_text_kept)
             await _record(session, exchange, incoming.placeholder)
         now = time.time()
-        job = ReplyJob(
-            exchange_id=exchange.id,
-            conversation_id=incoming.conversation_id,
-            messages=incoming.messages,
-            system_prompt=prompts.system_prompt(self._personas, blend),
-            adapters=adapters,
-            sampling=exchange.sampling,
-            enqueued_at=now,
-            deadline_at=now + self._reply_timeout_s,
-        )
         try:
+            job = ReplyJob(
+                exchange_id=exchange.id,
+                conversation_id=incoming.conversation_id,
+                messages=incoming.messages,
+                system_prompt=prompts.system_prompt(self._personas, blend),
+                adapters=adapters,
+                sampling=exchange.sampling,
+                enqueued_at=now,
+                deadline_at=now + self._reply_timeout_s,
+            )
             await self._queue.enqueue(job)
-        except QueueFull as error:
-            await self._settle_refused(exchange.id, incoming, str(error))
+        except BaseException as error:  # whatever it is, nobody would ever answer this exchange
+            sentence = error.public_sentence if isinstance(error, PersonasError) else NOT_QUEUED
+            await self._settle_refused(exchange.id, incoming, sentence)
             raise
         return PendingReply(exchange.id, exchange.model, now, self._queue, choices)
 
     def _choose_blend(self, incoming: IncomingMessage, choices: PlaceChoices) -> Blend:
         """The persona or blend of the message, else of its conversation, else of its places, else the default."""
-        return check_blend(self._personas, parse_blend(incoming.model or choices.model or self._default_persona))
+        return check_blend(
+            self._personas, parse_blend(incoming.model or choices.settings.model or self._default_persona)
+        )
 
     async def _champions(self, session: Session, blend: Blend) -> tuple[WeightedAdapter, ...]:
         """The adapter versions that answer now; a persona without one speaks through its system prompt alone."""
-        champions = [
-            (await self._registry.champion(session, part.slug, self._base_model_slug), part.weight)
-            for part in blend.parts
-        ]
-        return tuple(WeightedAdapter(champion.ref, weight) for champion, weight in champions if champion is not None)
+        slugs = [part.slug for part in blend.parts]
+        found = await self._registry.champions(session, slugs, self._base_model_slug)
+        return tuple(WeightedAdapter(found[part.slug].ref, part.weight) for part in blend.parts if part.slug in found)
 
     def _exchange(
         self, incoming: IncomingMessage, blend: Blend, adapters: tuple[WeightedAdapter, ...], *, is_text_kept: bool

@@ -256,7 +256,7 @@ def _add_user(parser: Parser) -> None:
         "user",
         type=_user,
         metavar="USER",
-        help="who: the platform and its id of them, as in discord:80351110",
+        help="who: where from and the id there, as in discord:80351110, or api:ann for the API's user ann",
     )
 
 

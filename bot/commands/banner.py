@@ -39,10 +39,10 @@ async def print_banner(
         table.add_row("Discord", escape(f"as {discord}"))
     details = "" if facts is None else f" on {facts.device} ({facts.dtype}, quantisation {facts.quantization})"
     table.add_row("base model", escape(f"{settings.base_model}{details}"))
+    async with service.store.read() as session:
+        champions = await service.registry.champions(session, service.personas, settings.base_slug)
     for label, persona in zip(["personas"] + [""] * len(service.personas), service.personas.values(), strict=False):
-        async with service.store.session() as session:
-            champion = await service.registry.champion(session, persona.slug, settings.base_slug)
-        weights = adapter_text(persona.slug, champion, settings.base_model)
+        weights = adapter_text(persona.slug, champions.get(persona.slug), settings.base_model)
         table.add_row(label, escape(f"{persona.file.emoji} {persona.name}: {weights}"))
     console.print()
     console.print("[bold]Plug-and-Play Personas is ready.[/bold]")

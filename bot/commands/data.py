@@ -24,7 +24,7 @@ def show(arguments: argparse.Namespace, settings: Settings) -> int:
     """Everything about a person, as JSON."""
 
     async def export(store: Store) -> dict[str, Any]:
-        async with store.session() as session:
+        async with store.read() as session:
             return await data_rights.export(session, arguments.user)
 
     make_console().print_json(json.dumps(_with_store(settings, export)))
@@ -39,7 +39,7 @@ def forget(arguments: argparse.Namespace, settings: Settings) -> int:
         raise PermissionNeeded(f"Nothing brings back what is erased; look at `{show}` first, then run `{erase}`.")
 
     async def forget_person(store: Store) -> Forgotten:
-        async with store.session() as session:
+        async with store.write() as session:
             return await data_rights.forget(session, arguments.user)
 
     done = _with_store(settings, forget_person)

@@ -9,8 +9,9 @@ from alembic.script import ScriptDirectory
 
 from bot.commands.output import make_console
 from core.settings import Settings
-from core.store.db import Store, alembic_config
+from core.store.db import Store
 from core.store.db import upgrade as upgrade_store
+from core.store.schema import alembic_config
 
 
 def upgrade(arguments: argparse.Namespace, settings: Settings) -> int:

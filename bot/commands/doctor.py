@@ -80,7 +80,7 @@ def check_personas(settings: Settings) -> Iterator[Finding]:
 
 async def _adapter(storage: Storage, slug: str, fingerprint: str | None) -> Finding:
     settings = storage.settings
-    async with storage.store.session() as session:
+    async with storage.store.read() as session:
         champion = await storage.registry.champion(session, slug, settings.base_slug)
     if champion is None:
         advice = f"`{train_command(slug, settings.base_model)}` makes one."

@@ -36,7 +36,7 @@ def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _find(slug: str, version: int | None, settings: Settings) -> tuple[Persona, RegisteredAdapter]:
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         persona = find_persona(storage.personas, slug)
         if version is not None:
             return persona, await storage.registry.get(session, persona.slug, settings.base_slug, version)

@@ -47,7 +47,7 @@ def show_feedback(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _tallies(settings: Settings) -> list[Tally]:
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         return await feedback.tally(session)
 
 

@@ -60,9 +60,8 @@ def show_persona(arguments: argparse.Namespace, settings: Settings) -> int:
 
 async def _champions(settings: Settings) -> tuple[dict[str, Persona], dict[str, RegisteredAdapter]]:
     """Every persona, and the adapter version that answers for each that has one."""
-    async with open_storage(settings) as storage, storage.store.session() as session:
-        found = {slug: await storage.registry.champion(session, slug, settings.base_slug) for slug in storage.personas}
-        return dict(storage.personas), {slug: adapter for slug, adapter in found.items() if adapter is not None}
+    async with open_storage(settings) as storage, storage.store.read() as session:
+        return dict(storage.personas), await storage.registry.champions(session, storage.personas, settings.base_slug)
 
 
 def _facts(persona: Persona, champion: RegisteredAdapter | None, settings: Settings) -> dict[str, str]:

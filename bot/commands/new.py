@@ -21,6 +21,7 @@ from core.blends import BASE, SLUG_PATTERN
 from core.errors import InvalidInput
 from core.personas import MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS
 from core.settings import Settings
+from core.store import adapter_versions
 
 RESERVED_NAMES = frozenset({BASE, "default"})  # what can be typed on Discord where a persona's name can
 RESTART = "A `personas serve` that is running sees it after a restart, on Discord and in the playground, too."
@@ -70,12 +71,12 @@ def _checked_text(option: str, text: str | None, limit: int) -> str | None:
 async def _check_nobody(draft: PersonaDraft, settings: Settings) -> None:
     """Raises InvalidInput when the slug is somebody's, or was: former adapters would speak for the new persona."""
     slug = draft.slug
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         if slug in storage.personas:
             raise InvalidInput(
                 f"There is a persona {slug} already, in {storage.personas[slug].folder}; choose another short name."
             )
-        bases = await storage.registry.bases_of(session, slug)
+        bases = await adapter_versions.bases_of(session, slug)
         _check_name(draft, storage)
     former = settings.adapters_dir / slug
     if bases or (former.is_dir() and any(former.iterdir())):

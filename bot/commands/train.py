@@ -98,11 +98,8 @@ def _ship(settings: Settings) -> None:
 async def _register(trained: TrainedAdapter, settings: Settings) -> RegisteredAdapter:
     """Opening the storage registers what is bundled; then this finds it by its content."""
     try:
-        async with (
-            open_storage(settings, shipped_by=user_name()) as storage,
-            storage.store.session() as session,
-        ):
-            return await register_trained(session, storage.registry, trained)
+        async with open_storage(settings, shipped_by=user_name()) as storage:
+            return await register_trained(storage.store, storage.registry, trained)
     except StoreUnavailable as error:
         register = personas_command("versions", trained.persona, *base_option(settings.base_model))
         raise StoreUnavailable(

@@ -60,27 +60,30 @@ def rollback(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _versions(persona: str, settings: Settings) -> tuple[str, list[RegisteredAdapter]]:
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         slug = find_persona(storage.personas, persona).slug
         return slug, await storage.registry.versions(session, slug, settings.base_slug)
 
 
 async def _promote(persona: str, version: int, is_forced: bool, settings: Settings) -> RegisteredAdapter:
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage:
         slug = find_persona(storage.personas, persona).slug
-        _check(await storage.registry.get(session, slug, settings.base_slug, version), settings)
-        return await storage.registry.promote(
-            session, slug, settings.base_slug, version, force=is_forced, by=user_name()
-        )
+        async with storage.store.read() as session:
+            chosen = await storage.registry.get(session, slug, settings.base_slug, version)
+        _check(chosen, settings)
+        promote = storage.registry.promote
+        return await promote(storage.store, slug, settings.base_slug, version, force=is_forced, by=user_name())
 
 
 async def _rollback(persona: str, settings: Settings) -> RegisteredAdapter:
-    async with open_storage(settings) as storage, storage.store.session() as session:
+    async with open_storage(settings) as storage:
         slug = find_persona(storage.personas, persona).slug
-        for version in await storage.registry.versions(session, slug, settings.base_slug):
+        async with storage.store.read() as session:
+            versions = await storage.registry.versions(session, slug, settings.base_slug)
+        for version in versions:
             if "previous" in version.aliases:
                 _check(version, settings)
-        return await storage.registry.rollback(session, slug, settings.base_slug, by=user_name())
+        return await storage.registry.rollback(storage.store, slug, settings.base_slug, by=user_name())
 
 
 def _check(version: RegisteredAdapter, settings: Settings) -> None:

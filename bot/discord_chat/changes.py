@@ -121,7 +121,8 @@ class Changes:
 
 async def _shown(session: Session, former: Sequence[Exchange]) -> tuple[str, ...]:
     """The messages that show an answer to the question now, page by page."""
+    shown = await exchanges.deliveries_of(session, *(exchange.id for exchange in former))
     for exchange in reversed(former):
-        if pages := await exchanges.deliveries_of(session, exchange.id):
-            return tuple(page.message_id for page in pages)
+        if pages := [page.message_id for page in shown if page.exchange_id == exchange.id]:
+            return tuple(pages)
     return ()

@@ -29,6 +29,7 @@ async def stop(interaction: Interaction, exchange_id: str) -> None:
         return
     await tell(interaction, HAS_ENDED)
     if not replies.is_running(exchange_id):
+        variants = await _variants(interaction, exchange_id)  # as they are now that it has ended
         await interaction.edit_original_response(view=view_of(buttons_of(variants, exchange_id)))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from core.errors import StoreUnavailable
 from core.store import data_rights
-from core.store.db import Store, to_the_end
+from core.store.db import Store
 
 FIRST_S = 60.0  # a start has enough to do
 DAY_S = 86_400.0
@@ -29,7 +29,7 @@ async def keep_erasing(
     while True:
         pause_s = DAY_S
         try:
-            await to_the_end(erase_old_text(store, keep_text_days=keep_text_days))
+            await erase_old_text(store, keep_text_days=keep_text_days)
         except StoreUnavailable as error:
             logger.warning("Old text is not erased yet: %s", error)
             pause_s = RETRY_S
@@ -43,7 +43,7 @@ async def erase_old_text(store: Store, *, keep_text_days: int) -> int:
 
     Raises StoreUnavailable.
     """
-    async with store.session() as session:
+    async with store.write() as session:
         erased = await data_rights.purge(session, before=time.time() - keep_text_days * DAY_S)
     if erased:
         logger.info("Erased the text of %d exchanges older than %d days", erased, keep_text_days)

@@ -195,13 +195,13 @@ class Service:
 
     async def _fail_unfinished(self, sentence: str) -> int:
         """Settle what nobody writes any more; nothing of a source while another process may be writing it."""
-        async with self.store.session() as session:
+        async with self.store.read() as session:
             sources = {exchange.source for exchange in await exchanges.unfinished(session)}
         count = 0
         for source in sorted(sources):
             with self._lock.alone(source) as is_alone:
                 if is_alone:
-                    async with self.store.session() as session:
+                    async with self.store.write() as session:
                         count += await exchanges.fail_unfinished(session, sentence, source=source)
         return count
 

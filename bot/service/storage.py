@@ -48,9 +48,8 @@ async def open_storage(settings: Settings, *, shipped_by: str = "bundled") -> As
     store = await Store.open(settings.store_url, create_or_upgrade=settings.is_sqlite)
     try:
         registry = Registry(settings.dir, settings.adapters_dir)
-        async with store.session() as session:
-            await registry.sync_bundled(session, personas, settings.base_slug, by=shipped_by)
-            await registry.sync_trained(session, personas, settings.base_slug)
+        await registry.sync_bundled(store, personas, settings.base_slug, by=shipped_by)
+        await registry.sync_trained(store, personas, settings.base_slug)
         yield Storage(settings, personas, store, registry)
     finally:
         await store.close()

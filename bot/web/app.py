@@ -67,7 +67,7 @@ async def not_ready_reason(service: Service) -> str | None:
     if not service.worker.is_healthy:
         return "The worker has stopped; restart the server, and see its log for the cause."
     try:
-        async with service.store.session() as session:
+        async with service.store.read() as session:
             await session.execute(select(1))
     except PersonasError as error:
         return sentence_of(error)

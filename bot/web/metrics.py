@@ -75,7 +75,7 @@ class Metrics:
     async def text(self) -> bytes:
         """The page that Prometheus scrapes. An unreachable store leaves the last known feedback standing."""
         try:
-            async with self._store.session() as session:
+            async with self._store.read() as session:
                 tallies = await feedback.tally(session)
         except PersonasError:
             return generate_latest(self._registry)
@@ -98,7 +98,7 @@ class Metrics:
     async def _note_wait(self, exchange_id: str, source: str) -> None:
         """The ledger knows when the worker took the job; a store that fails here must not fail the reply."""
         try:
-            async with self._store.session() as session:
+            async with self._store.read() as session:
                 exchange = await exchanges.find(session, exchange_id)
         except PersonasError:
             return

@@ -62,7 +62,7 @@ class OpenAIApi:
 
     async def create_completion(self, request: Request) -> Response:
         body = await _read(request, schema.ChatCompletionRequest)
-        model, user = str(self._find(body.model)), body.user or "anonymous"
+        model, user = str(self._find(body.model)), _person(body.user)
         given = _given_conversation(request, body)
         conversation_id = given or self._follow_ups.claim(user, model, body.chat_messages)
         incoming = IncomingMessage(
@@ -97,7 +97,11 @@ class OpenAIApi:
     async def give_feedback(self, request: Request) -> Response:
         body = await _read(request, schema.FeedbackRequest)
         await record_feedback(
-            self._service.store, exchange_id=body.completion_id, user_id=body.user, label=body.label, source=SOURCE
+            self._service.store,
+            exchange_id=body.completion_id,
+            user_id=_person(body.user),
+            label=body.label,
+            source=SOURCE,
         )
         return JSONResponse({"object": "feedback", "completion_id": body.completion_id, "label": body.label})
 
@@ -125,6 +129,11 @@ class OpenAIApi:
 async def _read(request: Request, kind: type[Body]) -> Body:
     """The body as a model. Whatever content type the client claims, it must be JSON in UTF-8."""
     return kind.model_validate_json(await request.body())
+
+
+def _person(user: str | None) -> str:
+    """Whom a client names, told apart from the people of other sources, whatever the client calls them."""
+    return f"{SOURCE}:{user or 'anonymous'}"
 
 
 def _given_conversation(request: Request, body: schema.ChatCompletionRequest) -> str | None:

@@ -69,7 +69,7 @@ class PlaygroundChats:
     async def choose(self, session_id: str, spec: str) -> Blend:
         """Let a persona, blend or the base model answer this session from now on. Raises InvalidInput, NotFound."""
         blend = check_blend(self._service.personas, parse_blend(spec))
-        async with self._service.store.session() as session:
+        async with self._service.store.write() as session:
             await places.set_model(session, _conversation(session_id), source=SOURCE, model=str(blend))
         return blend
 

@@ -46,8 +46,7 @@ class Service(Protocol):
 
 async def champions(service: Service, blend: Blend) -> list[RegisteredAdapter]:
     """The adapter versions that answer for a blend now, the heaviest first; personas without one are left out."""
-    async with service.store.session() as session:
-        found = [
-            await service.registry.champion(session, part.slug, service.settings.base_slug) for part in blend.parts
-        ]
-    return [adapter for adapter in found if adapter is not None]
+    async with service.store.read() as session:
+        slugs = [part.slug for part in blend.parts]
+        found = await service.registry.champions(session, slugs, service.settings.base_slug)
+    return [found[slug] for slug in slugs if slug in found]

@@ -6,7 +6,6 @@ Versions are immutable; `champion` answers, `challenger` wants to, `previous` is
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,14 +14,16 @@ from typing import Any, Literal, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
+from core.adapters.content_hash import adapter_content_hash
+from core.adapters.folders import AdapterRoots, finished_folders, has_content, read_lineage
 from core.advice import personas_command
 from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded
 from core.generation import AdapterRef
 from core.personas import Persona
 from core.store import adapter_versions
 from core.store.adapter_versions import Alias
-from core.store.models import AdapterVersion, RegistryEvent
+from core.store.db import Store
+from core.store.models import AdapterVersion
 
 Origin = Literal["bundled", "trained"]
 
@@ -47,17 +48,30 @@ class RegisteredAdapter:
     gate_passed: bool | None
 
 
-class Registry:
-    """Reads and moves aliases within the caller's transaction; keeps nothing between calls.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An adapter folder as it was read, and where the same content was registered but is not any more."""
 
-    Folders are stored relative to one of two roots, the bundled personas or the data folder, so that both may move.
+    root: str
+    path: str
+    content_hash: str
+    lineage: dict[str, Any]
+    origin: Origin
+    lost: tuple[str, str] | None
+
+
+class Registry:
+    """Reads aliases within the caller's transaction and keeps nothing between calls.
+
+    What reads an adapter's files takes the store instead of a session: hashing takes its time, and happens before its
+    own transaction begins.
     """
 
     def __init__(self, personas_dir: Path, adapters_dir: Path) -> None:
-        self._roots = {"bundled": personas_dir.resolve(), "data": adapters_dir.resolve()}
+        self._roots = AdapterRoots(personas_dir, adapters_dir)
 
     async def sync_bundled(
-        self, session: AsyncSession, personas: Mapping[str, Persona], base_slug: str, *, by: str = "bundled"
+        self, store: Store, personas: Mapping[str, Persona], base_slug: str, *, by: str = "bundled"
     ) -> None:
         """Register the adapters that the personas ship for this base model; harmless when they are known.
 
@@ -66,31 +80,39 @@ class Registry:
         is asked: a champion that is replaced so is recorded as forced, by whom `by` names. A broken folder is left
         out, and logged.
         """
+        shipped: dict[str, _Found] = {}
         for slug, persona in personas.items():
             folder = persona.adapter_folder(base_slug)
             try:
                 if folder.is_dir():
-                    await self._sync(session, slug, base_slug, folder, by)
+                    shipped[slug] = await self._find(store, slug, base_slug, folder, read_lineage(folder), "bundled")
             except (AdapterRejected, InvalidData) as error:
                 logger.warning("%s is not registered: %s", folder, error)
+        if shipped:
+            async with store.write() as session:
+                for slug, found in shipped.items():
+                    await self._ship(session, slug, base_slug, found, by)
 
-    async def sync_trained(self, session: AsyncSession, personas: Mapping[str, Persona], base_slug: str) -> None:
+    async def sync_trained(self, store: Store, personas: Mapping[str, Persona], base_slug: str) -> None:
         """Register finished adapters that no version knows, the oldest first; harmless when there is none.
 
         Their training ended before it could register them, or the database is a new one. A folder that cannot be
         registered is left out, and logged.
         """
         for slug in personas:
-            folders = _trained_folders(self._roots["data"] / slug / base_slug)
-            rows = await adapter_versions.versions(session, slug, base_slug) if folders else []
+            folders = finished_folders(self._roots.data / slug / base_slug)
+            if not folders:
+                continue
+            async with store.read() as session:
+                rows = await adapter_versions.versions(session, slug, base_slug)
             known = {self._folder(row) for row in rows}
             for folder in folders:
                 if folder not in known:
-                    await self._adopt(session, slug, base_slug, folder, {row.content_hash for row in rows})
+                    await self._adopt(store, slug, base_slug, folder, {row.content_hash for row in rows})
 
     async def register(
         self,
-        session: AsyncSession,
+        store: Store,
         *,
         persona: str,
         base_slug: str,
@@ -104,15 +126,26 @@ class Registry:
         adapter may be measured later.
         Raises AdapterRejected when the folder is unreadable or outside the two roots.
         """
-        version = await self._add(session, persona, base_slug, folder, lineage, origin)
-        if (await adapter_versions.aliases(session, persona, base_slug)).get("champion") != version:
-            await adapter_versions.point(session, persona, base_slug, "challenger", version)
-        return await self.get(session, persona, base_slug, version)
+        found = await self._find(store, persona, base_slug, folder, lineage, origin)
+        async with store.write() as session:
+            version = await self._add(session, persona, base_slug, found)
+            if (await adapter_versions.aliases(session, persona, base_slug)).get("champion") != version:
+                await adapter_versions.point(session, persona, base_slug, "challenger", version)
+            return await self.get(session, persona, base_slug, version)
 
     async def champion(self, session: AsyncSession, persona: str, base_slug: str) -> RegisteredAdapter | None:
         """The version that answers for this persona now; None when it has no adapter for this base model."""
-        version = (await adapter_versions.aliases(session, persona, base_slug)).get("champion")
-        return None if version is None else await self.get(session, persona, base_slug, version)
+        return (await self.champions(session, (persona,), base_slug)).get(persona)
+
+    async def champions(
+        self, session: AsyncSession, personas: Collection[str], base_slug: str
+    ) -> dict[str, RegisteredAdapter]:
+        """The versions that answer for these personas now; those without an adapter for this base are left out."""
+        named = await adapter_versions.named(session, personas, base_slug)
+        aliases: dict[str, dict[Alias, int]] = {}
+        for row, alias in named:
+            aliases.setdefault(row.persona, {})[alias] = row.version
+        return {row.persona: self._registered(row, aliases[row.persona]) for row, alias in named if alias == "champion"}
 
     async def get(self, session: AsyncSession, persona: str, base_slug: str, version: int) -> RegisteredAdapter:
         """One version. Raises NotFound."""
@@ -125,10 +158,6 @@ class Registry:
         aliases = await adapter_versions.aliases(session, persona, base_slug)
         return [self._registered(row, aliases) for row in rows]
 
-    async def bases_of(self, session: AsyncSession, persona: str) -> list[str]:
-        """The base models, as slugs, that this persona has versions for, whether or not there still is such a one."""
-        return await adapter_versions.bases_of(session, persona)
-
     async def record_gate(
         self, session: AsyncSession, persona: str, base_slug: str, version: int, *, passed: bool, by: str
     ) -> RegisteredAdapter:
@@ -139,65 +168,63 @@ class Registry:
         return await self.get(session, persona, base_slug, version)
 
     async def promote(
-        self, session: AsyncSession, persona: str, base_slug: str, version: int, *, force: bool, by: str
+        self, store: Store, persona: str, base_slug: str, version: int, *, force: bool, by: str
     ) -> RegisteredAdapter:
         """Let a version answer from the next reply on; the former champion becomes `previous`.
 
         Raises NotFound, AdapterRejected when its files are gone or changed, and PermissionNeeded when it has not
         passed a gate and `force` is False. A promotion that needed force is recorded as forced.
         """
-        row = await adapter_versions.get(session, persona, base_slug, version)
-        former = (await adapter_versions.aliases(session, persona, base_slug, is_locking=True)).get("champion")
-        if former == version:
-            return await self.get(session, persona, base_slug, version)
-        if not row.gate_passed and not force:
-            verdict = "has not been through an evaluation gate" if row.gate_passed is None else "failed its gate"
-            raise PermissionNeeded(
-                f"{persona}@{version} {verdict}; promote it all the same with --force, which is recorded."
-            )
+        async with store.read() as session:
+            row = await adapter_versions.get(session, persona, base_slug, version)
         await self._check_intact(row)
-        if former is not None:
-            await adapter_versions.point(session, persona, base_slug, "previous", former)
-        await adapter_versions.point(session, persona, base_slug, "champion", version)
-        await adapter_versions.drop(session, persona, base_slug, "challenger", version)
-        adapter_versions.note(session, row, "promoted", former_champion=former, is_forced=not row.gate_passed, actor=by)
-        return await self.get(session, persona, base_slug, version)
+        async with store.write() as session:
+            row = await adapter_versions.get(session, persona, base_slug, version)
+            former = (await adapter_versions.aliases(session, persona, base_slug, is_locking=True)).get("champion")
+            if former != version:
+                _check_gate(row, force=force)
+                if former is not None:
+                    await adapter_versions.point(session, persona, base_slug, "previous", former)
+                await adapter_versions.point(session, persona, base_slug, "champion", version)
+                await adapter_versions.drop(session, persona, base_slug, "challenger", version)
+                is_forced = not row.gate_passed
+                note = adapter_versions.note
+                note(session, row, "promoted", former_champion=former, is_forced=is_forced, actor=by)
+            return await self.get(session, persona, base_slug, version)
 
-    async def rollback(self, session: AsyncSession, persona: str, base_slug: str, *, by: str) -> RegisteredAdapter:
+    async def rollback(self, store: Store, persona: str, base_slug: str, *, by: str) -> RegisteredAdapter:
         """Let the previous champion answer again; a second rollback needs another promotion first.
 
-        Raises NotFound when there is no previous one, and AdapterRejected when its files are gone or changed.
+        Raises NotFound when there is no previous one, or another one by now, and AdapterRejected when its files are
+        gone or changed.
         """
-        aliases = await adapter_versions.aliases(session, persona, base_slug, is_locking=True)
-        version = aliases.get("previous")
-        if version is None:
-            raise NotFound(
-                f"{persona} has no previous version on {base_slug} to roll back to;"
-                f" `{personas_command('versions', persona)}` shows what can be promoted."
-            )
-        row = await adapter_versions.get(session, persona, base_slug, version)
+        advice = f"`{personas_command('versions', persona)}` shows what can be promoted."
+        async with store.read() as session:
+            version = (await adapter_versions.aliases(session, persona, base_slug)).get("previous")
+            if version is None:
+                raise NotFound(f"{persona} has no previous version on {base_slug} to roll back to; {advice}")
+            row = await adapter_versions.get(session, persona, base_slug, version)
         await self._check_intact(row)
-        await adapter_versions.point(session, persona, base_slug, "champion", version)
-        await adapter_versions.drop(session, persona, base_slug, "previous", version)
-        adapter_versions.note(session, row, "rolled_back", former_champion=aliases.get("champion"), actor=by)
-        return await self.get(session, persona, base_slug, version)
+        async with store.write() as session:
+            aliases = await adapter_versions.aliases(session, persona, base_slug, is_locking=True)
+            if aliases.get("previous") != version:
+                raise NotFound(f"{persona}@{version} is not the previous version any more; {advice}")
+            row = await adapter_versions.get(session, persona, base_slug, version)
+            await adapter_versions.point(session, persona, base_slug, "champion", version)
+            await adapter_versions.drop(session, persona, base_slug, "previous", version)
+            adapter_versions.note(session, row, "rolled_back", former_champion=aliases.get("champion"), actor=by)
+            return await self.get(session, persona, base_slug, version)
 
-    async def events(self, session: AsyncSession, persona: str, base_slug: str) -> list[RegistryEvent]:
-        """What happened to this persona's versions, the oldest first."""
-        return await adapter_versions.events(session, persona, base_slug)
-
-    async def _adopt(
-        self, session: AsyncSession, persona: str, base_slug: str, folder: Path, known: Collection[str]
-    ) -> None:
+    async def _adopt(self, store: Store, persona: str, base_slug: str, folder: Path, known: Collection[str]) -> None:
         try:
             if await asyncio.to_thread(adapter_content_hash, folder) not in known:
                 lineage = read_lineage(folder)
-                await self.register(session, persona=persona, base_slug=base_slug, folder=folder, lineage=lineage)
+                await self.register(store, persona=persona, base_slug=base_slug, folder=folder, lineage=lineage)
         except (AdapterRejected, InvalidData) as error:
             logger.warning("%s is not registered: %s", folder, error)
 
-    async def _sync(self, session: AsyncSession, persona: str, base_slug: str, folder: Path, by: str) -> None:
-        version = await self._add(session, persona, base_slug, folder, read_lineage(folder), "bundled")
+    async def _ship(self, session: AsyncSession, persona: str, base_slug: str, found: _Found, by: str) -> None:
+        version = await self._add(session, persona, base_slug, found)
         versions = await adapter_versions.versions(session, persona, base_slug)
         replaced = {row.version for row in versions if row.origin == "bundled"} - {version}
         aliases = await adapter_versions.aliases(session, persona, base_slug)
@@ -211,57 +238,44 @@ class Registry:
             is_forced = former is not None and not row.gate_passed
             adapter_versions.note(session, row, "shipped", former_champion=former, is_forced=is_forced, actor=by)
 
-    async def _add(
-        self,
-        session: AsyncSession,
-        persona: str,
-        base_slug: str,
-        folder: Path,
-        lineage: dict[str, Any],
-        origin: Origin,
-    ) -> int:
-        root, path = self._locate(folder)
+    async def _find(
+        self, store: Store, persona: str, base_slug: str, folder: Path, lineage: dict[str, Any], origin: Origin
+    ) -> _Found:
+        """Read a folder. Raises AdapterRejected."""
+        root, path = self._roots.locate(folder)
         content_hash = await asyncio.to_thread(adapter_content_hash, folder)
-        row = await adapter_versions.find_by_content(session, persona, base_slug, content_hash)
+        async with store.read() as session:
+            row = await adapter_versions.find_by_content(session, persona, base_slug, content_hash)
+        lost = None
+        if row is not None and not await asyncio.to_thread(has_content, self._folder(row), content_hash):
+            lost = (row.root, row.path)
+        return _Found(root, path, content_hash, lineage, origin, lost)
+
+    async def _add(self, session: AsyncSession, persona: str, base_slug: str, found: _Found) -> int:
+        row = await adapter_versions.find_by_content(session, persona, base_slug, found.content_hash)
         if row is not None:
-            if (row.root, row.path) != (root, path) and not await self._is_intact(row):
-                row.root, row.path = root, path
-            row.lineage = lineage or row.lineage
+            if (row.root, row.path) == found.lost:
+                row.root, row.path = found.root, found.path
+            row.lineage = found.lineage or row.lineage
             return row.version
         row = await adapter_versions.add(
             session,
             persona,
             base_slug,
-            content_hash=content_hash,
-            root=root,
-            path=path,
-            origin=origin,
-            lineage=lineage,
+            content_hash=found.content_hash,
+            root=found.root,
+            path=found.path,
+            origin=found.origin,
+            lineage=found.lineage,
         )
-        adapter_versions.note(session, row, "registered", actor=origin)
+        adapter_versions.note(session, row, "registered", actor=found.origin)
         return row.version
 
-    def _locate(self, folder: Path) -> tuple[str, str]:
-        resolved = folder.resolve()  # a symlink counts by where it leads
-        for root, root_folder in self._roots.items():
-            if resolved.is_relative_to(root_folder):
-                return root, resolved.relative_to(root_folder).as_posix()
-        raise AdapterRejected(
-            f"The adapter folder {folder} lies outside {self._roots['bundled']} and {self._roots['data']};"
-            " move it into one of them, adapters are read from nowhere else."
-        )
-
     def _folder(self, row: AdapterVersion) -> Path:
-        return self._roots[row.root] / row.path
-
-    async def _is_intact(self, row: AdapterVersion) -> bool:
-        try:
-            return await asyncio.to_thread(adapter_content_hash, self._folder(row)) == row.content_hash
-        except AdapterRejected:
-            return False
+        return self._roots.folder(row.root, row.path)
 
     async def _check_intact(self, row: AdapterVersion) -> None:
-        if not await self._is_intact(row):
+        if not await asyncio.to_thread(has_content, self._folder(row), row.content_hash):
             raise AdapterRejected(
                 f"The files of {row.persona}@{row.version} in {self._folder(row)} are gone or have changed since it was"
                 " registered; restore them, or choose another version."
@@ -281,20 +295,10 @@ class Registry:
         )
 
 
-def _trained_folders(parent: Path) -> list[Path]:
-    """The finished adapters in this folder, the oldest first; a training writes its lineage last."""
-    return [path.parent for path in sorted(parent.glob(f"[!.]*/{LINEAGE_FILE}"), key=lambda path: path.stat().st_mtime)]
-
-
-def read_lineage(folder: Path) -> dict[str, Any]:
-    """The folder's lineage.json; empty when it has none. Raises InvalidData when it is not a JSON object."""
-    path = folder / LINEAGE_FILE
-    if not path.exists():
-        return {}
-    try:
-        lineage = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidData(f"{path} cannot be read ({error}); restore it, or delete it to go without.") from error
-    if not isinstance(lineage, dict):
-        raise InvalidData(f"{path} does not hold a JSON object; restore it, or delete it to go without.")
-    return lineage
+def _check_gate(row: AdapterVersion, *, force: bool) -> None:
+    """Raises PermissionNeeded."""
+    if not row.gate_passed and not force:
+        verdict = "has not been through an evaluation gate" if row.gate_passed is None else "failed its gate"
+        raise PermissionNeeded(
+            f"{row.persona}@{row.version} {verdict}; promote it all the same with --force, which is recorded."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal, cast
 
 from sqlalchemy import ColumnElement, delete, func, select
@@ -61,6 +62,20 @@ async def aliases(session: AsyncSession, persona: str, base_slug: str, *, is_loc
     )
     rows = await session.execute(statement.with_for_update() if is_locking else statement)
     return {cast(Alias, alias): version for alias, version in rows}
+
+
+async def named(session: AsyncSession, personas: Collection[str], base_slug: str) -> list[tuple[AdapterVersion, Alias]]:
+    """The versions of these personas that an alias points at, once for each."""
+    is_same = (
+        (AdapterAlias.persona == AdapterVersion.persona)
+        & (AdapterAlias.base_model == AdapterVersion.base_model)
+        & (AdapterAlias.version == AdapterVersion.version)
+    )
+    statement = select(AdapterVersion, AdapterAlias.alias).join(AdapterAlias, is_same)
+    rows = await session.execute(
+        statement.where(AdapterVersion.persona.in_(personas), AdapterVersion.base_model == base_slug)
+    )
+    return [(row, cast(Alias, alias)) for row, alias in rows]
 
 
 async def point(session: AsyncSession, persona: str, base_slug: str, alias: Alias, version: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from core.store import erasure
 from core.store.db import take_turns
@@ -17,7 +18,7 @@ CONSENT_VERSION = 1
 
 async def give(session: AsyncSession, user_id: str, *, source: str) -> None:
     """Note that this person agrees to the current version; saying so again is harmless."""
-    if not await has(session, user_id):
+    if not await all_have(session, (user_id,)):
         session.add(Consent(user_id=user_id, version=CONSENT_VERSION, is_given=True, source=source))
 
 
@@ -35,15 +36,14 @@ async def withdraw(session: AsyncSession, user_id: str) -> int:
 
 
 async def has(session: AsyncSession, user_id: str) -> bool:
-    """Whether this person agrees to the current version."""
-    return await all_have(session, (user_id,))
+    """Whether this person agrees to the current version at this moment, to be shown and not to be acted upon."""
+    return user_id in await _agreed(session, (user_id,))
 
 
 async def all_have(session: AsyncSession, user_ids: Collection[str]) -> bool:
     """Whether every one of these people agrees to the current version, and will do so until the transaction's end."""
     await take_turns(session, is_shared=True)
-    agreed = (await session.scalars(consenting().where(Consent.user_id.in_(user_ids)))).all()
-    return set(user_ids) <= set(agreed)
+    return set(user_ids) <= await _agreed(session, user_ids)
 
 
 async def history(session: AsyncSession, user_id: str) -> list[Consent]:
@@ -52,6 +52,11 @@ async def history(session: AsyncSession, user_id: str) -> list[Consent]:
 
 
 def consenting() -> Select[str]:
-    """The ids of everybody who agrees to the current version, as a query."""
-    latest = select(func.max(Consent.id)).group_by(Consent.user_id)
-    return select(Consent.user_id).where(Consent.id.in_(latest), Consent.is_given, Consent.version == CONSENT_VERSION)
+    """The ids of everybody who agrees to the current version, as a query. Of named people, their index tells."""
+    later = aliased(Consent)
+    is_latest = ~exists().where(later.user_id == Consent.user_id, later.id > Consent.id)
+    return select(Consent.user_id).where(is_latest, Consent.is_given, Consent.version == CONSENT_VERSION)
+
+
+async def _agreed(session: AsyncSession, user_ids: Collection[str]) -> set[str]:
+    return set(await session.scalars(consenting().where(Consent.user_id.in_(user_ids))))

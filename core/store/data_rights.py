@@ -10,7 +10,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, delete, exists, literal, or_, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    String,
+    delete,
+    exists,
+    literal,
+    or_,
+    select,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -190,7 +202,7 @@ def _private_places_of(user_id: str) -> Select[str]:
 
 def _is_named_for(user_id: str) -> ColumnElement[bool]:
     """True for places that have one person's name: the playground gives every browser session such a place."""
-    return or_(Place.id == user_id, Place.id == Place.source + ":" + user_id)
+    return or_(Place.id == user_id, Place.id == Place.source + literal(f":{user_id}", String()))
 
 
 async def _leave(session: AsyncSession, there: ColumnElement[bool], place_ids: Sequence[str]) -> int:

@@ -1,57 +1,36 @@
-"""Opens the database and hands out sessions, each one transaction. Knows no tables.
-
-Drivers' errors leave here as StoreUnavailable with one sentence. Migrations live in migrations/.
-"""
+"""The open database, and what its dialects say in different words. Knows no tables."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from socket import gaierror
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, event, func, make_url, select, text
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, TimeoutError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from core.advice import personas_command
-from core.errors import InvalidSetting, StoreUnavailable
-from core.shipped import shipped_folder
+from core.store.engines import POSTGRES_CONNECTIONS, SQLITE_READERS, create_engine, reading_engine
 from core.store.models import Base
+from core.store.outages import outages_as_sentences
+from core.store.schema import prepare
+from core.store.sessions import Door, to_the_end
 
-T = TypeVar("T")
 Session: TypeAlias = AsyncSession
 
-MIGRATIONS_FOLDER = shipped_folder("migrations")
-MIGRATION_LOCK = 0x706572736F6E61  # "persona": PostgreSQL's lock that lets one process migrate at a time
 TEXT_LOCK = 0x74657874  # "text": PostgreSQL's lock that `take_turns` takes
-URL_ADVICE = "use sqlite:///path/to/file.db or postgresql://user:password@host/name"
-
-SQLITE_ADVICE = {
-    sqlite3.SQLITE_BUSY: "is locked by another program; close that program, or wait until it is done, and try again",
-    sqlite3.SQLITE_FULL: "cannot grow because its disk is full; free some space and try again",
-    sqlite3.SQLITE_READONLY: "cannot be written; check the rights of the file and its folder",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the rights of the file and its folder",
-    sqlite3.SQLITE_NOTADB: "is not an SQLite database; set PERSONAS_DATABASE_URL to another file",
-    sqlite3.SQLITE_CORRUPT: "is damaged; restore a backup, or set PERSONAS_DATABASE_URL to another file",
-    sqlite3.SQLITE_IOERR: "cannot be read or written, as its disk is full or fails; free some space or check the disk",
-}
 
 
 class Store:
-    """The open database."""
+    """The open database. Reads run side by side, and on SQLite beside a write; there, writes take turns."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        is_sqlite = engine.dialect.name == "sqlite"
+        turns = asyncio.Semaphore(1 if is_sqlite else POSTGRES_CONNECTIONS)
+        self._writing = Door(engine, turns, is_reading=False)
+        reading_turns = asyncio.Semaphore(SQLITE_READERS) if is_sqlite else turns
+        self._reading = Door(reading_engine(engine), reading_turns, is_reading=True)
 
     @classmethod
     async def open(cls, url: str, *, create_or_upgrade: bool) -> Store:
@@ -62,38 +41,35 @@ class Store:
         """
         engine = create_engine(url)
         try:
-            async with _outages_as_sentences(engine.url):
-                await _prepare(engine, is_upgrade=create_or_upgrade)
+            with outages_as_sentences(engine.url):
+                await to_the_end(prepare(engine, is_upgrade=create_or_upgrade))
         except BaseException:
-            await engine.dispose()
+            await to_the_end(engine.dispose())
             raise
         return cls(engine)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[AsyncSession]:
-        """One transaction: committed at the end, rolled back when the body raises.
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees one moment of the database and cannot write: that raises the driver's own error.
 
-        SQLite has one writer, so keep the body short and never open a second session inside it.
-        Raises StoreUnavailable when the database is locked, full, read-only or gone; then nothing was written.
+        What is written on the strength of something read is read again in `write`. Raises StoreUnavailable.
         """
-        async with _outages_as_sentences(self._engine.url), self._sessions.begin() as session:
+        async with self._reading.transaction() as session:
             yield session
 
-    read = write = session
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed at the end, rolled back when the body raises or is cancelled.
+
+        Keep the body short, for others wait: read no file, ask no network, and open no second one inside it.
+        Raises StoreUnavailable when the database is locked, full, read-only or gone; then nothing was written.
+        """
+        async with self._writing.transaction() as session:
+            yield session
 
     async def close(self) -> None:
-        await self._engine.dispose()
-
-
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await what uses a session. Whoever is cancelled meanwhile waits for its end: cut short, a transaction would keep
-    SQLite's lock."""
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
+        await self._reading.close()
+        await self._writing.close()
 
 
 def upgrade(url: str) -> None:
@@ -103,27 +79,6 @@ def upgrade(url: str) -> None:
         await (await Store.open(url, create_or_upgrade=True)).close()
 
     asyncio.run(open_and_close())
-
-
-def create_engine(url: str) -> AsyncEngine:
-    """An engine for SQLite or PostgreSQL; connects to nothing yet. Raises InvalidSetting for any other URL."""
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "postgresql":
-            return create_async_engine(parsed, pool_pre_ping=True)
-        if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
-            return _create_sqlite_engine(parsed)
-    except ImportError as error:
-        raise InvalidSetting(
-            f"PERSONAS_DATABASE_URL needs the package {error.name}; install it with `pip install {error.name}`."
-        ) from error
-    except (ArgumentError, ValueError) as error:  # its text may hold the URL and with it a password
-        raise InvalidSetting(f"PERSONAS_DATABASE_URL is not a database URL; {URL_ADVICE}.") from error
-    if parsed.get_backend_name() == "sqlite":
-        raise InvalidSetting(f"PERSONAS_DATABASE_URL names no file; {URL_ADVICE}.")
-    raise InvalidSetting(
-        f'PERSONAS_DATABASE_URL starts with "{parsed.drivername}", which is no database known here; {URL_ADVICE}.'
-    )
 
 
 def insert(session: AsyncSession, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
@@ -146,120 +101,3 @@ async def take_turns(session: AsyncSession, *, is_shared: bool) -> None:
 
 # Changes that leave the session's own objects behind; the reads in core.store fetch them anew.
 UNSYNCHRONIZED = {"synchronize_session": False}
-
-
-def alembic_config() -> Config:
-    """Alembic's settings in code, so that nobody has to find an alembic.ini."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS_FOLDER).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
-
-
-def _create_sqlite_engine(url: URL) -> AsyncEngine:
-    # One connection: SQLite has one writer anyway, and waiting in the pool is fair where its busy handler is not.
-    # That handler, for other processes, waits sqlite3's 5 s; `?timeout=` in the URL changes it.
-    engine = create_async_engine(url, pool_size=1, max_overflow=0)
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN comes too late; see `begin`
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")  # a committed thumb survives a power cut
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        # IMMEDIATE: a transaction that reads first and writes later fails at once if another process wrote in between.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-async def _prepare(engine: AsyncEngine, *, is_upgrade: bool) -> None:
-    if engine.dialect.name == "sqlite":
-        await asyncio.to_thread(_prepare_file, engine.url, may_create=is_upgrade)
-    # Not engine.begin(): where BEGIN fails, that leaves the connection and its thread behind.
-    async with engine.connect() as connection, connection.begin():
-        await connection.run_sync(_migrate if is_upgrade else _check_schema)
-
-
-def _prepare_file(url: URL, *, may_create: bool) -> None:
-    """Make folder and file. Opening it fails here and not in aiosqlite, whose thread then outlives the event loop."""
-    path = Path(url.database or "")
-    try:
-        if not may_create and not path.exists():
-            raise StoreUnavailable(
-                f"There is no database {path} yet; run `{personas_command('db', 'upgrade')}` to create it."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sqlite3.connect(path).close()
-    except OSError as error:
-        raise StoreUnavailable(
-            f"The database {path} cannot be reached ({error.strerror}); check the rights of its folder,"
-            " or set PERSONAS_DATA_DIR to another one."
-        ) from error
-    except sqlite3.Error as error:
-        raise StoreUnavailable(outage_sentence(url, error)) from error
-
-
-def _migrate(connection: Connection) -> None:
-    """Run what is missing inside the caller's transaction: a migration that fails leaves the old schema whole."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-    if not _is_up_to_date(connection):
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def _check_schema(connection: Connection) -> None:
-    if not _is_up_to_date(connection):
-        raise StoreUnavailable(
-            f"The database {_name(connection.engine.url)} is not up to date with this version of personas;"
-            f" run `{personas_command('db', 'upgrade')}`."
-        )
-
-
-def _is_up_to_date(connection: Connection) -> bool:
-    """Whether the schema is this program's. Raises StoreUnavailable for one that this program does not know."""
-    scripts = ScriptDirectory.from_config(alembic_config())
-    known = {script.revision for script in scripts.walk_revisions()}
-    current = set(MigrationContext.configure(connection).get_current_heads())
-    if current - known:
-        raise StoreUnavailable(
-            f"The database {_name(connection.engine.url)} was written by a newer version of personas"
-            f" (schema {', '.join(sorted(current - known))}); install that version,"
-            " or set PERSONAS_DATABASE_URL to another database."
-        )
-    return current == set(scripts.get_heads())
-
-
-@asynccontextmanager
-async def _outages_as_sentences(url: URL) -> AsyncIterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        # Other subclasses (a broken constraint, a wrong statement) are mistakes of ours, not outages.
-        if type(error) not in (DBAPIError, DatabaseError, InterfaceError, OperationalError):
-            raise
-        raise StoreUnavailable(outage_sentence(url, error.orig)) from error
-    except TimeoutError as error:
-        raise StoreUnavailable(f"The database {_name(url)} is too busy; try again in a minute.") from error
-    except (ConnectionError, gaierror) as error:  # asyncpg lets the socket's own errors through
-        raise StoreUnavailable(outage_sentence(url, error)) from error
-
-
-def outage_sentence(url: URL, error: BaseException | None) -> str:
-    """What a driver's error means to the user: which database, what is wrong, what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the kind, the rest its detail
-    if code in SQLITE_ADVICE:
-        return f"The database {_name(url)} {SQLITE_ADVICE[code]}."
-    return f"The database {_name(url)} cannot be used ({error}); check PERSONAS_DATABASE_URL and that it is running."
-
-
-def _name(url: URL) -> str:
-    """A file's path, or the URL without its password."""
-    return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)

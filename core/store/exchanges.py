@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import case, delete, false, func, null, or_, select, update
+from sqlalchemy import case, delete, func, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import InvalidInput, NotFound
@@ -16,7 +16,7 @@ from core.generation import SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, FinishReason, Quoted, Usage
 from core.queue.jobs import JobStatus
 from core.store.db import UNSYNCHRONIZED, insert
-from core.store.models import Delivery, Exchange, ExchangePlace, Quote
+from core.store.models import IS_OPEN, Delivery, Exchange, ExchangePlace, Quote
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
@@ -169,9 +169,9 @@ async def remove_delivery(session: AsyncSession, source: str, message_id: str) -
     await session.execute(delete(Delivery).where(Delivery.source == source, Delivery.message_id == message_id))
 
 
-async def deliveries_of(session: AsyncSession, exchange_id: str) -> list[Delivery]:
-    """The messages that show this exchange, page by page."""
-    return await _deliveries(session, Delivery.exchange_id == exchange_id)
+async def deliveries_of(session: AsyncSession, *exchange_ids: str) -> list[Delivery]:
+    """The messages that show these exchanges, page by page."""
+    return await _deliveries(session, Delivery.exchange_id.in_(exchange_ids))
 
 
 async def undelivered(session: AsyncSession, source: str) -> list[tuple[Exchange, list[Delivery]]]:
@@ -180,7 +180,7 @@ async def undelivered(session: AsyncSession, source: str) -> list[tuple[Exchange
     The oldest first, each with the messages that are not final, page by page.
     """
     waiting: dict[str, list[Delivery]] = {}
-    for delivery in await _deliveries(session, Delivery.source == source, Delivery.is_final == false()):
+    for delivery in await _deliveries(session, Delivery.source == source, IS_OPEN):
         waiting.setdefault(delivery.exchange_id, []).append(delivery)
     ended = await _all(session, Exchange.id.in_(waiting), Exchange.finished_at.is_not(None))
     return [(exchange, waiting[exchange.id]) for exchange in ended]
@@ -235,21 +235,15 @@ async def check_finished(session: AsyncSession, exchange_id: str, *, to_be: str)
 
 async def find_by_delivery(session: AsyncSession, source: str, message_id: str) -> Exchange | None:
     """The exchange whose reply this message shows."""
-    exchange_id = await session.scalar(
-        select(Delivery.exchange_id).where(Delivery.source == source, Delivery.message_id == message_id)
-    )
-    return None if exchange_id is None else await find(session, exchange_id)
+    return (await find_by_deliveries(session, source, (message_id,))).get(message_id)
 
 
 async def find_by_deliveries(session: AsyncSession, source: str, message_ids: Collection[str]) -> dict[str, Exchange]:
-    """The exchanges whose replies these messages show, by message; one that shows none is left out."""
-    found = await session.execute(
-        select(Delivery.message_id, Exchange)
-        .join(Exchange, Exchange.id == Delivery.exchange_id)
-        .where(Delivery.source == source, Delivery.message_id.in_(message_ids))
-        .execution_options(populate_existing=True)
-    )
-    return {row[0]: row[1] for row in found}
+    """The exchanges whose replies these messages show, by message; messages that show none are left out."""
+    shown = select(Delivery.message_id, Exchange).join(Exchange, Exchange.id == Delivery.exchange_id)
+    of_these = shown.where(Delivery.source == source, Delivery.message_id.in_(message_ids))
+    rows = await session.execute(of_these.execution_options(populate_existing=True))
+    return {row.message_id: row.Exchange for row in rows}
 
 
 async def find(session: AsyncSession, exchange_id: str) -> Exchange | None:

@@ -90,12 +90,12 @@ async def judged_from(session: AsyncSession, source: str, exchange_ids: Collecti
     return set(await session.scalars(select(Exchange.id).where(Exchange.id.in_(exchange_ids), judged.exists())))
 
 
-async def of_exchange(session: AsyncSession, exchange_id: str) -> list[Feedback]:
-    """Every person's judgement of this exchange, by person."""
+async def of_exchanges(session: AsyncSession, *exchange_ids: str) -> list[Feedback]:
+    """Every person's judgement of these exchanges, by person."""
     found = await session.scalars(
         select(Feedback)
-        .where(Feedback.exchange_id == exchange_id)
-        .order_by(Feedback.user_id)
+        .where(Feedback.exchange_id.in_(exchange_ids))
+        .order_by(Feedback.user_id, Feedback.exchange_id)
         .execution_options(populate_existing=True)  # `record` writes past the session's own objects
     )
     return list(found)

@@ -19,18 +19,19 @@ from sqlalchemy import (
     Index,
     MetaData,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from core.queue.jobs import JobStatus
+from core.store.source_names import SourceName, SourceNameType
 
 # none_as_null: without it Python's None is stored as JSON `null`, which NOT NULL lets through.
 # JSONB on PostgreSQL because its plain JSON has no equality, which GROUP BY needs.
 JSON_VALUE = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 ALIASES = ("champion", "challenger", "previous")
-IDENTITIES = ("message", "webhook", "profile")
 EVENT_KINDS = ("registered", "gated", "shipped", "promoted", "rolled_back")
 
 
@@ -52,6 +53,7 @@ class Base(DeclarativeBase):
         float: Double(),
         dict[str, Any]: JSON_VALUE,
         list[dict[str, Any]]: JSON_VALUE,
+        SourceName: SourceNameType(),
     }
 
 
@@ -59,12 +61,11 @@ class Place(Base):
     """A server, channel, thread or browser session that chose something. What it left open, a wider one decides."""
 
     __tablename__ = "places"
-    __table_args__ = (CheckConstraint(_is_one_of("identity", IDENTITIES), name="identity_known"),)
 
     id: Mapped[str] = mapped_column(primary_key=True, comment="The chat platform's id, unique over all platforms")
-    source: Mapped[str] = mapped_column(comment="Chat platform it belongs to")
+    source: Mapped[SourceName] = mapped_column(comment="Chat platform it belongs to")
     model: Mapped[str | None] = mapped_column(comment='Canonical blend spec that answers here, or "base"')
-    identity: Mapped[str | None] = mapped_column(comment="How a persona shows itself: message, webhook or profile")
+    identity: Mapped[str | None] = mapped_column(comment="How a persona shows itself, in the platform's word")
     is_free_talk: Mapped[bool | None] = mapped_column(comment="Whether every message here is answered")
     is_text_kept: Mapped[bool | None] = mapped_column(comment="Whether its administrators let text be kept")
     updated_at: Mapped[float] = mapped_column(comment="When something was last chosen, UTC unix seconds")
@@ -84,10 +85,11 @@ class Exchange(Base):
         Index(None, "conversation_id"),
         Index(None, "user_id"),
         Index(None, "source", "question_id"),
+        Index(None, "finished_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, comment='"chatcmpl-" and 32 hex digits; also names the job')
-    source: Mapped[str] = mapped_column(comment="Chat platform the prompt came from; decides what may train")
+    source: Mapped[SourceName] = mapped_column(comment="Chat platform the prompt came from; decides what may train")
     event_id: Mapped[str] = mapped_column(comment="The platform's id of the event; one event is answered once")
     conversation_id: Mapped[str] = mapped_column(comment="Conversation it belongs to")
     user_id: Mapped[str] = mapped_column(comment="Who asked, as the platform names them")
@@ -145,7 +147,7 @@ class Delivery(Base):
         Index(None, "source", "created_at"),
     )
 
-    source: Mapped[str] = mapped_column(primary_key=True, comment="Chat platform of the message")
+    source: Mapped[SourceName] = mapped_column(primary_key=True, comment="Chat platform of the message")
     message_id: Mapped[str] = mapped_column(primary_key=True, comment="The message's id, unique within the platform")
     exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), index=True, comment="The exchange it shows")
     position: Mapped[int] = mapped_column(comment="Page of the reply, from 0")
@@ -154,15 +156,20 @@ class Delivery(Base):
     created_at: Mapped[float] = mapped_column(default=time.time, comment="When it was first posted, UTC unix seconds")
 
 
+IS_OPEN = Delivery.is_final == false()
+"""Deliveries that wait for their end: a few among millions, so they have an index of their own."""
+Index("ix_deliveries_open", Delivery.source, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN)
+
+
 class Feedback(Base):
     """One person's judgement of one exchange. The key allows no second one; the foreign key allows no silent loss."""
 
     __tablename__ = "feedback"
 
     exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), primary_key=True, comment="What is judged")
-    user_id: Mapped[str] = mapped_column(primary_key=True, comment="Who judges")
+    user_id: Mapped[str] = mapped_column(primary_key=True, index=True, comment="Who judges")
     label: Mapped[bool] = mapped_column(Boolean(create_constraint=True, name="label"), comment="Thumbs up or down")
-    source: Mapped[str] = mapped_column(comment="Where the judgement was given")
+    source: Mapped[SourceName] = mapped_column(comment="Where the judgement was given")
     given_at: Mapped[float] = mapped_column(comment="When it was given or last changed, UTC unix seconds")
 
 
@@ -187,7 +194,7 @@ class Preference(Base):
     chosen_id: Mapped[str] = mapped_column(
         ForeignKey("exchanges.id", name="fk_preferences_chosen"), index=True, comment="Exchange chosen instead"
     )
-    source: Mapped[str] = mapped_column(comment="Where the choice was made")
+    source: Mapped[SourceName] = mapped_column(comment="Where the choice was made")
     given_at: Mapped[float] = mapped_column(comment="When it was made, UTC unix seconds")
 
 
@@ -198,9 +205,9 @@ class Correction(Base):
     __table_args__ = (CheckConstraint("text <> ''", name="text_written"),)
 
     exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), primary_key=True, comment="What is corrected")
-    user_id: Mapped[str] = mapped_column(primary_key=True, comment="Who wrote it")
+    user_id: Mapped[str] = mapped_column(primary_key=True, index=True, comment="Who wrote it")
     text: Mapped[str] = mapped_column(comment="The better reply")
-    source: Mapped[str] = mapped_column(comment="Where it was written")
+    source: Mapped[SourceName] = mapped_column(comment="Where it was written")
     given_at: Mapped[float] = mapped_column(comment="When it was written or last changed, UTC unix seconds")
 
 
@@ -213,7 +220,7 @@ class Consent(Base):
     user_id: Mapped[str] = mapped_column(index=True, comment="Who said it")
     version: Mapped[int] = mapped_column(comment="Version of the words that were agreed to")
     is_given: Mapped[bool] = mapped_column(comment="Given or withdrawn")
-    source: Mapped[str] = mapped_column(comment="Where it was said")
+    source: Mapped[SourceName] = mapped_column(comment="Where it was said")
     happened_at: Mapped[float] = mapped_column(default=time.time, comment="When, UTC unix seconds")
 
 

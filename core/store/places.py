@@ -13,20 +13,19 @@ from sqlalchemy.orm import aliased
 from core.store.db import insert
 from core.store.models import Exchange, ExchangePlace, Place
 
-PLAINEST = "message"
-"""The identity that every platform has: a plain message with the persona's name above it."""
-
 
 @dataclass(frozen=True, slots=True)
 class PlaceSettings:
-    """How the bot behaves somewhere. `identity` is how a persona shows itself, one of those that the platform declares.
+    """How the bot behaves somewhere; what nobody chose is off.
 
-    The rest is off until chosen.
+    `identity` is how a persona shows itself: "message", or another word of the platform. `model` is the canonical blend
+    spec that answers, None where nobody chose one.
     """
 
-    identity: str = PLAINEST
+    identity: str = "message"
     is_free_talk: bool = False
     is_text_kept: bool = False
+    model: str | None = None
 
 
 class Changes(TypedDict, total=False):
@@ -50,16 +49,15 @@ async def model_of(session: AsyncSession, *place_ids: str) -> str | None:
 class PlaceChoices:
     """What is chosen for a message in these places. `widest_model` is what the last of them, the server, chose."""
 
-    model: str | None = None
-    widest_model: str | None = None
     settings: PlaceSettings = PlaceSettings()
+    widest_model: str | None = None
 
 
 async def choices_of(session: AsyncSession, *place_ids: str) -> PlaceChoices:
     """Who answers and how the bot behaves there; name the narrowest place first."""
     rows = await _rows(session, place_ids)
     widest = [row for row in rows if row.id == place_ids[-1]]
-    return PlaceChoices(_first(rows, "model"), _first(widest, "model"), _settings(rows))
+    return PlaceChoices(_settings(rows), _first(widest, "model"))
 
 
 async def set_model(session: AsyncSession, place_id: str, *, source: str, model: str | None) -> None:

@@ -10,11 +10,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 
-from core.adapters.registry import RegisteredAdapter, Registry
+from core.adapters.registry import Registry
 from core.engine.base import Engine
 from core.errors import PersonasError, StoreUnavailable
 from core.generation import AdapterRef
-from core.store.db import Store, to_the_end
+from core.store.db import Store
 
 LOOK_EVERY_S = 5.0
 
@@ -47,20 +47,17 @@ class ChampionWatch:
 
     async def look(self) -> None:
         """Compare the aliases with what the engine was told. Raises StoreUnavailable."""
-        for persona in self._personas:
-            champion = await to_the_end(self._champion(persona))
+        async with self._store.read() as session:
+            champions = await self._registry.champions(session, self._personas, self._base_slug)
+        for persona, champion in champions.items():
             former = self._known.get(persona)
-            if champion is None or champion.ref == former:
+            if champion.ref == former:
                 continue
             self._known[persona] = champion.ref
             await self._load(champion.ref)
             if former is not None:
                 await self._engine.unload_adapter(former.name)
                 logger.info("%s answers in place of %s", champion.ref.name, former.name)
-
-    async def _champion(self, persona: str) -> RegisteredAdapter | None:
-        async with self._store.session() as session:
-            return await self._registry.champion(session, persona, self._base_slug)
 
     async def _load(self, ref: AdapterRef) -> None:
         try:

@@ -101,7 +101,7 @@ class LedgerWriter:
     async def _try(self, exchange_id: str, write: _Write) -> bool:
         """False when the store may take it later. A write that can never work is logged and counts as done."""
         try:
-            async with self._store.session() as session:
+            async with self._store.write() as session:
                 await write(session)
         except StoreUnavailable as error:
             logger.warning("The ledger could not be written for %s: %s", exchange_id, error)

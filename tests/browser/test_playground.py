@@ -77,7 +77,7 @@ async def test_switching_the_persona_keeps_the_chat_and_binds_the_conversation(p
     exchange = await asked(server, "second question")
     assert exchange.model == "zen"
     assert exchange.prompt[0]["content"] == "first question"
-    async with server.service.store.session() as session:
+    async with server.service.store.read() as session:
         assert await places.model_of(session, exchange.conversation_id) == "zen"
 
 

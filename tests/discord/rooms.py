@@ -69,7 +69,7 @@ class DiscordRoom:
 
     async def exchanges(self, **columns: Any) -> list[Exchange]:
         """Every exchange whose columns have these values, the oldest first."""
-        async with self.service.store.session() as session:
+        async with self.service.store.read() as session:
             query = select(Exchange).filter_by(**columns).order_by(Exchange.created_at)
             return list(await session.scalars(query))
 
@@ -89,12 +89,12 @@ class DiscordRoom:
 
     async def pages(self, exchange: Exchange) -> list[Message]:
         """The messages that show an exchange."""
-        async with self.service.store.session() as session:
+        async with self.service.store.read() as session:
             deliveries = await exchanges.deliveries_of(session, exchange.id)
         return [self.fake.world.messages[int(delivery.message_id.partition("/")[2])] for delivery in deliveries]
 
     async def thumbs(self) -> list[Feedback]:
-        async with self.service.store.session() as session:
+        async with self.service.store.read() as session:
             return list(await session.scalars(select(Feedback)))
 
     async def marks(self) -> dict[Person, bool]:

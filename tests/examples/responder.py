@@ -26,5 +26,5 @@ def write_persona(folder, slug, sampling=""):
 
 
 async def rows(store):
-    async with store.session() as session:
+    async with store.read() as session:
         return list(await session.scalars(select(Exchange)))

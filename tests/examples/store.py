@@ -11,14 +11,15 @@ from alembic.config import Config
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from core.adapters.registry import Registry
+from core.adapters.registry import RegisteredAdapter, Registry
 from core.generation import AdapterRef, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, Usage
 from core.personas import Persona, PersonaFile
 from core.queue.jobs import JobStatus
-from core.store import exchanges
-from core.store.db import alembic_config
+from core.store import adapter_versions, exchanges
+from core.store.db import Store
 from core.store.exchanges import NewExchange, new_exchange_id
+from core.store.schema import alembic_config
 
 ZEN = ("zen", "smollm2")
 CODEBEARD_3 = WeightedAdapter(AdapterRef("codebeard@3", Path("adapters/codebeard"), "ab" * 32), 1.0)
@@ -92,12 +93,26 @@ def persona(folder: Path) -> Persona:
     return Persona(folder.name, folder, PersonaFile(name="P", description="d", greeting="hi"), "You are P.")
 
 
-async def aliases_of(registry: Registry, session: AsyncSession) -> dict[str, int]:
+async def aliases_of(registry: Registry, store: Store) -> dict[str, int]:
     """Where zen's aliases point."""
-    return {alias: v.version for v in await registry.versions(session, *ZEN) for alias in v.aliases}
+    async with store.read() as session:
+        return {alias: v.version for v in await registry.versions(session, *ZEN) for alias in v.aliases}
 
 
-async def events_of(registry: Registry, session: AsyncSession) -> list[tuple[Any, ...]]:
+async def events_of(store: Store) -> list[tuple[Any, ...]]:
     """What happened to zen's versions: kind, version, former champion, was it forced, by whom."""
-    found = await registry.events(session, *ZEN)
+    async with store.read() as session:
+        found = await adapter_versions.events(session, *ZEN)
     return [(event.kind, event.version, event.former_champion, event.is_forced, event.actor) for event in found]
+
+
+async def versions_of(registry: Registry, store: Store, base: str = "smollm2") -> list[RegisteredAdapter]:
+    """Zen's versions for a base model."""
+    async with store.read() as session:
+        return await registry.versions(session, "zen", base)
+
+
+async def champion_of(registry: Registry, store: Store, persona: str = "zen") -> RegisteredAdapter | None:
+    """Who answers for a persona on the default model."""
+    async with store.read() as session:
+        return await registry.champion(session, persona, "smollm2")

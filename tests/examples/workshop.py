@@ -52,7 +52,7 @@ class Workshop:
         }
         conversation = conversation or f"conversation {next(self.numbers)}"
         new = new_exchange(conversation_id=conversation, base_model="echo", adapters=())
-        async with self.store.session() as session:
+        async with self.store.write() as session:
             await exchanges.record(session, new)
         await self.queue.enqueue(ReplyJob(new.id, conversation, **(values | job)))
         return new.id
@@ -61,7 +61,7 @@ class Workshop:
         return [chunk async for chunk in self.queue.chunks(exchange_id)]
 
     async def row(self, exchange_id: str) -> Exchange:
-        async with self.store.session() as session:
+        async with self.store.read() as session:
             row = await exchanges.find(session, exchange_id)
         assert row is not None
         return row

@@ -27,7 +27,7 @@ def ledger(tmp_path):
 
     async def fill() -> str:
         store = await Store.open(url, create_or_upgrade=True)
-        async with store.session() as session:
+        async with store.write() as session:
             asked = await record_answered(session, user_id="discord:1", source="discord", places=(DM,))
             await exchanges.add_delivery(session, asked, "5/6")
             await places.set_model(session, DM, source="discord", model="zen")
@@ -47,7 +47,7 @@ def look_into_dm(ledger) -> tuple[list[str], str | None]:
 
     async def find() -> tuple[list[str], str | None]:
         store = await Store.open(url, create_or_upgrade=False)
-        async with store.session() as session:
+        async with store.write() as session:
             shown = [delivery.message_id for delivery in await exchanges.deliveries_of(session, exchange_id)]
             model = await places.model_of(session, DM)
         await store.close()
@@ -62,9 +62,9 @@ def look_up(ledger) -> tuple[Exchange, list[str]]:
 
     async def find() -> tuple[Exchange, list[str]]:
         store = await Store.open(url, create_or_upgrade=False)
-        async with store.session() as session:
+        async with store.write() as session:
             row = await exchanges.find(session, exchange_id)
-            judges = [found.user_id for found in await feedback.of_exchange(session, exchange_id)]
+            judges = [found.user_id for found in await feedback.of_exchanges(session, exchange_id)]
         await store.close()
         return row, judges
 

@@ -127,7 +127,7 @@ async def test_webhooks_are_missed_only_where_personas_speak_through_them(fake, 
     for channel in (plain, faces):
         channel.forbid_bot("manage_webhooks")
     store = await Store.open(Settings(data_dir=tmp_path).store_url, create_or_upgrade=True)
-    async with store.session() as session:
+    async with store.write() as session:
         await places.change(session, f"discord:guild:{guild.id}", source="discord", identity="webhook")
         await places.change(session, f"discord:channel:{plain.id}", source="discord", identity="message")
     await store.close()

@@ -71,7 +71,7 @@ async def text_of(reply) -> str:
 
 
 async def adapters_of(service: Service, exchange_id: str) -> list[str]:
-    async with service.store.session() as session:
+    async with service.store.write() as session:
         return [adapter["name"] for adapter in (await exchanges.find(session, exchange_id)).adapters]
 
 
@@ -117,9 +117,8 @@ async def test_over_http_a_locked_database_is_a_503_in_one_sentence_and_all_is_w
 async def test_a_promotion_by_another_process_takes_effect_for_new_replies_and_for_none_that_has_begun(
     service, engine, settings
 ):
-    async with service.store.session() as session:
-        folder = write_adapter(settings.adapters_dir / "zen" / "smollm2" / "2", b"trained")
-        await service.registry.register(session, persona="zen", base_slug="smollm2", folder=folder, lineage={})
+    folder = write_adapter(settings.adapters_dir / "zen" / "smollm2" / "2", b"trained")
+    await service.registry.register(service.store, persona="zen", base_slug="smollm2", folder=folder, lineage={})
     engine.gate.close()
     engine.gate.let_through(1)
     running = await service.responder.open(message("one two"))

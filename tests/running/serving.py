@@ -52,14 +52,14 @@ class LiveServer:
         return httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT_S, **options)
 
     async def exchange(self, exchange_id: str) -> Exchange:
-        async with self.service.store.session() as session:
+        async with self.service.store.read() as session:
             found = await session.get(Exchange, exchange_id)
         assert found is not None
         return found
 
     async def exchanges(self, **columns: str) -> list[Exchange]:
         """Every exchange whose columns have these values, the oldest first."""
-        async with self.service.store.session() as session:
+        async with self.service.store.read() as session:
             query = select(Exchange).filter_by(**columns).order_by(Exchange.created_at)
             return list(await session.scalars(query))
 
@@ -71,7 +71,7 @@ class LiveServer:
                 return found[0]
 
     async def thumbs(self) -> list[Feedback]:
-        async with self.service.store.session() as session:
+        async with self.service.store.read() as session:
             return list(await session.scalars(select(Feedback)))
 
 

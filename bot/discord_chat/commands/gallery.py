@@ -74,10 +74,10 @@ async def page_of(parts: Parts, number: int) -> Page:
     shown = everybody[number * PER_PAGE : (number + 1) * PER_PAGE]
     base_slug = parts.settings.base_slug
     async with parts.store.read() as session:
-        champions = [await parts.registry.champion(session, one.slug, base_slug) for one in shown]
+        champions = await parts.registry.champions(session, [one.slug for one in shown], base_slug)
         thumbs = await feedback.tally(session, base_model=base_slug)
     return Page(
-        embeds=[_card(one, champion, thumbs, base_slug) for one, champion in zip(shown, champions, strict=True)],
+        embeds=[_card(one, champions.get(one.slug), thumbs, base_slug) for one in shown],
         files=[discord.File(one.avatar, f"{one.slug}.png") for one in shown if one.avatar is not None],
         view=_arrows(number, last),
     )

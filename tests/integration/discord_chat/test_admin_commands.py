@@ -15,7 +15,7 @@ from tests.running.patience import TIMEOUT_S
 
 
 async def stored(room: DiscordRoom, *place_ids: str) -> PlaceSettings:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         return await places.settings_of(session, *place_ids)
 
 
@@ -88,7 +88,7 @@ async def test_who_no_longer_lets_text_be_kept_erases_it_where_no_narrower_place
     mod = admin(room)
     assert room.channel.guild is not None
     other = room.channel.guild.add_channel("other")
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
     shown = await use(room, "settings", who=mod, keep_text=True, scope="server")
     assert "Erased" not in shown.content

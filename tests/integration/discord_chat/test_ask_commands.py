@@ -152,7 +152,7 @@ async def test_a_message_without_words_opens_no_form(room: DiscordRoom):
 async def test_words_of_others_are_kept_only_if_they_agreed_too(room: DiscordRoom, has_bob_agreed: bool):
     bob = room.fake.add_person("bob")
     assert room.channel.guild is not None
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         if has_bob_agreed:
@@ -164,7 +164,7 @@ async def test_words_of_others_are_kept_only_if_they_agreed_too(room: DiscordRoo
 
 
 async def test_a_reset_is_seen_by_all_and_ends_the_conversation(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
     dm = await room.ann.opens_dm()
     await room.answer(await room.ann.says(dm, "one"))

@@ -20,7 +20,7 @@ WRITE = "Write a better answer"
 
 
 async def agree(room: DiscordRoom, *, server: bool = True) -> None:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=server)
 
@@ -40,7 +40,7 @@ async def invited(room: DiscordRoom, answer: Message) -> Message:
 
 
 async def written(room: DiscordRoom) -> list[Correction]:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         return list(await session.scalars(select(Correction)))
 
 
@@ -91,7 +91,7 @@ async def test_what_was_written_after_consent_was_withdrawn_is_not_kept(room: Di
     await agree(room)
     invitation = await invited(room, await answered(room))
     opened = await room.ann.presses(invitation, WRITE)
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.withdraw(session, f"discord:{room.ann.id}")
     sent = await room.ann.submits(opened, better="too late")
     assert (await sent.wait_reply()).content == better_answer.NEEDED["person"]
@@ -108,7 +108,7 @@ async def test_a_form_of_blanks_is_sent_back_with_a_word(room: DiscordRoom):
 async def test_the_form_opens_and_is_acknowledged_while_the_store_is_held(room: DiscordRoom):
     await agree(room)
     invitation = await invited(room, await answered(room))
-    async with room.service.store.session():  # SQLite's only connection
+    async with room.service.store.write():  # SQLite's only connection
         opened = await room.ann.presses(invitation, WRITE)
         await opened.wait_modal()
         sent = await room.ann.submits(opened, better="patience")
@@ -120,7 +120,7 @@ async def test_a_store_that_is_out_of_order_is_said_so(room: DiscordRoom):
     await agree(room)
     invitation = await invited(room, await answered(room))
     opened = await room.ann.presses(invitation, WRITE)
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(text("DROP TABLE corrections"))
     sent = await room.ann.submits(opened, better="lost?")
     assert (await sent.wait_reply()).content == STORE_IS_OUT

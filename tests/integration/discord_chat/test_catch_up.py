@@ -23,7 +23,7 @@ WORDY: dict[str, Any] = {"max_new_tokens": 2000}
 
 async def agree(room: DiscordRoom) -> None:
     """Let text be kept: ann agrees, and so does her server."""
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
 
@@ -52,7 +52,7 @@ async def in_a_dm(room: DiscordRoom) -> Message:
 
 
 async def by_a_webhook(room: DiscordRoom) -> Message:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:channel:{room.channel.id}", source="discord", identity="webhook")
     return await room.ask_and_answer("one")
 
@@ -183,7 +183,7 @@ async def test_what_the_store_could_not_take_in_is_looked_up_once_it_can(
         gone, answer = await room.asks("my secret"), await room.ask_and_answer("one")
         await room.ended(gone)
         await caught_up(room)
-        async with room.service.store.session() as session:
+        async with room.service.store.write() as session:
             await session.execute(text("ALTER TABLE deliveries RENAME TO hidden"))
         await room.ann.reacts(answer, "👍")
         await room.ann.deletes(gone)
@@ -192,7 +192,7 @@ async def test_what_the_store_could_not_take_in_is_looked_up_once_it_can(
             return "will be read later" in caplog.text and "is tried again" in caplog.text
 
         await room.until(are_lost)
-        async with room.service.store.session() as session:
+        async with room.service.store.write() as session:
             await session.execute(text("ALTER TABLE hidden RENAME TO deliveries"))
         await noted(room, up=(room.ann,))
         assert await texts(room) == [None, "[codebeard@1] one"]

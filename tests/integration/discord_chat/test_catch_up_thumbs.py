@@ -91,7 +91,7 @@ async def test_the_thumbs_of_somebody_who_was_forgotten_do_not_come_back(run: Ru
         await room.ann.reacts(answer, "👍")
         await ben.reacts(answer, "👎")
         await noted(room, up=(room.ann,), down=(ben,))
-        async with room.service.store.session() as session:
+        async with room.service.store.write() as session:
             await data_rights.forget(session, f"discord:{room.ann.id}")
     async with run() as room:
         await caught_up(room)

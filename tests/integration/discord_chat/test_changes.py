@@ -10,7 +10,7 @@ HEADER = "**🏴 Captain Codebeard**\n"
 
 async def agree(room: DiscordRoom) -> None:
     """Let text be kept: ann agrees, and so does her server."""
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
 
@@ -134,7 +134,7 @@ async def test_a_server_that_removes_the_bot_is_forgotten(room: DiscordRoom):
     await room.answer(await room.ann.says(dm, "are you still there"))
     first, _second = await room.exchanges()
     assert (first.prompt, first.reply) == (None, None)
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         assert not (await places.settings_of(session, f"discord:guild:{guild.id}")).is_text_kept
 
 

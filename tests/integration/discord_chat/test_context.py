@@ -110,7 +110,7 @@ async def test_a_free_talk_channel_needs_no_mention(open_room: DiscordRoom):
     channel = open_room.channel
     await open_room.ann.says(channel, "nobody hears this")
     await open_room.ask_and_answer("but this")
-    async with open_room.service.store.session() as session:
+    async with open_room.service.store.write() as session:
         await places.change(session, f"discord:channel:{channel.id}", source="discord", is_free_talk=True)
     open_room.chat.parts.free_talk.forget()
     question = await open_room.ann.says(channel, "good morning")
@@ -121,7 +121,7 @@ async def test_a_free_talk_channel_needs_no_mention(open_room: DiscordRoom):
 
 
 async def test_without_the_intent_a_free_talk_channel_needs_mentions(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:channel:{room.channel.id}", source="discord", is_free_talk=True)
     await room.ann.says(room.channel, "unread")
     await room.ask_and_answer("heard")
@@ -179,7 +179,7 @@ async def test_what_the_bot_says_besides_its_answers_is_nobodys_words(room: Disc
 
 
 async def test_what_the_bot_says_besides_its_answers_needs_nobodys_consent(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
     await room.asks("")

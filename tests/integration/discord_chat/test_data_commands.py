@@ -22,14 +22,14 @@ YES, NO = f"consent:give:{CONSENT_VERSION}", f"consent:withdraw:{CONSENT_VERSION
 
 
 async def allow_text(room: DiscordRoom) -> None:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         guild = room.channel.guild
         assert guild is not None
         await places.change(session, f"discord:guild:{guild.id}", source="discord", is_text_kept=True)
 
 
 async def agrees(room: DiscordRoom, person: Person) -> bool:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         return await consent.has(session, f"discord:{person.id}")
 
 
@@ -109,7 +109,7 @@ async def test_forgetting_erases_the_person_and_keeps_the_ledger(room: DiscordRo
 async def test_forgetting_lists_the_adapter_versions_it_touches(room: DiscordRoom):
     await room.ask_and_answer("hello")
     [exchange] = await room.exchanges()
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         for slug in ("codebeard", "zen"):
             session.add(TrainingExample(exchange_id=exchange.id, persona=slug, base_model="smollm2", version=1))
     said = await press(room, await use(room, "forget"), "Erase everything")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("ready")
 @pytest.fixture
 async def ready(room: DiscordRoom) -> AsyncIterator[None]:
     await registered(room)
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
     yield
 
@@ -27,7 +27,7 @@ async def ready(room: DiscordRoom) -> AsyncIterator[None]:
 async def left_of_dm(room: DiscordRoom) -> list[str]:
     """Everything in the store that names ann's direct messages."""
     dm = await room.ann.opens_dm()
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         named = [
             *await session.scalars(select(Delivery.message_id)),
             *await session.scalars(select(ExchangePlace.place_id)),

@@ -52,7 +52,7 @@ async def test_the_figures_of_the_evaluation_and_the_thumbs_are_shown(tmp_path: 
     async with discord_room(tmp_path, default_persona="p0") as room:
         await registered(room)
         exchange = await room.ended(await room.asks("hello"))
-        async with room.service.store.session() as session:
+        async with room.service.store.write() as session:
             judgement = {"exchange_id": exchange.id, "user_id": f"discord:{room.ann.id}", "source": "discord"}
             await feedback.record(session, label=True, **judgement)
         shown = fields(card_of(await use(room, "personas"), "🎭 Persona 0"))

@@ -71,7 +71,7 @@ async def test_without_the_intent_who_mentions_the_role_is_told_to_mention_the_b
 
 async def test_a_call_to_a_role_or_to_everyone_is_not_for_the_bot_where_it_answers_all(open_room: DiscordRoom):
     channel, ann = open_room.channel, open_room.ann
-    async with open_room.service.store.session() as session:
+    async with open_room.service.store.write() as session:
         await places.change(session, f"discord:channel:{channel.id}", source="discord", is_free_talk=True)
     crew = channel.guild.grant(ann, "mention_everyone")
     await ann.says(channel, "@everyone meeting at 5")

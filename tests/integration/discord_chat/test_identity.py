@@ -15,7 +15,7 @@ HEADER = "**🏴 Captain Codebeard**\n"
 async def choose(room: DiscordRoom, shown_as: str, **models: str) -> None:
     """Let the server show personas this way; `models` are what "channel" or "guild" is bound to."""
     ids = {"guild": f"discord:guild:{room.channel.guild.id}", "channel": f"discord:channel:{room.channel.id}"}
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, ids["guild"], source="discord", identity=shown_as)  # type: ignore[typeddict-item]
         for place, model in models.items():
             await places.set_model(session, ids[place], source="discord", model=model)
@@ -205,7 +205,7 @@ async def test_a_profile_that_may_not_be_given_back_is_said_and_harms_nothing(ro
 
 async def test_the_profile_is_the_bots_own_again_when_the_last_channel_that_chose_it_is_deleted(room: DiscordRoom):
     other = room.channel.guild.add_channel("other")
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:channel:{other.id}", source="discord", identity="profile")
     await room.answer(await room.ann.says(other, "ahoy", mentions_bot=True))
     member = room.channel.guild.bot_member

@@ -51,7 +51,7 @@ def between_transactions(number: int, act: Act, monkeypatch: pytest.MonkeyPatch)
 
 async def agree(room: DiscordRoom) -> None:
     """Let text be kept: ann agrees, and so does her server."""
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         await places.change(session, server(room), source="discord", is_text_kept=True)
 
@@ -94,7 +94,7 @@ async def test_text_is_gone_whenever_while_it_is_answered_somebody_stops_its_bei
 
 
 async def test_a_question_edited_before_it_is_in_the_ledger_is_answered_as_it_stands(room: DiscordRoom):
-    async with room.service.store.session():  # so it cannot be written down yet
+    async with room.service.store.write():  # so it cannot be written down yet
         question = await room.asks("what is a mutx")
         edited = asyncio.create_task(room.chat.bot.wait_for("raw_message_edit"))
         await asyncio.sleep(0)
@@ -106,7 +106,7 @@ async def test_a_question_edited_before_it_is_in_the_ledger_is_answered_as_it_st
 
 async def test_a_question_deleted_before_it_is_in_the_ledger_leaves_neither_answer_nor_words(room: DiscordRoom):
     await agree(room)
-    async with room.service.store.session():
+    async with room.service.store.write():
         question = await room.asks("forget that I asked")
         deleted = asyncio.create_task(room.chat.bot.wait_for("raw_message_delete"))
         await asyncio.sleep(0)

@@ -57,7 +57,7 @@ async def test_a_webhooks_answer_of_two_pages_in_an_archived_thread_is_written_a
 
         thread = await ann.starts_thread(channel, "tales")
         async with process() as room:
-            async with room.service.store.session() as session:
+            async with room.service.store.write() as session:
                 await places.change(session, f"discord:guild:{guild.id}", source="discord", identity="webhook")
                 # Two names before the words, as there is no header; together they are more than one message holds.
                 await places.set_model(session, f"discord:guild:{guild.id}", source="discord", model=BLEND)

@@ -50,7 +50,7 @@ def assert_calls_nobody(pages: list[Message]) -> None:
 
 @pytest.mark.parametrize("shown_as", ["message", "webhook", "profile"])
 async def test_an_answer_pings_nobody(room: DiscordRoom, shown_as: str):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:channel:{room.channel.id}", source="discord", identity=shown_as)
     assert_calls_nobody(await room.pages(await room.ended(await room.asks("@everyone wake up"))))
 

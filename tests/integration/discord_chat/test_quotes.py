@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("ready")
 
 async def agree(room: DiscordRoom, *people: Person) -> None:
     """Let text be kept: these people agree, and so does the server."""
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
         for person in people:
             await consent.give(session, f"discord:{person.id}", source="discord")

@@ -74,7 +74,7 @@ def add_webhooks(room: DiscordRoom, count: int) -> None:
 
 
 async def show_as_webhook(room: DiscordRoom, **model: str) -> None:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:channel:{room.channel.id}", source="discord", identity="webhook")
         if model:
             await places.set_model(session, f"discord:channel:{room.channel.id}", source="discord", **model)

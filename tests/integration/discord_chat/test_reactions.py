@@ -186,7 +186,7 @@ async def test_a_thumb_that_goes_while_discord_is_out_of_order_takes_no_other_wi
 
 
 async def test_a_reaction_to_a_webhooks_answer_counts(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:channel:{room.channel.id}", source="discord", identity="webhook")
     answer = await answered(room)
     assert answer.webhook is not None
@@ -241,7 +241,7 @@ async def test_a_thumb_waits_for_a_store_that_is_out_of_order(
     monkeypatch.setattr(reactions, "RETRY_DELAYS_S", (0.1,) * 500)
     caplog.set_level(logging.INFO, logger=reactions.__name__)
     answer = await answered(room)
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(text("ALTER TABLE feedback RENAME TO hidden"))
     await room.ann.reacts(answer, "👍")
 
@@ -249,7 +249,7 @@ async def test_a_thumb_waits_for_a_store_that_is_out_of_order(
         return "waits for the store" in caplog.text
 
     await room.until(is_waiting)
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(text("ALTER TABLE hidden RENAME TO feedback"))
     await noted(room, up=(room.ann,))
 
@@ -278,7 +278,7 @@ async def test_thumbs_that_were_held_when_the_process_died_are_read_again(tmp_pa
         async with process_in(tmp_path, fake, channel, ann) as room:
             answer = await answered(room)
             [exchange] = await room.exchanges()
-            async with room.service.store.session() as session:  # as a crash before the last edit leaves it
+            async with room.service.store.write() as session:  # as a crash before the last edit leaves it
                 key = message_key(channel.id, answer.id)
                 await exchanges.add_delivery(session, exchange.id, key, is_final=False)
         for who, emoji in ((ann, "👍🏿"), (ben, "👍"), (ben, "👎"), (robot, "👎")):

@@ -34,7 +34,7 @@ async def crash_before_the_end_is_noted(room: DiscordRoom, *shown: str) -> list[
         page.content = text
         button = page.components[0]["components"][0]
         page.components[0]["components"] = [{**button, "custom_id": f"reply:stop:{exchange.id}"}]
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(update(Delivery).values(is_final=False))
     return pages
 
@@ -44,7 +44,7 @@ async def are_under(pages: list[Message], button: str) -> bool:
 
 
 async def all_is_final(room: DiscordRoom) -> bool:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         return all(await session.scalars(select(Delivery.is_final)))
 
 
@@ -53,7 +53,7 @@ async def crash_in_mid_reply(room: DiscordRoom, question: Message) -> list[Messa
     exchange = await room.ended(question)
     pages = await room.pages(exchange)
     await room.chat.close()
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(update(Exchange).where(Exchange.id == exchange.id).values(status="failed", error=CRASHED))
         await session.execute(update(Delivery).where(Delivery.exchange_id == exchange.id).values(is_final=False))
     return pages
@@ -69,7 +69,7 @@ async def test_a_reply_that_a_crash_cut_off_becomes_a_sentence(room: DiscordRoom
 async def test_a_message_that_was_posted_but_not_noted_before_the_crash_is_found_by_its_buttons(room: DiscordRoom):
     question = await room.asks("one two three")
     [page] = await crash_in_mid_reply(room, question)
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(delete(Delivery))
     await room.ann.says(room.channel, "is it still there?")
     async with connected(room.fake, room.service) as room.chat:
@@ -84,14 +84,14 @@ async def test_a_command_that_was_thinking_when_the_program_ended_becomes_a_sent
     fault = room.fake.faults.hang("PATCH", "/webhooks/*/*/messages/@original")
     interaction = await room.ann.uses("ask", room.channel, question="one two three")
     await fault.struck.wait()
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         [row] = (await session.execute(select(Exchange.__table__))).mappings()
         [thinking] = (await session.execute(select(Delivery.__table__))).mappings()
     fault.release()
     await room.chat.parts.replies.ended(row["id"])
     await room.chat.close()
     interaction.original.content, interaction.original.flags = "", LOADING
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(delete(Delivery))
         await session.execute(insert(Delivery).values(**thinking))
         await session.execute(update(Exchange).values(status="failed", error=CRASHED))
@@ -139,7 +139,7 @@ async def test_messages_missed_while_the_bot_was_away_stay_unanswered(room: Disc
 
 
 async def test_a_kept_reply_that_was_not_shown_to_its_end_is_shown_whole(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
     [page] = await crash_before_the_end_is_noted(room, WHOLE.removesuffix(" two three"))
@@ -152,12 +152,12 @@ async def test_a_kept_reply_that_was_not_shown_to_its_end_is_shown_whole(room: D
 
 async def test_a_kept_reply_goes_on_in_pages_that_were_never_posted(wordy_room: DiscordRoom):
     room = wordy_room
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
     first, second = await crash_in_mid_reply(room, await room.asks(LONG))
     texts = [first.content, second.content]
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(update(Exchange).values(status="succeeded", error=None))
         await session.execute(delete(Delivery).where(Delivery.position == 1))
     first.content = "**🏴 Captain Codebeard**\n…"
@@ -171,7 +171,7 @@ async def test_a_kept_reply_goes_on_in_pages_that_were_never_posted(wordy_room: 
 async def mended_twice(room: DiscordRoom) -> list[str]:
     """What the channel's messages say after two more starts; the first ended before it could note what it did."""
     for _ in range(2):
-        async with room.service.store.session() as session:
+        async with room.service.store.write() as session:
             await session.execute(update(Delivery).values(is_final=False))
         async with connected(room.fake, room.service) as room.chat:
             await room.until(lambda: all_is_final(room))
@@ -241,7 +241,7 @@ async def left_behind(room: DiscordRoom) -> Message:
     page = await room.ask_and_answer("one two three")
     await room.until(lambda: are_under([page], "reply:delete:"))
     page.content = WHOLE.removesuffix(" two three")
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await session.execute(update(Delivery).values(is_final=False))
     return page
 

@@ -119,7 +119,7 @@ async def test_a_press_that_arrives_twice_counts_once(room: DiscordRoom):
 
 async def test_a_press_is_acknowledged_while_the_store_is_held_by_somebody_else(room: DiscordRoom):
     answer = await answered(room)
-    async with room.service.store.session():  # SQLite's only connection
+    async with room.service.store.write():  # SQLite's only connection
         pressed = await room.ann.presses(answer, UP)
         await pressed.wait_acknowledged()
         assert pressed.reply is None
@@ -198,7 +198,7 @@ async def test_stopping_what_has_ended_says_so_and_mends_the_row(room: DiscordRo
 
 async def test_deleting_takes_every_page_and_what_was_kept_of_the_answer(wordy_room: DiscordRoom):
     room = wordy_room
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
     answer = await answered(room, LONG)
@@ -216,7 +216,7 @@ async def test_deleting_takes_every_page_and_what_was_kept_of_the_answer(wordy_r
 
 
 async def test_a_webhooks_answer_can_be_judged_and_deleted(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:channel:{room.channel.id}", source="discord", identity="webhook")
     answer = await answered(room)
     assert answer.webhook is not None
@@ -248,7 +248,7 @@ async def test_a_direct_message_is_judged_and_deleted_by_who_asked(room: Discord
     key = message_key(dm.id, answer.id)
 
     async def is_forgotten() -> bool:
-        async with room.service.store.session() as session:
+        async with room.service.store.write() as session:
             return await exchanges.find_by_delivery(session, "discord", key) is None
 
     await room.until(is_forgotten)

@@ -166,10 +166,10 @@ async def test_a_stopped_reply_says_so(room: DiscordRoom):
 
 async def test_text_stays_out_of_the_ledger_unless_the_person_and_the_server_agree(room: DiscordRoom):
     await room.ask_and_answer("nobody agreed")
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
     await room.ask_and_answer("the server did not")
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
     question = await room.asks("both agreed")
     await room.answer(question)
@@ -180,7 +180,7 @@ async def test_text_stays_out_of_the_ledger_unless_the_person_and_the_server_agr
 
 
 async def test_in_a_direct_message_the_persons_own_word_is_enough(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await consent.give(session, f"discord:{room.ann.id}", source="discord")
     dm = await room.ann.opens_dm()
     await room.answer(await room.ann.says(dm, "keep this"))
@@ -199,11 +199,11 @@ async def test_the_ledger_knows_question_places_and_pages(room: DiscordRoom):
 
 
 async def test_the_narrowest_place_that_chose_a_persona_decides_who_answers(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.set_model(session, f"discord:guild:{room.channel.guild.id}", source="discord", model="zen")
     answer = await room.ask_and_answer("who are you")
     assert answer.content == "**🧘 Master Zen**\n[zen@1] who are you"
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.set_model(session, f"discord:channel:{room.channel.id}", source="discord", model="codebeard:0.5")
     answer = await room.ask_and_answer("and now")
     assert answer.content == "**🏴 Captain Codebeard at 50 %**\n[codebeard@1:0.5] and now"

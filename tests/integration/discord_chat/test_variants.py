@@ -51,7 +51,7 @@ async def told(room: DiscordRoom, answer: Message, button: str, who: Person | No
 
 
 async def picks(room: DiscordRoom, who: Person) -> list[Preference]:
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         return await preferences.of_user(session, f"discord:{who.id}")
 
 
@@ -93,7 +93,7 @@ async def test_another_answer_is_drawn_with_another_seed_and_not_greedily(room: 
 
 async def test_another_answer_keeps_the_persona_and_takes_the_weights_it_has_now(room: DiscordRoom):
     answer = await answered(room)
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.set_model(session, f"discord:channel:{room.channel.id}", source="discord", model="zen")
     second = await again(room, answer, count=2)
     assert second.model == "codebeard"
@@ -220,7 +220,7 @@ async def test_a_pick_is_a_preference_over_every_other_answer_and_the_latest_cou
 
 
 async def test_who_asked_first_deletes_all_variants_and_who_wished_for_one_does_not(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         for who in (room.ann, ben := room.fake.add_person("ben")):
             await consent.give(session, f"discord:{who.id}", source="discord")
         await places.change(session, f"discord:guild:{room.channel.guild.id}", source="discord", is_text_kept=True)
@@ -239,7 +239,7 @@ async def test_who_asked_first_deletes_all_variants_and_who_wished_for_one_does_
 
 
 async def test_a_webhooks_answer_is_written_anew_in_its_own_message(room: DiscordRoom):
-    async with room.service.store.session() as session:
+    async with room.service.store.write() as session:
         await places.change(session, f"discord:channel:{room.channel.id}", source="discord", identity="webhook")
     answer = await answered(room)
     await again(room, answer, count=2)
@@ -269,7 +269,7 @@ async def test_after_a_restart_only_kept_words_can_be_shown_again(tmp_path: Path
         async with process_in(tmp_path, fake, channel, ann) as room:
             fleeting = await answered(room)
             await again(room, fleeting, count=2)
-            async with room.service.store.session() as session:
+            async with room.service.store.write() as session:
                 await consent.give(session, f"discord:{ann.id}", source="discord")
                 await places.change(session, f"discord:channel:{channel.id}", source="discord", is_text_kept=True)
             kept = await answered(room, "keep this")

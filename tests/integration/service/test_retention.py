@@ -27,7 +27,7 @@ async def store(tmp_path):
 
 
 async def record_days_ago(store: Store, days: float) -> str:
-    async with store.session() as session:
+    async with store.write() as session:
         exchange_id = await record_answered(session)
         older = Exchange.finished_at - days * DAY_S
         await session.execute(update(Exchange).where(Exchange.id == exchange_id).values(finished_at=older))
@@ -35,7 +35,7 @@ async def record_days_ago(store: Store, days: float) -> str:
 
 
 async def has_text(store: Store, exchange_id: str) -> bool:
-    async with store.session() as session:
+    async with store.write() as session:
         found = await exchanges.find(session, exchange_id)
     assert found is not None
     return found.prompt is not None

@@ -38,7 +38,7 @@ def message(text: str, event_id: str = "1", conversation_id: str = "terminal:1")
 
 
 async def status_of(service: Service, exchange_id: str) -> tuple[str, str | None, str | None]:
-    async with service.store.session() as session:
+    async with service.store.write() as session:
         found = await exchanges.find(session, exchange_id)
     assert found is not None
     return found.status, found.reply, found.error
@@ -130,7 +130,7 @@ async def test_a_hurried_stop_waits_for_nobody(settings, engine):
 
 async def leave_unfinished(service: Service, source: str = "api") -> str:
     new = new_exchange(source=source)
-    async with service.store.session() as session:
+    async with service.store.write() as session:
         await exchanges.record(session, new)
     return new.id
 

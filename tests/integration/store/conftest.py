@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
+from sqlalchemy import event
 
 from core.adapters.registry import Registry
 from core.store.db import Store
@@ -43,13 +46,32 @@ def registry(tmp_path):
 
 
 @pytest.fixture
-def train(tmp_path, registry):
+def train(tmp_path, registry, store):
     """Register zen weights as if they had just been trained."""
 
-    async def register(session, weights: bytes, name: str | None = None):
+    async def register(weights: bytes, name: str | None = None):
         folder = write_adapter(tmp_path / "data" / "adapters" / "zen" / (name or weights.hex()), weights)
         return await registry.register(
-            session, persona="zen", base_slug="smollm2", folder=folder, lineage={"seed": 1, "data": "ab"}
+            store, persona="zen", base_slug="smollm2", folder=folder, lineage={"seed": 1, "data": "ab"}
         )
 
     return register
+
+
+@pytest.fixture
+def statements():
+    """What a session says to the database while this is entered."""
+
+    @contextmanager
+    def noted(session):
+        asked = []
+
+        def note(_connection, _cursor, statement, *_rest) -> None:
+            asked.append(statement)
+
+        engine = session.get_bind()
+        event.listen(engine, "before_cursor_execute", note)
+        yield asked
+        event.remove(engine, "before_cursor_execute", note)
+
+    return noted

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.examples.store import ZEN, aliases_of, events_of, write_adapter
+from tests.examples.store import ZEN, aliases_of, champion_of, events_of, versions_of, write_adapter
 
 
 async def test_a_shipped_adapter_is_registered_once_and_answers_where_nothing_else_does(
@@ -15,28 +15,24 @@ async def test_a_shipped_adapter_is_registered_once_and_answers_where_nothing_el
     write_adapter(bundled, b"shipped")
     (bundled / "lineage.json").write_text('{"seed": 3}', encoding="utf-8")
     for _ in range(2):
-        async with store.session() as session:
-            await registry.sync_bundled(session, personas, "smollm2")
-            await registry.sync_bundled(session, personas, "qwen")
-            (found,) = await registry.versions(session, *ZEN)
-            assert await registry.versions(session, "zen", "qwen") == []
+        await registry.sync_bundled(store, personas, "smollm2")
+        await registry.sync_bundled(store, personas, "qwen")
+        (found,) = await versions_of(registry, store)
+        assert await versions_of(registry, store, base="qwen") == []
     assert (found.persona, found.version, found.origin, found.lineage) == ("zen", 1, "bundled", {"seed": 3})
     assert (found.aliases, found.ref.path) == (("champion",), bundled)
-    async with store.session() as session:
-        assert await events_of(registry, session) == [
-            ("registered", 1, None, False, "bundled"),
-            ("shipped", 1, None, False, "bundled"),
-        ]
+    assert await events_of(store) == [
+        ("registered", 1, None, False, "bundled"),
+        ("shipped", 1, None, False, "bundled"),
+    ]
 
 
 async def test_a_changed_shipped_adapter_takes_the_place_of_the_former_one_and_back(store, registry, personas, bundled):
     for weights, version in ((b"old", 1), (b"new", 2), (b"old", 1)):
         write_adapter(bundled, weights)
-        async with store.session() as session:
-            await registry.sync_bundled(session, personas, "smollm2")
-            assert await aliases_of(registry, session) == {"champion": version}
-    async with store.session() as session:
-        shipped = [event for event in await events_of(registry, session) if event[0] == "shipped"]
+        await registry.sync_bundled(store, personas, "smollm2")
+        assert await aliases_of(registry, store) == {"champion": version}
+    shipped = [event for event in await events_of(store) if event[0] == "shipped"]
     assert shipped == [
         ("shipped", 1, None, False, "bundled"),
         ("shipped", 2, 1, True, "bundled"),  # no gate was asked
@@ -48,36 +44,31 @@ async def test_a_changed_shipped_adapter_leaves_a_trained_champion_and_stays_wha
     store, registry, personas, bundled, train
 ):
     write_adapter(bundled, b"old")
-    async with store.session() as session:
-        await registry.sync_bundled(session, personas, "smollm2")
-        await registry.promote(session, "zen", "smollm2", (await train(session, b"mine")).version, force=True, by="ann")
+    await registry.sync_bundled(store, personas, "smollm2")
+    await registry.promote(store, "zen", "smollm2", (await train(b"mine")).version, force=True, by="ann")
     write_adapter(bundled, b"new")
-    async with store.session() as session:
-        await registry.sync_bundled(session, personas, "smollm2")
-        assert await aliases_of(registry, session) == {"champion": 2, "previous": 3}
-        assert (await registry.rollback(session, *ZEN, by="ann")).ref.path == bundled
+    await registry.sync_bundled(store, personas, "smollm2")
+    assert await aliases_of(registry, store) == {"champion": 2, "previous": 3}
+    assert (await registry.rollback(store, *ZEN, by="ann")).ref.path == bundled
 
 
 async def test_shipping_what_was_trained_here_does_not_lose_the_trained_folder(
     store, registry, personas, bundled, train
 ):
-    async with store.session() as session:
-        mine = await train(session, b"mine")
-        await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
+    mine = await train(b"mine")
+    await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
     for weights in (b"mine", b"newer"):
         write_adapter(bundled, weights)
-        async with store.session() as session:
-            await registry.sync_bundled(session, personas, "smollm2")
-            assert (await registry.champion(session, *ZEN)).ref == mine.ref
+        await registry.sync_bundled(store, personas, "smollm2")
+        assert (await champion_of(registry, store)).ref == mine.ref
 
 
 @pytest.mark.parametrize("lineage", [b"{", b"[]", b"\xff"])
 async def test_a_broken_lineage_is_a_sentence_in_the_log(store, registry, personas, bundled, lineage, caplog):
     write_adapter(bundled, b"shipped")
     (bundled / "lineage.json").write_bytes(lineage)
-    async with store.session() as session:
-        await registry.sync_bundled(session, personas, "smollm2")
-        assert await registry.versions(session, *ZEN) == []
+    await registry.sync_bundled(store, personas, "smollm2")
+    assert await versions_of(registry, store) == []
     [sentence] = caplog.messages
     assert re.search(r"lineage\.json .*restore it, or delete it", sentence)
 
@@ -88,9 +79,8 @@ async def test_a_broken_folder_of_one_persona_keeps_nobody_elses_and_not_its_own
     write_adapter(bundled, b"shipped")
     (bundled / "adapter_model.safetensors").unlink()
     write_adapter(personas["codebeard"].adapter_folder("smollm2"), b"another")
-    async with store.session() as session:
-        await registry.promote(session, *ZEN, (await train(session, b"mine")).version, force=True, by="ann")
-        await registry.sync_bundled(session, personas, "smollm2")
-        champions = [await registry.champion(session, slug, "smollm2") for slug in personas]
+    await registry.promote(store, *ZEN, (await train(b"mine")).version, force=True, by="ann")
+    await registry.sync_bundled(store, personas, "smollm2")
+    champions = [await champion_of(registry, store, slug) for slug in personas]
     assert [champion.ref.name for champion in champions] == ["zen@1", "codebeard@1"]
     assert [f"{bundled} is not registered" in message for message in caplog.messages] == [True]

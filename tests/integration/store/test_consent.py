@@ -25,7 +25,7 @@ async def answer(session, user_id: str, is_given: bool) -> None:
 @given(answers=ANSWERS)
 async def test_the_latest_answer_of_each_person_counts_and_silence_is_no(store, answers):
     latest = {"ann": False, "bob": False} | dict(answers)
-    async with store.session() as session:
+    async with store.write() as session:
         await session.execute(text("DELETE FROM consents"))
         for user_id, is_given in answers:
             await answer(session, user_id, is_given)
@@ -37,7 +37,7 @@ async def test_the_latest_answer_of_each_person_counts_and_silence_is_no(store, 
 
 
 async def test_a_yes_to_older_words_is_no_yes_to_the_present_ones(store, monkeypatch):
-    async with store.session() as session:
+    async with store.write() as session:
         await consent.give(session, "ann", source="discord")
         monkeypatch.setattr(consent, "CONSENT_VERSION", consent.CONSENT_VERSION + 1)
         assert not await consent.has(session, "ann")
@@ -47,7 +47,7 @@ async def test_a_yes_to_older_words_is_no_yes_to_the_present_ones(store, monkeyp
 
 
 async def test_every_answer_is_kept_with_its_time_and_place(store):
-    async with store.session() as session:
+    async with store.write() as session:
         for is_given in (True, False, True):
             await answer(session, "ann", is_given)
         said = await consent.history(session, "ann")
@@ -57,7 +57,7 @@ async def test_every_answer_is_kept_with_its_time_and_place(store):
 
 
 async def test_withdrawing_erases_the_words_wherever_they_stand_and_nobody_elses(store):
-    async with store.session() as session:
+    async with store.write() as session:
         await consent.give(session, "ann", source="discord")
         hers = await record_answered(session, quotes=(Quoted("c/1", "ann"),))
         quoting = await record_answered(session, user_id="bob", quotes=(Quoted("c/1", "ann"), Quoted("c/2", "bob")))
@@ -66,7 +66,7 @@ async def test_withdrawing_erases_the_words_wherever_they_stand_and_nobody_elses
             await corrections.add(session, exchange_id=bobs, user_id=user_id, text="Better.", source="discord")
         assert await consent.withdraw(session, "ann") == 2
         assert await consent.withdraw(session, "ann") == 0
-    async with store.session() as session:
+    async with store.write() as session:
         kept = {key: (await exchanges.find(session, key)).prompt is not None for key in (hers, quoting, bobs)}
         assert [row.user_id for row in await corrections.of_exchange(session, bobs)] == ["bob"]
         assert (await exchanges.find(session, hers)).user_id == "ann"
@@ -75,6 +75,6 @@ async def test_withdrawing_erases_the_words_wherever_they_stand_and_nobody_elses
 
 @pytest.mark.parametrize("user_ids", [["ann", "bob"], ["bob"]])
 async def test_one_person_without_consent_is_enough_for_a_no(store, user_ids):
-    async with store.session() as session:
+    async with store.write() as session:
         await consent.give(session, "ann", source="discord")
         assert not await consent.all_have(session, user_ids)

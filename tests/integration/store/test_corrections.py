@@ -16,7 +16,7 @@ async def write(session, exchange_id: str, user_id: str = "ann", better: str = "
 
 
 async def test_the_latest_correction_of_each_person_counts(store):
-    async with store.session() as session:
+    async with store.write() as session:
         exchange_id = await record_answered(session)
         await write(session, exchange_id, "bob", "Plates.")
         await write(session, exchange_id, "ann", "First try.")
@@ -29,14 +29,14 @@ async def test_the_latest_correction_of_each_person_counts(store):
 
 @pytest.mark.parametrize("better", ["", " \n\t"])
 async def test_an_empty_correction_is_refused(store, better):
-    async with store.session() as session:
+    async with store.write() as session:
         with pytest.raises(InvalidInput, match="The better answer is empty"):
             await write(session, await record_answered(session), better=better)
 
 
 async def test_only_a_finished_reply_can_be_corrected(store):
     new = new_exchange()
-    async with store.session() as session:
+    async with store.write() as session:
         await exchanges.record(session, new)
         with pytest.raises(InvalidInput, match="is queued; only a finished reply can be corrected"):
             await write(session, new.id)
@@ -53,8 +53,8 @@ async def test_only_a_finished_reply_can_be_corrected(store):
     ],
 )
 async def test_the_schema_refuses_empty_lost_or_doubled_corrections(store, statement, rule):
-    async with store.session() as session:
+    async with store.write() as session:
         await write(session, await record_answered(session))
     with pytest.raises(IntegrityError, match=rule):
-        async with store.session() as session:
+        async with store.write() as session:
             await session.execute(text(statement))

@@ -115,19 +115,19 @@ def test_every_column_is_known_to_be_a_persons_or_not():
 
 
 async def test_the_example_puts_something_of_hers_into_every_personal_column(store):
-    async with store.session() as session:
+    async with store.write() as session:
         await live(session)
         assert await hers(session) == names(PERSONAL)
 
 
 async def test_nobody_is_forgotten_for_an_empty_id(store):
-    async with store.session() as session:
+    async with store.write() as session:
         with pytest.raises(InvalidInput, match="Nobody is named"):
             await data_rights.forget(session, "")
 
 
 async def test_forgetting_leaves_nothing_of_a_person_in_any_column(store):
-    async with store.session() as session:
+    async with store.write() as session:
         await live(session)
         forgotten = await data_rights.forget(session, ANN)
         assert await hers(session) == set()
@@ -135,17 +135,17 @@ async def test_forgetting_leaves_nothing_of_a_person_in_any_column(store):
 
 
 async def test_forgetting_keeps_what_answered_and_what_others_said_and_think(store):
-    async with store.session() as session:
+    async with store.write() as session:
         made = await live(session)
         before = await exchanges.find(session, made["asked"])
         decided = (before.status, before.model, before.adapters, before.seed, before.sampling["temperature"])
         await data_rights.forget(session, ANN, [DM])
-    async with store.session() as session:
+    async with store.write() as session:
         asked, other = [await exchanges.find(session, made[name]) for name in ("asked", "other")]
         assert (asked.status, asked.model, asked.adapters, asked.seed, asked.sampling["temperature"]) == decided
         assert (other.user_id, other.reply) == (BOB, "Arr, a stack.")
         for exchange_id in (made["asked"], made["other"]):
-            assert [row.user_id for row in await feedback.of_exchange(session, exchange_id)] == [BOB]
+            assert [row.user_id for row in await feedback.of_exchanges(session, exchange_id)] == [BOB]
         assert len(await preferences.of_user(session, BOB)) == 1
         assert len(await corrections.of_exchange(session, made["other"])) == 1
         assert await consent.has(session, BOB)
@@ -155,7 +155,7 @@ async def test_forgetting_keeps_what_answered_and_what_others_said_and_think(sto
 async def test_what_others_can_see_too_is_not_left_when_a_person_is_forgotten(store):
     channel, server, between = "discord:channel:3", "discord:guild:1", "discord:channel:4"
     said_in = [(ANN, (channel, server)), (ANN, (between,)), (BOB, (between,)), (ANN, (DM,))]
-    async with store.session() as session:
+    async with store.write() as session:
         for number, (who, where) in enumerate(said_in):
             asked = await record_answered(session, source="discord", user_id=who, places=where)
             await exchanges.add_delivery(session, asked, f"c/{number}")
@@ -169,7 +169,7 @@ async def test_what_others_can_see_too_is_not_left_when_a_person_is_forgotten(st
 
 
 async def test_a_person_is_forgotten_once_and_may_begin_anew(store):
-    async with store.session() as session:
+    async with store.write() as session:
         await live(session)
         await data_rights.forget(session, ANN, [DM])
         assert await data_rights.forget(session, ANN) == Forgotten()
@@ -179,7 +179,7 @@ async def test_a_person_is_forgotten_once_and_may_begin_anew(store):
 
 
 async def test_forgetting_names_every_version_that_learnt_from_what_a_person_said_or_judged(store):
-    async with store.session() as session:
+    async with store.write() as session:
         made = await live(session)
         strangers = await record_answered(session, user_id="discord:cem")
         for version, exchange_id in enumerate([*made.values(), strangers], start=2):
@@ -192,7 +192,7 @@ async def test_forgetting_names_every_version_that_learnt_from_what_a_person_sai
 
 
 async def test_an_export_holds_everything_that_is_hers_and_is_json(store):
-    async with store.session() as session:
+    async with store.write() as session:
         made = await live(session)
         found = json.loads(json.dumps(await data_rights.export(session, ANN)))
     assert found["user_id"] == ANN
@@ -213,7 +213,7 @@ async def test_an_export_holds_everything_that_is_hers_and_is_json(store):
 
 
 async def test_an_export_holds_nothing_of_others_and_no_token(store):
-    async with store.session() as session:
+    async with store.write() as session:
         await live(session)
         found = json.dumps(await data_rights.export(session, ANN))
         nobody = await data_rights.export(session, "discord:nobody")
@@ -224,7 +224,7 @@ async def test_an_export_holds_nothing_of_others_and_no_token(store):
 
 async def test_a_reply_that_is_still_written_for_a_forgotten_person_keeps_no_text(store):
     new = new_exchange(user_id=ANN)
-    async with store.session() as session:
+    async with store.write() as session:
         await exchanges.record(session, new)
         await data_rights.forget(session, ANN)
         assert await settle(session, new.id, reply="Dear ann")

@@ -15,11 +15,11 @@ from tests.examples.store import new_exchange, not_null, record_answered, settle
 
 
 async def test_a_reply_is_found_by_any_message_that_shows_it(store):
-    async with store.session() as session:
+    async with store.write() as session:
         exchange_id = await record_answered(session, source="slack")
         for message_id in ("C1:1.0", "C1:2.0", "C1:1.0"):
             await exchanges.add_delivery(session, exchange_id, message_id)
-    async with store.session() as session:
+    async with store.write() as session:
         assert (await exchanges.find_by_delivery(session, "slack", "C1:2.0")).id == exchange_id
         assert await exchanges.find_by_delivery(session, "discord", "C1:2.0") is None
         assert await exchanges.find_by_delivery(session, "slack", "C1:3.0") is None
@@ -28,7 +28,7 @@ async def test_a_reply_is_found_by_any_message_that_shows_it(store):
 
 
 async def test_pages_come_in_their_order_and_go_one_by_one(store):
-    async with store.session() as session:
+    async with store.write() as session:
         exchange_id = await record_answered(session, source="discord")
         for position in (2, 0, 1):
             await exchanges.add_delivery(session, exchange_id, f"c/{position}", position=position)
@@ -44,7 +44,7 @@ async def test_pages_come_in_their_order_and_go_one_by_one(store):
 
 
 async def test_a_message_shows_the_reply_that_was_noted_last(store):
-    async with store.session() as session:
+    async with store.write() as session:
         first = await record_answered(session, source="discord")
         second = await record_answered(session, source="discord", variant_of=first)
         await exchanges.add_delivery(session, first, "c/1")
@@ -58,7 +58,7 @@ async def test_a_message_shows_the_reply_that_was_noted_last(store):
 
 
 async def test_a_token_is_kept_only_while_its_message_still_changes(store):
-    async with store.session() as session:
+    async with store.write() as session:
         exchange_id = await record_answered(session)
         await exchanges.add_delivery(session, exchange_id, "c/0", is_final=False, token="secret")
         await exchanges.add_delivery(session, exchange_id, "c/1", position=1, is_final=True, token="secret")
@@ -69,7 +69,7 @@ async def test_a_token_is_kept_only_while_its_message_still_changes(store):
 
 
 async def test_what_a_crash_left_on_the_screen_is_what_has_ended_and_is_not_final(store):
-    async with store.session() as session:
+    async with store.write() as session:
         shown = await record_answered(session, source="discord")
         await exchanges.add_delivery(session, shown, "c/1")
         elsewhere = await record_answered(session, source="slack")
@@ -82,7 +82,7 @@ async def test_what_a_crash_left_on_the_screen_is_what_has_ended_and_is_not_fina
                     session, new.id, f"c/{number}{position}", position=position, is_final=False, token="secret"
                 )
         await settle(session, crashed.id, status=JobStatus.FAILED, error="The program ended.")
-    async with store.session() as session:
+    async with store.write() as session:
         ((exchange, pages),) = await exchanges.undelivered(session, "discord")
         assert (exchange.id, exchange.error) == (crashed.id, "The program ended.")
         assert [(page.message_id, page.token) for page in pages] == [("c/00", "secret"), ("c/01", "secret")]
@@ -99,23 +99,23 @@ async def test_what_a_crash_left_on_the_screen_is_what_has_ended_and_is_not_fina
     ],
 )
 async def test_the_schema_refuses_a_delivery_that_shows_nothing_or_keeps_its_token(store, values, rule):
-    async with store.session() as session:
+    async with store.write() as session:
         await exchanges.add_delivery(session, await record_answered(session), "c/1")
     with pytest.raises(IntegrityError, match=rule):
-        async with store.session() as session:
+        async with store.write() as session:
             await session.execute(update(Delivery).values(**values))
 
 
 async def test_the_schema_refuses_the_same_message_twice(store):
-    async with store.session() as session:
+    async with store.write() as session:
         await exchanges.add_delivery(session, await record_answered(session), "c/1")
     with pytest.raises(IntegrityError, match=r"(?i)unique constraint"):
-        async with store.session() as session:
+        async with store.write() as session:
             await session.execute(text("INSERT INTO deliveries SELECT * FROM deliveries"))
 
 
 async def test_what_was_posted_lately_comes_with_its_question_the_newest_first(store):
-    async with store.session() as session:
+    async with store.write() as session:
         asked = await record_answered(session, source="discord", question_id="c/1", quotes=(Quoted("c/0", "ann"),))
         by_command = await record_answered(session, source="discord", quotes=(Quoted("d/9", "bob"),))
         elsewhere = await record_answered(session, source="slack", quotes=(Quoted("s/9", "bob"),))

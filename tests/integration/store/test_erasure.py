@@ -15,7 +15,7 @@ ANN, BOB = "discord:ann", "discord:bob"
 
 @pytest.mark.parametrize("quotes", [(Quoted("c/1", ANN),), ()])
 async def test_a_prompt_that_does_not_say_whom_it_quotes_is_taken_to_quote_its_whole_conversation(store, quotes):
-    async with store.session() as session:
+    async with store.write() as session:
         await record_answered(session, user_id=ANN, conversation_id="chain", quotes=(Quoted("c/1", ANN),))
         other = await record_answered(session, user_id=BOB, conversation_id="chain", quotes=quotes)
         elsewhere = await record_answered(session, user_id=BOB, conversation_id="another")
@@ -25,7 +25,7 @@ async def test_a_prompt_that_does_not_say_whom_it_quotes_is_taken_to_quote_its_w
 
 
 async def test_a_deleted_question_takes_its_words_out_of_its_answers_and_of_what_quotes_it(store):
-    async with store.session() as session:
+    async with store.write() as session:
         question = {"source": "discord", "question_id": "c/1", "quotes": (Quoted("c/1", ANN),)}
         answers = [await record_answered(session, **question) for _ in range(2)]
         quoting = await record_answered(session, source="discord", quotes=(Quoted("c/1", ANN), Quoted("c/2", BOB)))
@@ -37,15 +37,15 @@ async def test_a_deleted_question_takes_its_words_out_of_its_answers_and_of_what
         await feedback.record(session, exchange_id=answers[0], user_id=BOB, label=True, source="discord")
         assert await data_rights.forget_question(session, "discord", "c/1") == 3
         assert await data_rights.forget_question(session, "discord", "c/1") == 0
-    async with store.session() as session:
+    async with store.write() as session:
         kept = [key for key in [*answers, quoting, *others] if (await exchanges.find(session, key)).prompt is not None]
         assert kept == others
         assert await corrections.of_exchange(session, answers[0]) == []
-        assert len(await feedback.of_exchange(session, answers[0])) == 1
+        assert len(await feedback.of_exchanges(session, answers[0])) == 1
 
 
 async def test_a_deleted_answer_takes_its_words_and_those_of_its_variants_with_it(store):
-    async with store.session() as session:
+    async with store.write() as session:
         first = await record_answered(session, source="discord", quotes=(Quoted("c/1", ANN),))
         shown = await record_answered(session, source="discord", variant_of=first, quotes=(Quoted("c/1", ANN),))
         quoting = await record_answered(session, source="discord", quotes=(Quoted("c/9", ""), Quoted("c/2", BOB)))
@@ -60,7 +60,7 @@ async def test_a_deleted_answer_takes_its_words_and_those_of_its_variants_with_i
 
 
 async def test_leaving_a_server_forgets_its_settings_texts_and_messages_and_no_other_servers(store):
-    async with store.session() as session:
+    async with store.write() as session:
         left = await record_answered(
             session, source="discord", question_id="c/1", places=("discord:channel:3", "discord:guild:1")
         )
@@ -72,7 +72,7 @@ async def test_leaving_a_server_forgets_its_settings_texts_and_messages_and_no_o
             await places.set_model(session, place_id, source="discord", model="zen")
         lost = await data_rights.forget_places(session, "discord", ["discord:guild:1"], ["discord:thread:5"])
         assert lost == 2
-    async with store.session() as session:
+    async with store.write() as session:
         for exchange_id, is_there in ((left, False), (named, False), (stays, True)):
             row = await exchanges.find(session, exchange_id)
             assert (row.prompt is not None, row.user_id) == (is_there, "ann")
@@ -95,7 +95,7 @@ async def test_a_place_that_keeps_text_no_longer_loses_it_but_for_narrower_place
         (other, server),
         ("d:guild:2",),
     ]
-    async with store.session() as session:
+    async with store.write() as session:
         keys = [await record_answered(session, places=where) for where in said_in]
         await corrections.add(session, exchange_id=keys[3], user_id=BOB, text="Better.", source="discord")
         for place_id, is_kept in ((thread, True), (sibling, False), (channel, True), (server, True)):
@@ -118,7 +118,7 @@ async def test_a_place_that_keeps_text_no_longer_loses_it_but_for_narrower_place
 
 
 async def test_a_purge_erases_old_text_unless_everybody_in_it_agrees(store):
-    async with store.session() as session:
+    async with store.write() as session:
         await consent.give(session, ANN, source="discord")
         agreed = await record_answered(session, user_id=ANN, quotes=(Quoted("c/1", ANN), Quoted("c/2", "")))
         quoting = await record_answered(session, user_id=ANN, quotes=(Quoted("c/1", ANN), Quoted("c/3", BOB)))
@@ -132,15 +132,15 @@ async def test_a_purge_erases_old_text_unless_everybody_in_it_agrees(store):
         assert len(await corrections.of_exchange(session, agreed)) == 2
         assert await data_rights.purge(session, before=2e10) == 2
         assert await data_rights.purge(session, before=2e10) == 0
-    async with store.session() as session:
+    async with store.write() as session:
         kept = [key for key in (agreed, quoting, silent, running.id) if (await exchanges.find(session, key)).prompt]
         assert kept == [agreed, running.id]
         assert [row.user_id for row in await corrections.of_exchange(session, agreed)] == [ANN]
-        assert len(await feedback.of_exchange(session, silent)) == 2
+        assert len(await feedback.of_exchanges(session, silent)) == 2
 
 
 async def test_a_purge_keeps_no_stop_strings_either(store):
-    async with store.session() as session:
+    async with store.write() as session:
         stopping = await record_answered(session, sampling=SamplingParams(seed=5, stop=("my secret",)))
         await data_rights.purge(session, before=2e10)
         sampling = (await exchanges.find(session, stopping)).sampling

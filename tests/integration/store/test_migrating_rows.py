@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from alembic import command
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.store.db import create_engine
+from core.store.engines import create_engine
 from tests.examples.store import migrate
 
 LEDGER = "20261122_create_ledger"
+VOID_THUMBS = "20261122_note_void_thumbs"
 
 FORMER_ROWS = (
     "INSERT INTO exchanges (id, source, event_id, conversation_id, user_id, model, base_model, adapters, seed,"
@@ -83,3 +85,43 @@ async def test_what_the_first_schema_has_no_column_for_goes_on_the_way_down_and_
     )
     await migrate(engine, command.downgrade, LEDGER)
     assert await rows(engine, *FORMER_TABLES) == before
+
+
+async def test_users_of_the_api_get_names_of_their_own_and_keep_their_thumbs_up_and_down(engine):
+    await migrate(engine, command.upgrade, VOID_THUMBS)
+    thumb = "INSERT INTO feedback (exchange_id, user_id, label, source, given_at) VALUES"
+    await execute(
+        engine,
+        "INSERT INTO exchanges (id, source, event_id, conversation_id, user_id, model, base_model, adapters, seed,"
+        " sampling, status, created_at, finished_at) VALUES ('chatcmpl-2', 'api', 'e2', 'c2', 'discord:7', 'zen',"
+        """ 'smollm2', '[]', 7, '{"seed": 7}', 'succeeded', 100.5, 101.5)""",
+        f"{thumb} ('chatcmpl-2', 'x', TRUE, 'api', 1)",
+        f"{thumb} ('chatcmpl-2', 'api:x', FALSE, 'api', 2)",  # where the first one's new name would stand
+        "UPDATE exchanges SET user_id = '' WHERE id = 'chatcmpl-1'",
+    )
+    before = await rows(engine, "exchanges", "feedback")
+    await migrate(engine, command.upgrade, "head")
+    after = await rows(engine, "exchanges", "feedback")
+    assert {row["user_id"] for row in after["exchanges"]} == {"", "api:discord:7"}
+    assert {(row["user_id"], bool(row["label"])) for row in after["feedback"]} == {
+        ("bob", True),
+        ("api:x", True),
+        ("api:api:x", False),
+    }
+    await migrate(engine, command.downgrade, VOID_THUMBS)
+    again = await rows(engine, "exchanges", "feedback")
+    assert sorted(again["feedback"], key=str) == sorted(before["feedback"], key=str)
+    assert sorted(again["exchanges"], key=str) == sorted(before["exchanges"], key=str)
+
+
+async def test_an_identity_of_a_platform_yet_to_come_is_kept_and_only_goes_on_the_way_down(engine):
+    await migrate(engine, command.upgrade, "head")
+    place = "INSERT INTO places (id, source, identity, is_free_talk, updated_at) VALUES"
+    await execute(
+        engine, f"{place} ('c2', 'slack', 'bot user', TRUE, 1)", f"{place} ('c3', 'discord', 'webhook', NULL, 2)"
+    )
+    await migrate(engine, command.downgrade, VOID_THUMBS)
+    found = (await rows(engine, "places"))["places"]
+    assert {row["id"]: row["identity"] for row in found} == {"c1": None, "c2": None, "c3": "webhook"}
+    with pytest.raises(IntegrityError):
+        await execute(engine, f"{place} ('c4', 'slack', 'bot user', NULL, 3)")

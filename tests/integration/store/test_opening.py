@@ -14,7 +14,8 @@ from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.errors import StoreUnavailable
-from core.store.db import Store, create_engine, upgrade
+from core.store.db import Store, upgrade
+from core.store.engines import create_engine
 from core.store.models import Base
 from tests.examples.store import migrate, sqlite_url
 from tests.running.postgres import MISSING, URL
@@ -106,7 +107,7 @@ def test_upgrade_works_without_a_running_loop(path):
 
 async def test_connections_use_wal_full_sync_foreign_keys_and_wait_five_seconds(path):
     store = await Store.open(sqlite_url(path), create_or_upgrade=True)
-    async with store.session() as session:
+    async with store.write() as session:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         values = [await session.scalar(text(f"PRAGMA {name}")) for name in pragmas]
     await store.close()

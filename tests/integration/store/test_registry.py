@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import sqlite3
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from core.adapters.content_hash import adapter_content_hash
+from core.adapters.folders import has_content
 from core.adapters.registry import Registry
 from core.errors import AdapterRejected, NotFound, PermissionNeeded
 from core.generation import WeightedAdapter
-from core.store import exchanges
-from tests.examples.store import ZEN, aliases_of, events_of, new_exchange, not_null, write_adapter
+from core.store import adapter_versions, exchanges
+from tests.examples.store import ZEN, aliases_of, champion_of, events_of, new_exchange, not_null, write_adapter
 
 
 async def test_a_trained_adapter_becomes_the_challenger_and_is_never_promoted(store, registry, train, tmp_path):
-    async with store.session() as session:
-        first, second = await train(session, b"one"), await train(session, b"two")
-    async with store.session() as session:
-        assert await registry.champion(session, *ZEN) is None
-        assert await aliases_of(registry, session) == {"challenger": 2}
+    first, second = await train(b"one"), await train(b"two")
+    async with store.write() as session:
         found = await registry.get(session, "zen", "smollm2", 1)
+    assert await champion_of(registry, store) is None
+    assert await aliases_of(registry, store) == {"challenger": 2}
     folder = tmp_path / "data" / "adapters" / "zen" / b"one".hex()
     assert (first.ref.name, second.ref.name) == ("zen@1", "zen@2")
     assert (found.ref.path, found.ref.content_hash) == (folder, adapter_content_hash(folder))
@@ -31,28 +33,25 @@ async def test_a_trained_adapter_becomes_the_challenger_and_is_never_promoted(st
 
 
 async def test_the_same_content_is_the_same_version_and_its_folder_is_found_again(store, registry, train):
-    async with store.session() as session:
-        first = await train(session, b"one")
-        again = await train(session, b"one", name="copy")
-        assert again == first
-        shutil.rmtree(first.ref.path)
-        moved = await train(session, b"one", name="copy")
+    first = await train(b"one")
+    again = await train(b"one", name="copy")
+    assert again == first
+    shutil.rmtree(first.ref.path)
+    moved = await train(b"one", name="copy")
     assert (moved.version, moved.ref.path.name) == (1, "copy")
 
 
 async def test_versions_are_numbered_per_persona_and_base_model(store, registry, tmp_path):
     folder = write_adapter(tmp_path / "data" / "adapters" / "any", b"one")
-    async with store.session() as session:
-        for name, base_slug in (("zen", "smollm2"), ("zen", "qwen"), ("codebeard", "smollm2")):
-            found = await registry.register(session, persona=name, base_slug=base_slug, folder=folder, lineage={})
-            assert found.version == 1
+    for name, base_slug in (("zen", "smollm2"), ("zen", "qwen"), ("codebeard", "smollm2")):
+        found = await registry.register(store, persona=name, base_slug=base_slug, folder=folder, lineage={})
+        assert found.version == 1
 
 
 async def test_both_roots_may_move(store, registry, train, tmp_path):
-    async with store.session() as session:
-        await train(session, b"one")
+    await train(b"one")
     moved = Registry(tmp_path / "personas", (tmp_path / "data").rename(tmp_path / "elsewhere") / "adapters")
-    async with store.session() as session:
+    async with store.write() as session:
         found = await moved.get(session, "zen", "smollm2", 1)
     assert adapter_content_hash(found.ref.path) == found.ref.content_hash
 
@@ -63,33 +62,30 @@ async def test_a_folder_outside_the_roots_is_refused_even_behind_a_link(store, r
     link.parent.mkdir(parents=True)
     link.symlink_to(outside)
     for folder in (outside, link, link / ".." / ".." / ".." / "downloads" / "zen"):
-        async with store.session() as session:
-            with pytest.raises(AdapterRejected, match=r"lies outside .* adapters are read from nowhere else"):
-                await registry.register(session, persona="zen", base_slug="smollm2", folder=folder, lineage={})
+        with pytest.raises(AdapterRejected, match=r"lies outside .* adapters are read from nowhere else"):
+            await registry.register(store, persona="zen", base_slug="smollm2", folder=folder, lineage={})
 
 
 async def test_a_folder_without_weights_is_refused(store, registry, tmp_path):
     folder = tmp_path / "data" / "adapters" / "empty"
     folder.mkdir(parents=True)
-    async with store.session() as session:
-        with pytest.raises(AdapterRejected, match=r"no readable adapter_model\.safetensors"):
-            await registry.register(session, persona="zen", base_slug="smollm2", folder=folder, lineage={})
+    with pytest.raises(AdapterRejected, match=r"no readable adapter_model\.safetensors"):
+        await registry.register(store, persona="zen", base_slug="smollm2", folder=folder, lineage={})
 
 
 async def test_a_promotion_moves_champion_and_keeps_the_previous_one(store, registry, train):
-    async with store.session() as session:
-        await train(session, b"one")
-        await train(session, b"two")
-        for version in (1, 2):
+    await train(b"one")
+    await train(b"two")
+    for version in (1, 2):
+        async with store.write() as session:
             await registry.record_gate(session, "zen", "smollm2", version, passed=True, by="gate")
-            promoted = await registry.promote(session, "zen", "smollm2", version, force=False, by="ann")
-        assert (promoted.version, promoted.aliases) == (2, ("champion",))
-    async with store.session() as session:
-        assert await aliases_of(registry, session) == {"champion": 2, "previous": 1}
-        assert [event for event in await events_of(registry, session) if event[0] == "promoted"] == [
-            ("promoted", 1, None, False, "ann"),
-            ("promoted", 2, 1, False, "ann"),
-        ]
+        promoted = await registry.promote(store, "zen", "smollm2", version, force=False, by="ann")
+    assert (promoted.version, promoted.aliases) == (2, ("champion",))
+    assert await aliases_of(registry, store) == {"champion": 2, "previous": 1}
+    assert [event for event in await events_of(store) if event[0] == "promoted"] == [
+        ("promoted", 1, None, False, "ann"),
+        ("promoted", 2, 1, False, "ann"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,99 +94,85 @@ async def test_a_promotion_moves_champion_and_keeps_the_previous_one(store, regi
 async def test_a_promotion_without_a_passing_gate_needs_force_and_is_recorded_as_forced(
     store, registry, train, gate, reason
 ):
-    async with store.session() as session:
-        await train(session, b"one")
-        if gate is not None:
+    await train(b"one")
+    if gate is not None:
+        async with store.write() as session:
             await registry.record_gate(session, "zen", "smollm2", 1, passed=gate, by="gate")
     with pytest.raises(PermissionNeeded, match=f"zen@1 {reason}; .* --force"):
-        async with store.session() as session:
-            await registry.promote(session, "zen", "smollm2", 1, force=False, by="ann")
-    async with store.session() as session:
-        assert await registry.champion(session, *ZEN) is None
-        await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
-        assert (await events_of(registry, session))[-1] == ("promoted", 1, None, True, "ann")
+        await registry.promote(store, "zen", "smollm2", 1, force=False, by="ann")
+    assert await champion_of(registry, store) is None
+    await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
+    assert (await events_of(store))[-1] == ("promoted", 1, None, True, "ann")
 
 
 async def test_force_is_not_recorded_where_it_was_not_needed(store, registry, train):
-    async with store.session() as session:
-        await train(session, b"one")
+    await train(b"one")
+    async with store.write() as session:
         await registry.record_gate(session, "zen", "smollm2", 1, passed=True, by="gate")
-        await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
-        assert (await events_of(registry, session))[-1] == ("promoted", 1, None, False, "ann")
+    await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
+    assert (await events_of(store))[-1] == ("promoted", 1, None, False, "ann")
 
 
 async def test_promoting_the_champion_changes_nothing(store, registry, train):
-    async with store.session() as session:
-        await train(session, b"one")
-        await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
-        before = await events_of(registry, session)
-        assert (await registry.promote(session, "zen", "smollm2", 1, force=False, by="bob")).aliases == ("champion",)
-        assert await events_of(registry, session) == before
-        assert await aliases_of(registry, session) == {"champion": 1}
+    await train(b"one")
+    await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
+    before = await events_of(store)
+    assert (await registry.promote(store, "zen", "smollm2", 1, force=False, by="bob")).aliases == ("champion",)
+    assert await events_of(store) == before
+    assert await aliases_of(registry, store) == {"champion": 1}
 
 
 async def test_a_rollback_returns_to_the_previous_champion_once(store, registry, train):
-    async with store.session() as session:
-        for weights in (b"one", b"two"):
-            await registry.promote(
-                session, "zen", "smollm2", (await train(session, weights)).version, force=True, by="ann"
-            )
-    async with store.session() as session:
-        assert (await registry.rollback(session, *ZEN, by="bob")).version == 1
-    async with store.session() as session:
-        assert await aliases_of(registry, session) == {"champion": 1}
-        assert (await events_of(registry, session))[-1] == ("rolled_back", 1, 2, False, "bob")
-        with pytest.raises(
-            NotFound, match="zen has no previous version on smollm2 to roll back to; `personas versions zen`"
-        ):
-            await registry.rollback(session, *ZEN, by="bob")
+    for weights in (b"one", b"two"):
+        await registry.promote(store, "zen", "smollm2", (await train(weights)).version, force=True, by="ann")
+    assert (await registry.rollback(store, *ZEN, by="bob")).version == 1
+    assert await aliases_of(registry, store) == {"champion": 1}
+    assert (await events_of(store))[-1] == ("rolled_back", 1, 2, False, "bob")
+    with pytest.raises(
+        NotFound, match="zen has no previous version on smollm2 to roll back to; `personas versions zen`"
+    ):
+        await registry.rollback(store, *ZEN, by="bob")
 
 
 async def test_a_promotion_that_fails_halfway_moves_nothing(store, registry, train):
-    async with store.session() as session:
-        await train(session, b"one")
-        await train(session, b"two")
-        await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
+    await train(b"one")
+    await train(b"two")
+    await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
     with pytest.raises(IntegrityError, match="ck_registry_events_actor_named"):
-        async with store.session() as session:
-            await registry.promote(session, "zen", "smollm2", 2, force=True, by="")
-    async with store.session() as session:
-        assert await aliases_of(registry, session) == {"champion": 1, "challenger": 2}
+        await registry.promote(store, "zen", "smollm2", 2, force=True, by="")
+    assert await aliases_of(registry, store) == {"champion": 1, "challenger": 2}
 
 
 @pytest.mark.parametrize("version", [0, -1, 3, 2**31, 10**30])
 async def test_an_unknown_version_is_a_sentence(store, registry, train, version):
-    async with store.session() as session:
-        await train(session, b"one")
-        with pytest.raises(NotFound, match=f"zen has no version {version} on smollm2; `personas versions zen`"):
-            await registry.promote(session, "zen", "smollm2", version, force=True, by="ann")
+    await train(b"one")
+    with pytest.raises(NotFound, match=f"zen has no version {version} on smollm2; `personas versions zen`"):
+        await registry.promote(store, "zen", "smollm2", version, force=True, by="ann")
 
 
 async def test_a_version_whose_files_changed_or_are_gone_is_neither_promoted_nor_rolled_back_to(store, registry, train):
-    async with store.session() as session:
-        first, second = await train(session, b"one"), await train(session, b"two")
-        await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
-        await registry.promote(session, "zen", "smollm2", 2, force=True, by="ann")
+    first, second = await train(b"one"), await train(b"two")
+    await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
+    await registry.promote(store, "zen", "smollm2", 2, force=True, by="ann")
     write_adapter(first.ref.path, b"tampered")
-    async with store.session() as session:
-        with pytest.raises(AdapterRejected, match=r"zen@1 in .* gone or have changed"):
-            await registry.rollback(session, *ZEN, by="ann")
-        shutil.rmtree(first.ref.path)
-        with pytest.raises(AdapterRejected, match=r"zen@1 in .* gone or have changed"):
-            await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
-        assert (await registry.champion(session, *ZEN)).ref == second.ref
+    with pytest.raises(AdapterRejected, match=r"zen@1 in .* gone or have changed"):
+        await registry.rollback(store, *ZEN, by="ann")
+    shutil.rmtree(first.ref.path)
+    with pytest.raises(AdapterRejected, match=r"zen@1 in .* gone or have changed"):
+        await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
+    assert (await champion_of(registry, store)).ref == second.ref
 
 
 async def test_a_running_reply_keeps_the_version_it_began_with(store, registry, train):
-    async with store.session() as session:
-        await registry.promote(session, "zen", "smollm2", (await train(session, b"one")).version, force=True, by="ann")
-        champion = await registry.champion(session, *ZEN)
-        new = new_exchange(model="zen", adapters=(WeightedAdapter(champion.ref, 1.0),))
+    await registry.promote(store, "zen", "smollm2", (await train(b"one")).version, force=True, by="ann")
+    champion = await champion_of(registry, store)
+    new = new_exchange(model="zen", adapters=(WeightedAdapter(champion.ref, 1.0),))
+    async with store.write() as session:
         await exchanges.record(session, new)
-        await registry.promote(session, "zen", "smollm2", (await train(session, b"two")).version, force=True, by="ann")
-    async with store.session() as session:
+    await registry.promote(store, "zen", "smollm2", (await train(b"two")).version, force=True, by="ann")
+    async with store.read() as session:
         row = await exchanges.find(session, new.id)
-        assert (await registry.champion(session, *ZEN)).ref.name == "zen@2"
+    assert (await champion_of(registry, store)).ref.name == "zen@2"
     assert row.adapters == [{"name": "zen@1", "content_hash": champion.ref.content_hash, "weight": 1.0}]
 
 
@@ -220,8 +202,70 @@ async def test_a_running_reply_keeps_the_version_it_began_with(store, registry, 
     ],
 )
 async def test_the_schema_refuses_what_would_break_the_registry(store, train, statement, rule):
-    async with store.session() as session:
-        await train(session, b"one")
+    await train(b"one")
     with pytest.raises(IntegrityError, match=rule):
-        async with store.session() as session:
+        async with store.write() as session:
             await session.execute(text(statement))
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_nobody_waits_for_a_write_while_files_are_read(
+    store, registry, personas, bundled, train, tmp_path, monkeypatch
+):
+    """Another process, which waits for nothing, may write during every hash."""
+    other = sqlite3.connect(tmp_path / "personas.db", timeout=0, isolation_level=None, check_same_thread=False)
+    hashed = []
+
+    def read(folder):
+        other.execute("BEGIN IMMEDIATE")  # raises "database is locked" inside a transaction of ours
+        other.execute("ROLLBACK")
+        hashed.append(folder)
+        return adapter_content_hash(folder)
+
+    monkeypatch.setattr("core.adapters.registry.adapter_content_hash", read)
+    monkeypatch.setattr("core.adapters.folders.adapter_content_hash", read)
+    write_adapter(bundled, b"shipped")
+    await registry.sync_bundled(store, personas, "smollm2")
+    mine, copy = await train(b"mine"), await train(b"mine", name="copy")
+    await registry.promote(store, *ZEN, mine.version, force=True, by="ann")
+    await registry.rollback(store, *ZEN, by="ann")
+    left = write_adapter(tmp_path / "data" / "adapters" / "zen" / "smollm2" / "left", b"left")
+    (left / "lineage.json").write_text("{}", encoding="utf-8")
+    await registry.sync_trained(store, personas, "smollm2")
+    assert copy.ref == mine.ref
+    assert {folder.name for folder in hashed} == {bundled.name, b"mine".hex(), "copy", "left"}
+    other.close()
+
+
+async def test_a_version_that_stopped_being_the_previous_one_is_not_rolled_back_to(store, registry, train, monkeypatch):
+    for weights in (b"one", b"two", b"three"):
+        await train(weights)
+    for version in (1, 2):
+        await registry.promote(store, *ZEN, version, force=True, by="ann")
+
+    def promote_meanwhile(folder, content_hash):
+        async def point() -> None:
+            async with store.write() as session:
+                await adapter_versions.point(session, *ZEN, "previous", 3)
+
+        asyncio.run_coroutine_threadsafe(point(), loop).result()
+        return has_content(folder, content_hash)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr("core.adapters.registry.has_content", promote_meanwhile)
+    with pytest.raises(NotFound, match=r"zen@1 is not the previous version any more"):
+        await registry.rollback(store, *ZEN, by="bob")
+    assert await aliases_of(registry, store) == {"champion": 2, "previous": 3, "challenger": 3}
+
+
+async def test_champions_are_looked_up_all_at_once(store, registry, train, tmp_path, statements):
+    await registry.promote(store, *ZEN, (await train(b"one")).version, force=True, by="ann")
+    await train(b"two")
+    folder = write_adapter(tmp_path / "data" / "adapters" / "codebeard", b"arr")
+    await registry.register(store, persona="codebeard", base_slug="smollm2", folder=folder, lineage={})
+    async with store.read() as session:
+        expected = await registry.get(session, *ZEN, 1)
+        with statements(session) as asked:
+            found = await registry.champions(session, ["zen", "codebeard", "nobody"], "smollm2")
+    assert found == {"zen": expected}
+    assert len(asked) == 1

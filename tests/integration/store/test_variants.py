@@ -25,7 +25,7 @@ async def record_variants(session, count: int = 3) -> list[str]:
 
 
 async def test_variants_are_one_group_whichever_of_them_is_named(store):
-    async with store.session() as session:
+    async with store.write() as session:
         group = await record_variants(session)
         await record_answered(session)
         for member in group:
@@ -39,13 +39,13 @@ async def test_variants_are_one_group_whichever_of_them_is_named(store):
 
 
 async def test_a_variant_of_an_unknown_reply_is_refused(store):
-    async with store.session() as session:
+    async with store.write() as session:
         with pytest.raises(NotFound, match='no reply "chatcmpl-unknown"'):
             await exchanges.record(session, new_exchange(variant_of="chatcmpl-unknown"))
 
 
 async def test_every_answer_to_a_question_is_found_on_its_own_platform(store):
-    async with store.session() as session:
+    async with store.write() as session:
         group = await record_variants(session, 2)
         assert [row.id for row in await exchanges.find_by_question(session, "api", "c/1")] == group
         assert await exchanges.find_by_question(session, "discord", "c/1") == []
@@ -55,7 +55,7 @@ async def test_every_answer_to_a_question_is_found_on_its_own_platform(store):
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(picks=PICKS)
 async def test_after_any_picks_exactly_the_latest_of_each_person_stands_against_every_other_reply(store, picks):
-    async with store.session() as session:
+    async with store.write() as session:
         await session.execute(text("DELETE FROM preferences"))
         group = await record_variants(session)
         for user_id, index in picks:
@@ -68,7 +68,7 @@ async def test_after_any_picks_exactly_the_latest_of_each_person_stands_against_
 
 
 async def test_a_pick_leaves_other_questions_alone_and_counts_only_finished_replies(store):
-    async with store.session() as session:
+    async with store.write() as session:
         elsewhere, here = await record_variants(session, 2), await record_variants(session, 2)
         failed = new_exchange(variant_of=here[0])
         await exchanges.record(session, failed)
@@ -84,14 +84,14 @@ async def test_a_pick_leaves_other_questions_alone_and_counts_only_finished_repl
 
 
 async def test_where_there_is_one_reply_there_is_nothing_to_choose_from(store):
-    async with store.session() as session:
+    async with store.write() as session:
         only = await record_answered(session)
         assert await preferences.pick(session, user_id="ann", chosen=only, source="discord") == 0
         assert await preferences.of_user(session, "ann") == []
 
 
 async def test_a_pick_can_be_taken_back(store):
-    async with store.session() as session:
+    async with store.write() as session:
         group = await record_variants(session)
         for user_id in ("ann", "bob"):
             await preferences.pick(session, user_id=user_id, chosen=group[2], source="discord")
@@ -110,9 +110,9 @@ async def test_a_pick_can_be_taken_back(store):
     ],
 )
 async def test_the_schema_refuses_choices_that_mean_nothing(store, statement, rule):
-    async with store.session() as session:
+    async with store.write() as session:
         group = await record_variants(session, 2)
         await preferences.pick(session, user_id="ann", chosen=group[0], source="discord")
     with pytest.raises(IntegrityError, match=rule):
-        async with store.session() as session:
+        async with store.write() as session:
             await session.execute(text(statement))

@@ -208,7 +208,7 @@ async def test_feedback_counts_thumbs_by_persona_and_adapter_version(shop: tuple
     assert "Nobody has judged a reply yet" in run(settings, "feedback").stdout
     store = await Store.open(settings.store_url, create_or_upgrade=False)
     try:
-        async with store.session() as session:
+        async with store.write() as session:
             for user, label in (("ann", True), ("bob", True), ("cyd", False)):
                 judged = await record_answered(session)
                 await feedback.record(session, exchange_id=judged, user_id=user, label=label, source="api")

@@ -66,7 +66,7 @@ def ask_ada(settings: Settings, event_id: str) -> tuple[str, list[str]]:
                 IncomingMessage("terminal", event_id, "terminal:1", "ann", said, model="ada")
             )
             ends = [chunk.finish_reason async for chunk in reply.chunks()]
-            async with service.store.session() as session:
+            async with service.store.write() as session:
                 exchange = await exchanges.find(session, reply.exchange_id)
             assert exchange is not None
             return str(ends[-1]), [str(adapter["name"]) for adapter in exchange.adapters]

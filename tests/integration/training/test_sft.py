@@ -125,10 +125,10 @@ async def test_a_trained_adapter_is_registered_as_challenger_and_never_promoted(
     store = await Store.open(settings.store_url, create_or_upgrade=True)
     registry = Registry(settings.dir, settings.adapters_dir)
     try:
-        async with store.session() as session:
-            version = await register_trained(session, registry, trained.adapter)
-            assert version.aliases == ("challenger",)
-            assert version.lineage["data"] == trained.adapter.lineage["data"]
+        version = await register_trained(store, registry, trained.adapter)
+        assert version.aliases == ("challenger",)
+        assert version.lineage["data"] == trained.adapter.lineage["data"]
+        async with store.read() as session:
             assert await registry.champion(session, "pirate", settings.base_slug) is None
     finally:
         await store.close()

@@ -8,6 +8,7 @@ import json
 import openai
 import pytest
 
+from bot.chat.judging import record_feedback
 from bot.web import event_stream
 from core.engine.echo_engine import EchoEngine
 from tests.running.serving import echo_server, until
@@ -33,7 +34,7 @@ async def test_the_completions_id_names_the_exchange(live_server):
         reply = await client.chat.completions.create(model="codebeard", messages=HELLO, seed=7, user="ann")
 
     exchange = await live_server.exchange(reply.id)
-    assert (exchange.source, exchange.user_id, exchange.status, exchange.seed) == ("api", "ann", "succeeded", 7)
+    assert (exchange.source, exchange.user_id, exchange.status, exchange.seed) == ("api", "api:ann", "succeeded", 7)
     assert exchange.reply == "[codebeard@1] good morning to you"
     assert [adapter["name"] for adapter in exchange.adapters] == ["codebeard@1"]
 
@@ -148,6 +149,17 @@ async def test_feedback_by_completion_id_is_kept_changed_and_taken_back(live_ser
             assert [thumb.label for thumb in await live_server.thumbs()] == ([] if label is None else [label])
 
 
+async def test_a_client_that_names_a_person_of_another_platform_leaves_their_thumb_alone(live_server):
+    async with live_server.client() as client:
+        reply = await client.chat.completions.create(model="zen", messages=HELLO)
+        person = {"exchange_id": reply.id, "user_id": "discord:7", "source": "discord"}
+        await record_feedback(live_server.service.store, **person, label=True)
+        body = {"completion_id": reply.id, "label": False, "user": "discord:7"}
+        await client.post("/feedback", body=body, cast_to=dict[str, object])
+    thumbs = {(thumb.user_id, thumb.label) for thumb in await live_server.thumbs()}
+    assert thumbs == {("discord:7", True), ("api:discord:7", False)}
+
+
 async def test_unknown_personas_and_bad_blends_are_refused_by_name(live_server):
     async with live_server.client() as client:
         with pytest.raises(openai.NotFoundError, match="codebeard, zen") as missing:
@@ -233,7 +245,7 @@ async def test_a_client_that_leaves_cancels_its_reply(live_server, is_streamed):
         await gate.wait_until_held()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-    assert (await live_server.ended(user_id="leaver")).status == "cancelled"
+    assert (await live_server.ended(user_id="api:leaver")).status == "cancelled"
 
 
 async def test_people_who_ask_the_same_do_not_wait_for_each_other(live_server):

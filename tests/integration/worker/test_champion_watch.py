@@ -53,9 +53,9 @@ def loaded(service):
 async def promote_another(service, weights=b"another"):
     base_slug = service.settings.base_slug
     folder = write_adapter(service.settings.adapters_dir / "zen" / base_slug / weights.hex(), weights)
-    async with service.store.session() as session:
-        new = await service.registry.register(session, persona="zen", base_slug=base_slug, folder=folder, lineage={})
-        await service.registry.promote(session, "zen", base_slug, new.version, force=True, by="test")
+    store, registry = service.store, service.registry
+    new = await registry.register(store, persona="zen", base_slug=base_slug, folder=folder, lineage={})
+    await registry.promote(store, "zen", base_slug, new.version, force=True, by="test")
 
 
 async def test_champions_are_loaded_before_their_first_reply_and_replaced_ones_unloaded(service, watch):
@@ -63,8 +63,7 @@ async def test_champions_are_loaded_before_their_first_reply_and_replaced_ones_u
     await promote_another(service)
     await watch.look()
     assert "zen@2" in loaded(service) and "zen@1" not in loaded(service)
-    async with service.store.session() as session:
-        await service.registry.rollback(session, "zen", service.settings.base_slug, by="test")
+    await service.registry.rollback(service.store, "zen", service.settings.base_slug, by="test")
     await watch.look()
     assert "zen@1" in loaded(service) and "zen@2" not in loaded(service)
 
@@ -93,5 +92,5 @@ async def test_a_stop_in_the_middle_of_a_look_leaves_the_database_to_others(serv
         await asyncio.sleep(quarter_ms / 4000)
         looking.cancel()
         await asyncio.gather(looking, return_exceptions=True)
-        async with asyncio.timeout(2), service.store.session() as session:
+        async with asyncio.timeout(2), service.store.write() as session:
             await service.registry.champion(session, "zen", service.settings.base_slug)

@@ -74,7 +74,7 @@ async def test_the_conversation_goes_on_while_the_store_is_out_of_order(shop):
 async def test_what_the_ledger_is_owed_is_paid_as_soon_as_the_store_works_again(shop):
     ledger = LedgerWriter(shop.store, retry_delays_s=(), late_retry_delay_s=0.01)
     asked = [new_exchange(), new_exchange()]
-    async with shop.store.session() as session:
+    async with shop.store.write() as session:
         for new in asked:
             await exchanges.record(session, new)
     await take_ledger_away(shop)
@@ -98,7 +98,7 @@ async def test_what_is_still_owed_at_the_end_is_named_in_the_log(shop, caplog):
 async def test_a_write_that_can_never_work_is_logged_and_holds_nobody_up(shop, caplog):
     ledger = LedgerWriter(shop.store, retry_delays_s=())
     new = new_exchange()
-    async with shop.store.session() as session:
+    async with shop.store.write() as session:
         await exchanges.record(session, new)
     await ledger.settle(new.id, "no such status", "hi", ReplyChunk(finish_reason="stop"))
     assert "IntegrityError" in caplog.text

@@ -29,11 +29,10 @@ def folder(tmp_path):
 @pytest.fixture
 async def registry(folder, store):
     registry = Registry(folder / "personas", folder / "adapters")
-    async with store.session() as session:
-        for slug in ("zen", "noir"):
-            adapter = write_adapter(folder / "adapters" / slug / "1", slug.encode())
-            await registry.register(session, persona=slug, base_slug="smollm2", folder=adapter, lineage={})
-            await registry.promote(session, slug, "smollm2", 1, force=True, by="test")
+    for slug in ("zen", "noir"):
+        adapter = write_adapter(folder / "adapters" / slug / "1", slug.encode())
+        await registry.register(store, persona=slug, base_slug="smollm2", folder=adapter, lineage={})
+        await registry.promote(store, slug, "smollm2", 1, force=True, by="test")
     return registry
 
 

@@ -11,8 +11,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
 from core.errors import InvalidSetting
-from core.store.db import MIGRATIONS_FOLDER, SQLITE_ADVICE, alembic_config, create_engine, outage_sentence
+from core.store.engines import create_engine
 from core.store.exchanges import new_exchange_id
+from core.store.outages import SQLITE_ADVICE, outage_sentence
+from core.store.schema import MIGRATIONS_FOLDER, alembic_config
 
 URL = make_url("sqlite+aiosqlite:///data/personas.db")
 

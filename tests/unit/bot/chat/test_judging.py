@@ -12,15 +12,15 @@ MESSAGE_ID = "C1:17.5"
 
 @pytest.fixture
 async def exchange_id(store):
-    async with store.session() as session:
+    async with store.write() as session:
         answered = await record_answered(session, source="slack")
         await exchanges.add_delivery(session, answered, MESSAGE_ID)
     return answered
 
 
 async def labels(store, exchange_id):
-    async with store.session() as session:
-        return {(row.user_id, row.source): row.label for row in await feedback.of_exchange(session, exchange_id)}
+    async with store.write() as session:
+        return {(row.user_id, row.source): row.label for row in await feedback.of_exchanges(session, exchange_id)}
 
 
 async def test_a_thumb_is_kept_and_taken_away(store, exchange_id):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy import text
+
 from core.messages import ReplyChunk
 from core.queue.memory import MemoryJobQueue
 from tests.examples.responder import message, rows
@@ -34,6 +36,24 @@ async def test_a_sender_who_leaves_while_the_message_is_queued_has_it_cancelled(
     assert opening.cancelled()
     (row,) = await rows(store)
     assert (await anext(queue.dropped())).exchange_id == row.id  # from which the worker settles it
+
+
+async def test_a_sender_who_leaves_at_any_moment_leaves_no_lock_and_no_job_behind(responder, store, queue):
+    async def is_left_after(ticks: int) -> bool:
+        opening = asyncio.create_task(responder.open(message(event_id=f"e{ticks}")))
+        for _ in range(ticks):
+            await asyncio.sleep(0.0005)
+        opening.cancel()
+        await asyncio.wait({opening})
+        return opening.cancelled()
+
+    ticks = 0
+    while await is_left_after(ticks):
+        async with asyncio.timeout(5), store.write() as session:
+            await session.execute(text("UPDATE exchanges SET error = error"))
+        assert queue.depth() == 0
+        ticks += 1
+    assert ticks > 3
 
 
 async def test_the_reply_streams_to_its_last_chunk(responder, queue):

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from bot.chat.platform import NOT_POSTED, Placeholder, SamplingOverrides
-from bot.chat.responder import MAX_CONVERSATION_CHARS, DuplicateEvent
+from bot.chat.responder import MAX_CONVERSATION_CHARS, NOT_QUEUED, DuplicateEvent
 from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull
 from core.messages import ChatMessage, Quoted
 from core.store import consent, exchanges, places
@@ -64,7 +64,7 @@ async def test_the_base_model_has_neither_adapter_nor_prompt_and_the_models_own_
 
 
 async def test_a_conversation_keeps_what_it_chose_unless_the_message_names_another(responder, store):
-    async with store.session() as session:
+    async with store.write() as session:
         await places.set_model(session, "c1", source="api", model="noir")
     assert (await responder.open(message())).model == "noir"
     assert (await responder.open(message(event_id="e2", model="mute"))).model == "mute"
@@ -72,7 +72,7 @@ async def test_a_conversation_keeps_what_it_chose_unless_the_message_names_anoth
 
 async def test_where_a_conversation_chose_nobody_its_thread_decides_then_its_channel_then_its_server(responder, store):
     chosen = {"c1": "zen", "thread": "mute", "channel": "base", "server": "noir"}
-    async with store.session() as session:
+    async with store.write() as session:
         for place, model in chosen.items():
             await places.set_model(session, place, source="discord", model=model)
     for number, (place, model) in enumerate(chosen.items()):
@@ -81,7 +81,7 @@ async def test_where_a_conversation_chose_nobody_its_thread_decides_then_its_cha
         reply = await responder.open(asked)
         assert reply.model == model
         await reply.cancel()
-        async with store.session() as session:
+        async with store.write() as session:
             await places.set_model(session, place, source="discord", model=None)
 
 
@@ -89,7 +89,7 @@ async def test_the_ledger_knows_the_question_its_places_and_whom_the_prompt_quot
     asked = {"question_id": "c/1", "places": ("server",), "quotes": (Quoted("c/1", "ann"),)}
     first = await responder.open(message(**asked))
     again = await responder.open(message(**asked, event_id="e2", variant_of=first.exchange_id))
-    async with store.session() as session:
+    async with store.write() as session:
         group = await exchanges.variants(session, first.exchange_id)
         answers = await exchanges.find_by_question(session, "api", "c/1")
         where = set(await session.scalars(select(ExchangePlace.place_id)))
@@ -101,10 +101,9 @@ async def test_the_ledger_knows_the_question_its_places_and_whom_the_prompt_quot
 
 async def test_a_queued_reply_keeps_its_champion_when_it_moves(responder, store, registry, folder, queue):
     await responder.open(message())
-    async with store.session() as session:
-        adapter = write_adapter(folder / "adapters" / "zen" / "2", b"better")
-        await registry.register(session, persona="zen", base_slug="smollm2", folder=adapter, lineage={})
-        await registry.promote(session, "zen", "smollm2", 2, force=True, by="test")
+    adapter = write_adapter(folder / "adapters" / "zen" / "2", b"better")
+    await registry.register(store, persona="zen", base_slug="smollm2", folder=adapter, lineage={})
+    await registry.promote(store, "zen", "smollm2", 2, force=True, by="test")
     await responder.open(message(event_id="e2", conversation_id="c2"))
     assert [job.adapters[0].adapter.name for job in await queue.fetch(9)] == ["zen@1", "zen@2"]
 
@@ -115,6 +114,22 @@ async def test_an_event_delivered_twice_is_answered_once(responder, store, queue
         await responder.open(message())
     assert caught.value.http_status == 409
     assert len(await rows(store)) == queue.depth() == 1
+
+
+@pytest.mark.parametrize("error", [InvalidInput("The job is odd."), ConnectionError("no route to the queue")])
+async def test_a_queue_that_fails_leaves_no_exchange_waiting_for_ever(responder, store, queue, monkeypatch, error):
+    async def fail(_job):
+        raise error
+
+    monkeypatch.setattr(queue, "enqueue", fail)
+    thinking = Placeholder("c/1", "token")
+    with pytest.raises(type(error)):
+        await responder.open(message(source="discord", placeholder=thinking))
+    [row] = await rows(store)
+    said = "The job is odd." if isinstance(error, InvalidInput) else NOT_QUEUED
+    assert (row.status, row.finish_reason, row.error) == ("failed", "error", said)
+    async with store.read() as session:
+        assert await exchanges.deliveries_of(session, row.id) == []
 
 
 async def test_a_full_queue_settles_the_exchange_with_its_sentence(responder, store):
@@ -137,7 +152,7 @@ async def test_text_that_may_not_be_kept_is_not_in_the_ledger(responder, store, 
 async def test_where_permission_is_needed_text_is_kept_only_where_the_narrowest_place_with_a_choice_gives_it(
     responder, store
 ):
-    async with store.session() as session:
+    async with store.write() as session:
         await places.change(session, "server", source="discord", is_text_kept=True)
         await places.change(session, "channel", source="discord", is_text_kept=False)
     for event_id, where in {"kept": ("server",), "forbidden": ("channel", "server"), "unsaid": ("elsewhere",)}.items():
@@ -147,7 +162,7 @@ async def test_where_permission_is_needed_text_is_kept_only_where_the_narrowest_
 
 
 async def test_one_person_who_is_quoted_and_has_not_agreed_keeps_a_text_out(responder, store):
-    async with store.session() as session:
+    async with store.write() as session:
         for person in ("ann", "ben"):
             await consent.give(session, person, source="discord")
     bot, ben, eve = Quoted("c/1", ""), Quoted("c/2", "ben"), Quoted("c/3", "eve")
@@ -159,7 +174,7 @@ async def test_one_person_who_is_quoted_and_has_not_agreed_keeps_a_text_out(resp
 
 async def test_a_placeholder_is_noted_with_its_token_until_the_reply_takes_its_place(responder, store):
     reply = await responder.open(message(placeholder=Placeholder("c/9", "a token")))
-    async with store.session() as session:
+    async with store.write() as session:
         [noted] = await exchanges.deliveries_of(session, reply.exchange_id)
     assert (noted.message_id, noted.position, noted.is_final, noted.token) == ("c/9", NOT_POSTED, False, "a token")
 
@@ -170,7 +185,7 @@ async def test_a_placeholder_that_a_refusal_replaces_is_not_noted(responder, sto
     with pytest.raises(QueueFull):
         await responder.open(message(event_id="e9", placeholder=Placeholder("c/9", "a token")))
     [refused] = [row for row in await rows(store) if row.event_id == "e9"]
-    async with store.session() as session:
+    async with store.write() as session:
         assert await exchanges.deliveries_of(session, refused.id) == []
 
 

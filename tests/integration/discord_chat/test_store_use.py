@@ -1,0 +1,67 @@
+"""How often a reply and its context ask the store: each time, others may wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, event
+
+from tests.discord.rooms import DiscordRoom, listen
+from tests.running.patience import TIMEOUT_S
+
+
+@contextmanager
+def transactions(room: DiscordRoom, monkeypatch):
+    """Counts those that the bot begins, reading and writing; the test's own do not count."""
+    counted, mine = Counter(), asyncio.current_task()
+
+    def counting(kind):
+        door = getattr(room.service.store, kind)
+
+        def begin():
+            counted[kind] += asyncio.current_task() is not mine
+            return door()
+
+        return begin
+
+    for kind in ("read", "write"):
+        monkeypatch.setattr(room.service.store, kind, counting(kind))
+    yield counted
+    monkeypatch.undo()
+
+
+@contextmanager
+def statements():
+    """Everything that is said to any database."""
+    asked = []
+
+    def note(_connection, _cursor, statement, *_rest) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_a_reply_in_a_channel_takes_one_read_and_five_writes(room: DiscordRoom, monkeypatch):
+    await room.ask_and_answer("the first one looks up more")
+    with transactions(room, monkeypatch) as counted:
+        await room.ask_and_answer("good morning")
+        await room.chat.talking.drain(TIMEOUT_S)
+    # The place; recorded, running, first page, settled, shown to its end.
+    assert counted == {"read": 1, "write": 5}
+
+
+async def test_a_history_is_looked_up_in_one_query_however_long_it_is(open_room: DiscordRoom):
+    heard = listen(open_room)
+    thread = await open_room.ann.starts_thread(open_room.channel, "tales")
+    await open_room.answer(await open_room.ann.says(thread, "one", mentions_bot=True))
+    for text in ("two", "three", "four"):
+        await open_room.answer(await open_room.ann.says(thread, text))
+    with statements() as asked:
+        await open_room.answer(await open_room.ann.says(thread, "five"))
+    assert len(heard[-1]) == 9
+    of_history = [statement for statement in asked if "JOIN exchanges" in statement and "message_id IN" in statement]
+    assert len(of_history) == 1
