@@ -76,16 +76,17 @@ class DiscordRoom:
     async def ended(self, question: Message, *, count: int = 1) -> Exchange:
         """The newest of `count` exchanges that answer a message, once all have ended and are shown to their end."""
         key = message_key(question.channel.id, question.id)
-        async with asyncio.timeout(TIMEOUT_S):
-            while True:
-                seen = len(self.fake.requests)
-                for exchange in await self.exchanges(question_id=key):
-                    await self.chat.parts.replies.ended(exchange.id)
-                found = await self.exchanges(question_id=key)
-                if len(found) >= count and all(JobStatus(exchange.status).is_final for exchange in found):
-                    return found[-1]
-                # Whatever becomes of a reply, the bot tells Discord next.
-                await self.fake.wait_for(lambda seen=seen: len(self.fake.requests) > seen)
+        found: list[Exchange] = []
+
+        async def have_ended() -> bool:
+            nonlocal found
+            for exchange in await self.exchanges(question_id=key):
+                await self.chat.parts.replies.ended(exchange.id)
+            found = await self.exchanges(question_id=key)
+            return len(found) >= count and all(JobStatus(exchange.status).is_final for exchange in found)
+
+        await self.until(have_ended)  # a reply that nobody sees is settled without a word to Discord
+        return found[-1]
 
     async def pages(self, exchange: Exchange) -> list[Message]:
         """The messages that show an exchange."""

@@ -108,7 +108,7 @@ async def test_a_form_of_blanks_is_sent_back_with_a_word(room: DiscordRoom):
 async def test_the_form_opens_and_is_acknowledged_while_the_store_is_held(room: DiscordRoom):
     await agree(room)
     invitation = await invited(room, await answered(room))
-    async with room.service.store.write():  # SQLite's only connection
+    async with room.service.store.write():  # SQLite's only turn
         opened = await room.ann.presses(invitation, WRITE)
         await opened.wait_modal()
         sent = await room.ann.submits(opened, better="patience")

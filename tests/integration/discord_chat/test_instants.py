@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 import pytest
 from sqlalchemy import select
@@ -19,33 +19,38 @@ from tests.discord.rooms import DiscordRoom
 HEADER = "**🏴 Captain Codebeard**\n"
 TRANSACTIONS = range(1, 10)  # of a question, as far as its answer
 Act = Callable[[AsyncSession], Awaitable[object]]
+Door = Callable[[Store], AbstractAsyncContextManager[AsyncSession]]
 
 
 @contextmanager
 def between_transactions(number: int, act: Act, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[asyncio.Task[None]]]:
     """Let `act` be the store's next transaction after the bot's `number`th one, whoever else waits for the database.
 
-    SQLite's one connection goes to whoever has waited longest, so it is asked for while the other one has it.
+    A turn to write goes to whoever has waited longest, so it is asked for while the other one has it.
     """
-    open_session, test = Store.session, asyncio.current_task()
+    write, test = Store.write, asyncio.current_task()
     count = 0
     acting: list[asyncio.Task[None]] = []
 
     async def go(store: Store) -> None:
-        async with open_session(store) as session:
+        async with write(store) as session:
             await act(session)
 
-    @asynccontextmanager
-    async def counted(self: Store) -> AsyncIterator[AsyncSession]:
-        nonlocal count
-        async with open_session(self) as session:
-            yield session
-            count += asyncio.current_task() is not test
-            if count == number and not acting:
-                acting.append(asyncio.create_task(go(self)))
+    def counted(door: Door) -> Door:
+        @asynccontextmanager
+        async def opened(self: Store) -> AsyncIterator[AsyncSession]:
+            nonlocal count
+            async with door(self) as session:
+                yield session
+                count += asyncio.current_task() is not test
+                if count == number and not acting:
+                    acting.append(asyncio.create_task(go(self)))
+
+        return opened
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "session", counted)
+        patch.setattr(Store, "read", counted(Store.read))
+        patch.setattr(Store, "write", counted(write))
         yield acting
 
 

@@ -180,7 +180,7 @@ async def test_every_command_is_acknowledged_while_the_store_is_busy(
     room: DiscordRoom, command: str, options: dict[str, str]
 ):
     mod = admin(room)
-    async with room.service.store.write():  # SQLite has one connection
+    async with room.service.store.write():  # SQLite's only turn
         interaction = await mod.uses(command, in_=room.channel, **options)
         await interaction.wait_acknowledged()
     assert (await interaction.wait_reply()).text or interaction.replies[0].embeds

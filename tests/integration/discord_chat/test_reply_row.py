@@ -119,7 +119,7 @@ async def test_a_press_that_arrives_twice_counts_once(room: DiscordRoom):
 
 async def test_a_press_is_acknowledged_while_the_store_is_held_by_somebody_else(room: DiscordRoom):
     answer = await answered(room)
-    async with room.service.store.write():  # SQLite's only connection
+    async with room.service.store.write():  # SQLite's only turn
         pressed = await room.ann.presses(answer, UP)
         await pressed.wait_acknowledged()
         assert pressed.reply is None
