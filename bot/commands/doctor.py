@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from bot.commands.advice import base_option, install_command, personas_command, train_command, worded
 from bot.commands.discord_side import NOT_INSTALLED, is_installed
 from bot.commands.findings import Finding, Level, print_finding
 from bot.commands.listening import listen
@@ -18,7 +19,6 @@ from bot.service.process_lock import ProcessLock
 from bot.service.storage import Storage, open_storage
 from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.content_hash import adapter_content_hash
-from core.advice import base_option, install_command, personas_command, train_command
 from core.errors import PersonasError
 from core.gguf_path import gguf_file, is_gguf
 from core.settings import Settings, base_folder
@@ -35,7 +35,7 @@ def doctor(arguments: argparse.Namespace, settings: Settings) -> int:
         try:
             findings = list(check(settings))
         except PersonasError as error:
-            findings = [Finding("fail", check.__name__.removeprefix("check_"), str(error))]
+            findings = [Finding("fail", check.__name__.removeprefix("check_"), worded(error))]
         for finding in findings:
             is_failed |= finding.level == "fail"
             print_finding(console, finding)

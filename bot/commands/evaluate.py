@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import json
 
+from bot.commands.advice import train_command
 from bot.commands.output import make_console
 from bot.commands.stop_signals import stop_by_exception
 from bot.service.storage import open_storage
 from core.adapters.registry import RegisteredAdapter
-from core.advice import train_command
 from core.errors import NotFound
 from core.personas import Persona, find_persona
 from core.settings import Settings

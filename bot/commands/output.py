@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
+from bot.commands.advice import train_command
 from core.adapters.registry import RegisteredAdapter
-from core.advice import train_command
 
 PIPE_WIDTH = 200  # columns; a program that reads a table wants no folded cells
 

@@ -9,11 +9,11 @@ import json
 from rich.markup import escape
 from rich.table import Table
 
+from bot.commands.advice import train_command
 from bot.commands.output import evaluation_text, make_console, moment, user_name
 from bot.service.storage import open_storage
 from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.registry import RegisteredAdapter
-from core.advice import train_command
 from core.personas import find_persona
 from core.settings import Settings
 

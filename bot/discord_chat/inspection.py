@@ -10,13 +10,13 @@ import aiohttp
 import discord
 from discord import app_commands
 
+from bot.commands.advice import personas_command
 from bot.commands.findings import Finding, Level
 from bot.discord_chat import commands
 from bot.discord_chat.client import MISSING, REFUSED
 from bot.discord_chat.command_sync import FILE_NAME, drift
 from bot.discord_chat.places import places_of
 from bot.discord_chat.rights import WEBHOOKS, Right, invite_url, missing, missing_in
-from core.advice import personas_command
 from core.errors import PersonasError
 from core.settings import Settings
 from core.store.db import Store

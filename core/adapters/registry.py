@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
-from core.advice import personas_command
+from core.advice import ForcePromotion, ListVersions
 from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded
 from core.generation import AdapterRef
 from core.personas import Persona
@@ -152,9 +152,7 @@ class Registry:
             return await self.get(session, persona, base_slug, version)
         if not row.gate_passed and not force:
             verdict = "has not been through an evaluation gate" if row.gate_passed is None else "failed its gate"
-            raise PermissionNeeded(
-                f"{persona}@{version} {verdict}; promote it all the same with --force, which is recorded."
-            )
+            raise PermissionNeeded(f"{persona}@{version} {verdict}, so it is not promoted.", advice=ForcePromotion())
         await self._check_intact(row)
         if former is not None:
             await adapter_versions.point(session, persona, base_slug, "previous", former)
@@ -172,8 +170,7 @@ class Registry:
         version = aliases.get("previous")
         if version is None:
             raise NotFound(
-                f"{persona} has no previous version on {base_slug} to roll back to;"
-                f" `{personas_command('versions', persona)}` shows what can be promoted."
+                f"{persona} has no previous version on {base_slug} to roll back to.", advice=ListVersions(persona)
             )
         row = await adapter_versions.get(session, persona, base_slug, version)
         await self._check_intact(row)

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.advice import personas_command
+from core.advice import ListVersions
 from core.errors import NotFound
 from core.store.models import AdapterAlias, AdapterVersion, RegistryEvent
 
@@ -19,8 +19,7 @@ async def get(session: AsyncSession, persona: str, base_slug: str, version: int)
     is_storable = 0 < version < 2**31  # beyond that the driver raises its own error
     row = await session.get(AdapterVersion, (persona, base_slug, version)) if is_storable else None
     if row is None:
-        advice = f"`{personas_command('versions', persona)}` lists what there is"
-        raise NotFound(f"{persona} has no version {version} on {base_slug}; {advice}.")
+        raise NotFound(f"{persona} has no version {version} on {base_slug}.", advice=ListVersions(persona))
     return row
 
 

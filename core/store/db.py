@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from core.advice import personas_command
+from core.advice import InstallPackage, UpgradeDatabase
 from core.errors import InvalidSetting, StoreUnavailable
 from core.shipped import shipped_folder
 from core.store.models import Base
@@ -112,7 +112,7 @@ def create_engine(url: str) -> AsyncEngine:
             return _create_sqlite_engine(parsed)
     except ImportError as error:
         raise InvalidSetting(
-            f"PERSONAS_DATABASE_URL needs the package {error.name}; install it with `pip install {error.name}`."
+            f"PERSONAS_DATABASE_URL needs the package {error.name}.", advice=InstallPackage(str(error.name))
         ) from error
     except (ArgumentError, ValueError) as error:  # its text may hold the URL and with it a password
         raise InvalidSetting(f"PERSONAS_DATABASE_URL is not a database URL; {URL_ADVICE}.") from error
@@ -188,9 +188,7 @@ def _prepare_file(url: URL, *, may_create: bool) -> None:
     path = Path(url.database or "")
     try:
         if not may_create and not path.exists():
-            raise StoreUnavailable(
-                f"There is no database {path} yet; run `{personas_command('db', 'upgrade')}` to create it."
-            )
+            raise StoreUnavailable(f"There is no database {path} yet.", advice=UpgradeDatabase())
         path.parent.mkdir(parents=True, exist_ok=True)
         sqlite3.connect(path).close()
     except OSError as error:
@@ -215,8 +213,8 @@ def _migrate(connection: Connection) -> None:
 def _check_schema(connection: Connection) -> None:
     if not _is_up_to_date(connection):
         raise StoreUnavailable(
-            f"The database {_name(connection.engine.url)} is not up to date with this version of personas;"
-            f" run `{personas_command('db', 'upgrade')}`."
+            f"The database {_name(connection.engine.url)} is not up to date with this version of personas.",
+            advice=UpgradeDatabase(),
         )
 
 

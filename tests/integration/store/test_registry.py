@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from core.adapters.content_hash import adapter_content_hash
 from core.adapters.registry import Registry
+from core.advice import ForcePromotion, ListVersions
 from core.errors import AdapterRejected, NotFound, PermissionNeeded
 from core.generation import WeightedAdapter
 from core.store import exchanges
@@ -102,9 +103,10 @@ async def test_a_promotion_without_a_passing_gate_needs_force_and_is_recorded_as
         await train(session, b"one")
         if gate is not None:
             await registry.record_gate(session, "zen", "smollm2", 1, passed=gate, by="gate")
-    with pytest.raises(PermissionNeeded, match=f"zen@1 {reason}; .* --force"):
+    with pytest.raises(PermissionNeeded, match=f"zen@1 {reason}, so it is not promoted") as refused:
         async with store.session() as session:
             await registry.promote(session, "zen", "smollm2", 1, force=False, by="ann")
+    assert refused.value.advice == ForcePromotion()
     async with store.session() as session:
         assert await registry.champion(session, *ZEN) is None
         await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
@@ -140,10 +142,9 @@ async def test_a_rollback_returns_to_the_previous_champion_once(store, registry,
     async with store.session() as session:
         assert await aliases_of(registry, session) == {"champion": 1}
         assert (await events_of(registry, session))[-1] == ("rolled_back", 1, 2, False, "bob")
-        with pytest.raises(
-            NotFound, match="zen has no previous version on smollm2 to roll back to; `personas versions zen`"
-        ):
+        with pytest.raises(NotFound, match="zen has no previous version on smollm2 to roll back to") as refused:
             await registry.rollback(session, *ZEN, by="bob")
+        assert refused.value.advice == ListVersions("zen")
 
 
 async def test_a_promotion_that_fails_halfway_moves_nothing(store, registry, train):
@@ -162,8 +163,9 @@ async def test_a_promotion_that_fails_halfway_moves_nothing(store, registry, tra
 async def test_an_unknown_version_is_a_sentence(store, registry, train, version):
     async with store.session() as session:
         await train(session, b"one")
-        with pytest.raises(NotFound, match=f"zen has no version {version} on smollm2; `personas versions zen`"):
+        with pytest.raises(NotFound, match=f"zen has no version {version} on smollm2") as refused:
             await registry.promote(session, "zen", "smollm2", version, force=True, by="ann")
+        assert refused.value.advice == ListVersions("zen")
 
 
 async def test_a_version_whose_files_changed_or_are_gone_is_neither_promoted_nor_rolled_back_to(store, registry, train):
