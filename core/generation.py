@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from core.errors import InvalidInput
 from core.messages import ChatMessage
@@ -47,14 +46,13 @@ class SamplingParams:
 
 @dataclass(frozen=True, slots=True)
 class AdapterRef:
-    """An adapter version as an engine needs it: a folder in PEFT's format and the hash of its content.
+    """An adapter version as everybody names it, also to other processes: whoever loads it knows where it lies.
 
     `name` is "codebeard@3"; `content_hash` is the sha256 of adapter_model.safetensors and adapter_config.json. Two
     refs with the same hash are the same weights.
     """
 
     name: str
-    path: Path
     content_hash: str
 
 

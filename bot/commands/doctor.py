@@ -87,14 +87,14 @@ async def _adapter(storage: Storage, slug: str, fingerprint: str | None) -> Find
         text = f"{slug} has none for {settings.base_model}, so its system prompt alone speaks; {advice}"
         return Finding("warn", "adapter", f"{text}{_former_folders(settings, slug)}")
     try:
-        is_intact = adapter_content_hash(champion.ref.path) == champion.ref.content_hash
-        check_adapter(champion.ref, champion.lineage, fingerprint)
+        is_intact = adapter_content_hash(champion.folder) == champion.ref.content_hash
+        check_adapter(champion.ref, champion.folder, champion.lineage, fingerprint)
     except PersonasError as error:
         return Finding("fail", "adapter", str(error))
     if is_intact:
         return Finding("ok", "adapter", champion.ref.name)
     rollback = personas_command("rollback", slug, *base_option(settings.base_model))
-    text = f"{champion.ref.path} has changed since {champion.ref.name} was registered; restore it, or run `{rollback}`."
+    text = f"{champion.folder} has changed since {champion.ref.name} was registered; restore it, or run `{rollback}`."
     return Finding("fail", "adapter", text)
 
 

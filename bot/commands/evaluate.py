@@ -22,7 +22,7 @@ from training.progress import show_progress
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
     persona, adapter = asyncio.run(_find(arguments.persona, arguments.version, settings))
     with stop_by_exception(), show_progress(make_console(is_error=True)) as progress:
-        report = evaluate_adapter(persona, settings, adapter.ref.path, progress=progress)
+        report = evaluate_adapter(persona, settings, adapter.folder, progress=progress)
     console = make_console()
     # First: the disk may be full.
     if arguments.is_json:

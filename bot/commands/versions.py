@@ -84,7 +84,7 @@ async def _rollback(persona: str, settings: Settings) -> RegisteredAdapter:
 
 def _check(version: RegisteredAdapter, settings: Settings) -> None:
     """Raises AdapterRejected for a version that could not answer: another base model's, say."""
-    check_adapter(version.ref, version.lineage, local_fingerprint(settings.base_model_path))
+    check_adapter(version.ref, version.folder, version.lineage, local_fingerprint(settings.base_model_path))
 
 
 def _as_json(version: RegisteredAdapter) -> dict[str, object]:

@@ -16,6 +16,7 @@ from bot.chat.responder import Responder
 from bot.service.process_lock import CHAT_SOURCES, SERVER_SOURCES, ProcessLock
 from bot.service.retention import keep_erasing
 from bot.service.storage import Storage, open_storage
+from core.adapters.folders import AdapterFolders, RegisteredFolders
 from core.adapters.registry import Registry
 from core.engine.base import Engine
 from core.engine.deferred_engine import DeferredEngine
@@ -65,7 +66,8 @@ class Service:
         self._resources = resources
         self.default_persona = storage.default_persona
         self.model_facts: ModelFacts | None = None
-        self.engine: Engine = engine or DeferredEngine(lambda: _local_engine(settings, self._note_facts))
+        folders = RegisteredFolders(storage.store, storage.registry)
+        self.engine: Engine = engine or DeferredEngine(lambda: _local_engine(settings, folders, self._note_facts))
         self.queue = MemoryJobQueue(settings.queue_size)
         self.worker = Worker(self.queue, self.engine, self.store, drain_timeout_s=settings.drain_timeout_s)
         self._responder: Responder | None = None
@@ -211,7 +213,7 @@ class Service:
         )
 
 
-def _local_engine(settings: Settings, on_loaded: Callable[[LoadedBase], None]) -> Engine:
+def _local_engine(settings: Settings, folders: AdapterFolders, on_loaded: Callable[[LoadedBase], None]) -> Engine:
     """The in-process engine. Imports torch, so it is called in a thread and only where a model is wanted."""
     from core.engine.configured_base import load_configured_base
     from core.engine.transformers_engine import TransformersEngine
@@ -223,6 +225,7 @@ def _local_engine(settings: Settings, on_loaded: Callable[[LoadedBase], None]) -
 
     return TransformersEngine(
         load,
+        adapter_folders=folders,
         adapter_roots=settings.adapter_roots,
         slots=settings.slots,
         max_context_tokens=settings.max_context_tokens,

@@ -6,7 +6,6 @@ Versions are immutable; `champion` answers, `challenger` wants to, `previous` is
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal, cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
+from core.adapters.lineage import read_lineage
 from core.advice import ForcePromotion, ListVersions
 from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded
 from core.generation import AdapterRef
@@ -40,6 +40,7 @@ class RegisteredAdapter:
     base_model: str
     version: int
     ref: AdapterRef
+    folder: Path
     origin: Origin
     lineage: dict[str, Any]
     created_at: float
@@ -124,6 +125,10 @@ class Registry:
         rows = await adapter_versions.versions(session, persona, base_slug)
         aliases = await adapter_versions.aliases(session, persona, base_slug)
         return [self._registered(row, aliases) for row in rows]
+
+    async def folders(self, session: AsyncSession, content_hash: str) -> list[Path]:
+        """Where the adapter with this content was registered; empty for an unknown one."""
+        return [self._folder(row) for row in await adapter_versions.with_content(session, content_hash)]
 
     async def bases_of(self, session: AsyncSession, persona: str) -> list[str]:
         """The base models, as slugs, that this persona has versions for, whether or not there still is such a one."""
@@ -269,7 +274,8 @@ class Registry:
             persona=row.persona,
             base_model=row.base_model,
             version=row.version,
-            ref=AdapterRef(f"{row.persona}@{row.version}", self._folder(row), row.content_hash),
+            ref=AdapterRef(f"{row.persona}@{row.version}", row.content_hash),
+            folder=self._folder(row),
             origin=cast(Origin, row.origin),
             lineage=dict(row.lineage),
             created_at=row.created_at,
@@ -281,17 +287,3 @@ class Registry:
 def _trained_folders(parent: Path) -> list[Path]:
     """The finished adapters in this folder, the oldest first; a training writes its lineage last."""
     return [path.parent for path in sorted(parent.glob(f"[!.]*/{LINEAGE_FILE}"), key=lambda path: path.stat().st_mtime)]
-
-
-def read_lineage(folder: Path) -> dict[str, Any]:
-    """The folder's lineage.json; empty when it has none. Raises InvalidData when it is not a JSON object."""
-    path = folder / LINEAGE_FILE
-    if not path.exists():
-        return {}
-    try:
-        lineage = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidData(f"{path} cannot be read ({error}); restore it, or delete it to go without.") from error
-    if not isinstance(lineage, dict):
-        raise InvalidData(f"{path} does not hold a JSON object; restore it, or delete it to go without.")
-    return lineage

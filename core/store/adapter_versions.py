@@ -32,6 +32,12 @@ async def find_by_content(
     )
 
 
+async def with_content(session: AsyncSession, content_hash: str) -> list[AdapterVersion]:
+    """The versions of any persona and base model that hold these weights and config, the oldest first."""
+    same = select(AdapterVersion).where(AdapterVersion.content_hash == content_hash)
+    return list(await session.scalars(same.order_by(AdapterVersion.created_at)))
+
+
 async def versions(session: AsyncSession, persona: str, base_slug: str) -> list[AdapterVersion]:
     """Every version, the oldest first."""
     statement = select(AdapterVersion).where(*_is_of(persona, base_slug)).order_by(AdapterVersion.version)

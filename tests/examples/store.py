@@ -21,7 +21,7 @@ from core.store.db import alembic_config
 from core.store.exchanges import NewExchange, new_exchange_id
 
 ZEN = ("zen", "smollm2")
-CODEBEARD_3 = WeightedAdapter(AdapterRef("codebeard@3", Path("adapters/codebeard"), "ab" * 32), 1.0)
+CODEBEARD_3 = WeightedAdapter(AdapterRef("codebeard@3", "ab" * 32), 1.0)
 
 
 def sqlite_url(path: Path, query: str = "") -> str:

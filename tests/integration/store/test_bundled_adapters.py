@@ -21,7 +21,7 @@ async def test_a_shipped_adapter_is_registered_once_and_answers_where_nothing_el
             (found,) = await registry.versions(session, *ZEN)
             assert await registry.versions(session, "zen", "qwen") == []
     assert (found.persona, found.version, found.origin, found.lineage) == ("zen", 1, "bundled", {"seed": 3})
-    assert (found.aliases, found.ref.path) == (("champion",), bundled)
+    assert (found.aliases, found.folder) == (("champion",), bundled)
     async with store.session() as session:
         assert await events_of(registry, session) == [
             ("registered", 1, None, False, "bundled"),
@@ -55,7 +55,7 @@ async def test_a_changed_shipped_adapter_leaves_a_trained_champion_and_stays_wha
     async with store.session() as session:
         await registry.sync_bundled(session, personas, "smollm2")
         assert await aliases_of(registry, session) == {"champion": 2, "previous": 3}
-        assert (await registry.rollback(session, *ZEN, by="ann")).ref.path == bundled
+        assert (await registry.rollback(session, *ZEN, by="ann")).folder == bundled
 
 
 async def test_shipping_what_was_trained_here_does_not_lose_the_trained_folder(

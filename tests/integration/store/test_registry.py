@@ -26,7 +26,7 @@ async def test_a_trained_adapter_becomes_the_challenger_and_is_never_promoted(st
         found = await registry.get(session, "zen", "smollm2", 1)
     folder = tmp_path / "data" / "adapters" / "zen" / b"one".hex()
     assert (first.ref.name, second.ref.name) == ("zen@1", "zen@2")
-    assert (found.ref.path, found.ref.content_hash) == (folder, adapter_content_hash(folder))
+    assert (found.folder, found.ref.content_hash) == (folder, adapter_content_hash(folder))
     assert (found.origin, found.lineage, found.gate_passed) == ("trained", {"seed": 1, "data": "ab"}, None)
     assert found.created_at > 0
 
@@ -36,9 +36,9 @@ async def test_the_same_content_is_the_same_version_and_its_folder_is_found_agai
         first = await train(session, b"one")
         again = await train(session, b"one", name="copy")
         assert again == first
-        shutil.rmtree(first.ref.path)
+        shutil.rmtree(first.folder)
         moved = await train(session, b"one", name="copy")
-    assert (moved.version, moved.ref.path.name) == (1, "copy")
+    assert (moved.version, moved.folder.name) == (1, "copy")
 
 
 async def test_versions_are_numbered_per_persona_and_base_model(store, registry, tmp_path):
@@ -55,7 +55,7 @@ async def test_both_roots_may_move(store, registry, train, tmp_path):
     moved = Registry(tmp_path / "personas", (tmp_path / "data").rename(tmp_path / "elsewhere") / "adapters")
     async with store.session() as session:
         found = await moved.get(session, "zen", "smollm2", 1)
-    assert adapter_content_hash(found.ref.path) == found.ref.content_hash
+    assert adapter_content_hash(found.folder) == found.ref.content_hash
 
 
 async def test_a_folder_outside_the_roots_is_refused_even_behind_a_link(store, registry, tmp_path):
@@ -173,11 +173,11 @@ async def test_a_version_whose_files_changed_or_are_gone_is_neither_promoted_nor
         first, second = await train(session, b"one"), await train(session, b"two")
         await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
         await registry.promote(session, "zen", "smollm2", 2, force=True, by="ann")
-    write_adapter(first.ref.path, b"tampered")
+    write_adapter(first.folder, b"tampered")
     async with store.session() as session:
         with pytest.raises(AdapterRejected, match=r"zen@1 in .* gone or have changed"):
             await registry.rollback(session, *ZEN, by="ann")
-        shutil.rmtree(first.ref.path)
+        shutil.rmtree(first.folder)
         with pytest.raises(AdapterRejected, match=r"zen@1 in .* gone or have changed"):
             await registry.promote(session, "zen", "smollm2", 1, force=True, by="ann")
         assert (await registry.champion(session, *ZEN)).ref == second.ref
