@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field
 
-from core.generation import SamplingParams
+from core.generation import SamplingOverrides
 from core.messages import ChatMessage, Quoted
 
 NOT_POSTED = -1  # the page of a reply that only a placeholder stands for
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingOverrides:
-    """What a message asks of sampling; None leaves it to the persona and the base model."""
-
-    max_new_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    repetition_penalty: float | None = None
-    stop: tuple[str, ...] | None = None
-    seed: int | None = None
-
-    def apply(self, sampling: SamplingParams) -> SamplingParams:
-        """`sampling` with what is asked for. Raises InvalidInput for a value outside its limits."""
-        return replace(sampling, **{name: value for name, value in asdict(self).items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +37,7 @@ class IncomingMessage:
     user_id: str
     messages: tuple[ChatMessage, ...]
     model: str | None = None
-    sampling: SamplingOverrides = SamplingOverrides()
+    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     needs_consent: bool = False
     needs_permission: bool = False
     places: tuple[str, ...] = ()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.chat.conversation import to_messages
-from bot.chat.platform import IncomingMessage, Placeholder, SamplingOverrides
+from bot.chat.platform import IncomingMessage, Placeholder
 from bot.discord_chat.places import SOURCE, is_in_guild
 from bot.discord_chat.said import Said
+from core.generation import SamplingOverrides
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from bot.chat.platform import SamplingOverrides
 from bot.chat.reply_pages import ReplyPages
 from bot.chat.reply_stream import ScreenGone
 from bot.discord_chat.asks import Ask
@@ -22,6 +21,7 @@ from bot.discord_chat.reply_row import action, row
 from bot.discord_chat.shown import UNKNOWN, Shown, shown_by
 from bot.discord_chat.talking import MAX_CHARS
 from core.errors import InvalidInput, NotFound
+from core.generation import SamplingOverrides
 from core.messages import ReplyChunk
 from core.queue.jobs import JobStatus
 from core.store import exchanges

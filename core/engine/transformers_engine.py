@@ -32,7 +32,7 @@ from core.engine.model_runner import make_runner
 from core.engine.multi_lora import AdapterStack
 from core.engine.scheduler import Sequence as TokenSequence
 from core.errors import EngineFailed, InvalidInput, PersonasError
-from core.generation import AdapterRef, GenerationRequest, SamplingParams
+from core.generation import AdapterRef, EngineCapabilities, GenerationRequest, SamplingParams
 from core.messages import ChatMessage, ReplyChunk
 
 # Longer messages are tokenised beside the event loop.
@@ -116,6 +116,10 @@ class TransformersEngine:
     @property
     def default_sampling(self) -> SamplingParams:
         return self._ready.default_sampling
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        return EngineCapabilities()
 
     @property
     def is_healthy(self) -> bool:
