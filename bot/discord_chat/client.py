@@ -139,14 +139,16 @@ class DiscordChat:
                 raise
 
     async def close(self) -> None:
-        """Let running replies end within the drain time, tell who asks meanwhile, and leave."""
-        await self.talking.drain(self.settings.drain_timeout_s)
-        self._is_closing.set()
-        for task in (self._live, *self._tasks):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError, PersonasError):
-                    await task
+        """Let running replies end within the drain time, tell who asks meanwhile, and leave; cancelled, at once."""
+        try:
+            await self.talking.drain(self.settings.drain_timeout_s)
+        finally:
+            self._is_closing.set()
+            for task in (self._live, *self._tasks):
+                if task is not None:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, PersonasError):
+                        await task
 
     async def before_events(self) -> None:
         """Called when the bot has logged in and hears nothing yet."""

@@ -149,16 +149,23 @@ class Talking:
                 await self.ended(exchange_id)
 
     async def drain(self, timeout_s: float) -> None:
-        """Answer nothing new, let running replies end, and stop those that take longer than `timeout_s`."""
+        """Answer nothing new, let running replies end, and stop those that take longer than `timeout_s`.
+
+        Nothing runs any more afterwards, also when this is cancelled.
+        """
         self._is_leaving = True
-        if self._busy:
-            await asyncio.wait(self._busy, timeout=timeout_s)
-        for running in list(self._running.values()):
-            await running.reply.cancel()
-        if self._busy:
-            await asyncio.wait(self._busy, timeout=LAST_WORDS_S)
-        for task in self._busy:  # Discord does not answer; what they leave is found at the next start
-            task.cancel()
+        try:
+            if self._busy:
+                await asyncio.wait(self._busy, timeout=timeout_s)
+            for running in list(self._running.values()):
+                await running.reply.cancel()
+            if self._busy:
+                await asyncio.wait(self._busy, timeout=LAST_WORDS_S)
+        finally:
+            for task in self._busy:  # Discord does not answer, or nobody waits; the next start finds what they leave
+                task.cancel()
+            if self._busy:
+                await asyncio.wait(self._busy)
 
     async def model_for(self, place_ids: Sequence[str]) -> str:
         """Who answers here: the blend spec of the narrowest place that chose one, or the default persona."""
