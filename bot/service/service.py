@@ -151,7 +151,7 @@ class Service:
         self._working = asyncio.create_task(self.worker.run())
         try:
             await self._until_ready(self._working)
-        except PersonasError as error:
+        except Exception as error:  # whatever it was, nobody may wait for this model any longer
             await self._give_up(error)
             raise
         champions = ChampionWatch(self.store, self.registry, self.engine, self.personas, self.settings.base_slug)
@@ -169,9 +169,9 @@ class Service:
             working.result()  # raises what loading raised
             raise NotReady(STOPPING)
 
-    async def _give_up(self, error: PersonasError) -> None:
+    async def _give_up(self, error: Exception) -> None:
         """No worker will ever take a job: tell those who wait, and all who come later."""
-        self._problem = str(error)
+        self._problem = str(error) if isinstance(error, PersonasError) else NOT_LOADED
         self._refusal = self._refusal or NOT_LOADED
         await refuse_waiting(self.queue, self.store, NotReady(self._refusal))
         await self.queue.close()

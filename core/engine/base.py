@@ -1,4 +1,4 @@
-"""The Engine protocol and the records it speaks. Knows no torch: a Discord process imports this file."""
+"""The Engine protocol and the records it speaks. Knows no torch: processes without an engine import this file."""
 
 from __future__ import annotations
 
