@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from benchmarks.random_base import RandomBase, words_to_ids
 from benchmarks.systems import MAX_BATCH, Reply
 from benchmarks.workloads import Request
+from core.adapters.folders import KnownFolders
 from core.engine.loading import load_base_model
 from core.engine.transformers_engine import TransformersEngine
 from core.errors import EngineFailed
@@ -26,6 +27,7 @@ class OwnEngine:
         self._runner = asyncio.Runner()
         self._engine = TransformersEngine(
             lambda: load_base_model(str(base.model_folder), device="cpu", dtype=base.dtype, quantization="none"),
+            adapter_folders=KnownFolders(base.adapter_folders),
             adapter_roots=[base.folder],
             slots=MAX_BATCH,
         )

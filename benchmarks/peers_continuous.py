@@ -103,8 +103,8 @@ def _load_with_lora(base: RandomBase) -> tuple[PreTrainedModel, AdapterStack]:
     model = load_base(base).eval()
     stack = AdapterStack(model, rows=len(base.adapter_refs), slots=len(base.adapter_refs), dtype=model.dtype)
     reader = AdapterReader((base.folder,), stack.targets, R)
-    for index, ref in enumerate(base.adapter_refs):
-        stack.load(index, reader.read(ref))
+    for index, (ref, folder) in enumerate(zip(base.adapter_refs, base.adapter_folders, strict=True)):
+        stack.load(index, reader.read(ref, folder))
         stack.assign(index, {index: 1.0})
     return model, stack
 

@@ -76,7 +76,7 @@ class RandomBase:
 
     @property
     def adapter_refs(self) -> tuple[AdapterRef, ...]:
-        return tuple(AdapterRef(f"{path.name}@1", path, adapter_content_hash(path)) for path in self.adapter_folders)
+        return tuple(AdapterRef(f"{path.name}@1", adapter_content_hash(path)) for path in self.adapter_folders)
 
 
 def adapter_name(index: int) -> str:

@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         return 1
     except PersonasError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(_worded(error), error.exit_code)
     except ModuleNotFoundError as error:
         return _fail(_missing(error), 1)
     except OSError as error:  # a full disk, say
@@ -118,8 +118,14 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _worded(error: PersonasError) -> str:
+    from bot.commands.advice import worded  # takes a moment
+
+    return worded(error)
+
+
 def _missing(error: ModuleNotFoundError) -> str:
-    from core.advice import install_command  # takes a moment
+    from bot.commands.advice import install_command  # takes a moment
 
     package = (error.name or "").partition(".")[0]
     extra = EXTRA_OF.get(package)

@@ -1,48 +1,33 @@
-"""What sentences tell people to type, so that it works here as it stands. Knows no commands and runs nothing.
-
-Help texts call the program `personas`, as its documentation does; everything else that names a command asks here.
-"""
+"""What would help, as data. An error carries it; each front end words it in its own way, or leaves it out."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
-import sys
-from pathlib import Path
-
-from core.default_model import DEFAULT_MODEL
-from core.settings import ROOT
-
-PROGRAM = "personas"
-PROJECT = "plug-and-play-personas"
+from dataclasses import dataclass
 
 
-def personas_command(*words: str) -> str:
-    """A line that runs this program: by its name where the shell finds it, else by the shorter path to it."""
-    own = Path(sys.executable).with_name(PROGRAM)
-    if shutil.which(PROGRAM) is not None or not own.exists():
-        return shlex.join([PROGRAM, *words])
-    near = os.path.relpath(own)
-    near = near if "/" in near else f"./{near}"  # a bare name would be looked up
-    return shlex.join([min(near, str(own), key=len), *words])
+@dataclass(frozen=True, slots=True)
+class UpgradeDatabase:
+    """Give the database this program's schema; creates an SQLite database that is not there."""
 
 
-def base_option(base_model: str) -> tuple[str, ...]:
-    """The end of a command that is about this base model; empty for the default one, which needs no naming."""
-    return () if base_model == DEFAULT_MODEL else ("--base", base_model)
+@dataclass(frozen=True, slots=True)
+class ListVersions:
+    """Look at the adapter versions that this persona has."""
+
+    persona: str
 
 
-def train_command(slug: str, base_model: str) -> str:
-    """What gives a persona an adapter for this base model."""
-    return personas_command("train", slug, *base_option(base_model))
+@dataclass(frozen=True, slots=True)
+class ForcePromotion:
+    """Promote the version although it has passed no gate, which is recorded."""
 
 
-def install_command(extra: str) -> str:
-    """What installs an extra of this project into the environment that runs it.
+@dataclass(frozen=True, slots=True)
+class InstallPackage:
+    """Install a Python package, as pip names it, into the environment that runs this program."""
 
-    No index has the project itself: a clone is named by its folder, and of a wheel pip knows the extras by its name.
-    """
-    is_clone = (ROOT / "pyproject.toml").is_file()
-    project = ["-e", f"{ROOT}[{extra}]"] if is_clone else [f"{PROJECT}[{extra}]"]
-    return shlex.join([sys.executable, "-m", "pip", "install", *project])
+    requirement: str
+    has_dependencies: bool = True
+
+
+Advice = UpgradeDatabase | ListVersions | ForcePromotion | InstallPackage

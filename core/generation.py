@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from core.errors import InvalidInput
 from core.messages import ChatMessage
@@ -14,7 +15,7 @@ MAX_STOP_STRINGS = 8
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How the next token is chosen. `temperature=0` is greedy. `seed=None` lets the responder draw one."""
+    """How the next token is chosen. `temperature=0` is greedy. `seed=None` lets the engine draw one."""
 
     max_new_tokens: int = 512
     temperature: float = 0.7
@@ -46,15 +47,39 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingOverrides:
+    """What settings, a persona or a message ask of sampling; None leaves it to what they lie over."""
+
+    max_new_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """What is asked for, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def over(self, lower: SamplingOverrides) -> SamplingOverrides:
+        """What these ask for and, where they ask for nothing, what `lower` does."""
+        return replace(lower, **self.given())
+
+    def apply(self, sampling: SamplingParams) -> SamplingParams:
+        """`sampling` with what is asked for. Raises InvalidInput for a value outside its limits."""
+        return replace(sampling, **self.given())
+
+
+@dataclass(frozen=True, slots=True)
 class AdapterRef:
-    """An adapter version as an engine needs it: a folder in PEFT's format and the hash of its content.
+    """An adapter version as everybody names it, also to other processes: whoever loads it knows where it lies.
 
     `name` is "codebeard@3"; `content_hash` is the sha256 of adapter_model.safetensors and adapter_config.json. Two
     refs with the same hash are the same weights.
     """
 
     name: str
-    path: Path
     content_hash: str
 
 
@@ -64,6 +89,24 @@ class WeightedAdapter:
 
     adapter: AdapterRef
     weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCapabilities:
+    """What an engine can do beyond one adapter at full strength. `can_seed`: the same seed writes the same reply."""
+
+    can_blend: bool = True
+    can_set_strength: bool = True
+    can_seed: bool = True
+
+    def check(self, adapters: Sequence[WeightedAdapter], *, seed: int | None = None) -> None:
+        """Refuse what this engine cannot serve: a row of weights, or a seed that was asked for. Raises InvalidInput."""
+        if len(adapters) > 1 and not self.can_blend:
+            raise InvalidInput("This model cannot blend personas; choose one of them.")
+        if not self.can_set_strength and any(share.weight != 1 for share in adapters):
+            raise InvalidInput("This model speaks as a persona at full strength only; leave the strength out.")
+        if seed is not None and not self.can_seed:
+            raise InvalidInput("This model cannot write the same reply again by its seed; leave the seed out.")
 
 
 @dataclass(frozen=True, slots=True)

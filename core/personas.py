@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.blends import BASE, SLUG_PATTERN, Blend
 from core.errors import InvalidData, NotFound
-from core.generation import SamplingParams
+from core.generation import SamplingOverrides
 
 MAX_SYSTEM_PROMPT_CHARS = 8_000
 MAX_NAME_CHARS, MAX_DESCRIPTION_CHARS, MAX_GREETING_CHARS = 80, 300, 500
@@ -68,6 +68,11 @@ class Persona:
     @property
     def name(self) -> str:
         return self.file.name
+
+    @property
+    def sampling(self) -> SamplingOverrides:
+        """What it changes of the base model's sampling defaults."""
+        return SamplingOverrides(**self.file.sampling.model_dump(exclude_none=True))
 
     @property
     def train_path(self) -> Path:
@@ -145,11 +150,6 @@ def load_personas(folder: Path, own: Path | None = None) -> dict[str, Persona]:
 def _persona_folders(folder: Path) -> list[Path]:
     """Without those that are just being written, whose names begin with a dot."""
     return sorted(path.parent for path in folder.glob("[!.]*/persona.toml"))
-
-
-def served_sampling(persona: Persona, defaults: SamplingParams) -> SamplingParams:
-    """The base model's sampling defaults with the persona's [sampling] table over them."""
-    return replace(defaults, **persona.file.sampling.model_dump(exclude_none=True))
 
 
 def find_persona(personas: Mapping[str, Persona], slug: str) -> Persona:

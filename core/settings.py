@@ -206,7 +206,7 @@ class Settings(BaseSettings):
 
     @property
     def own_dir(self) -> Path:
-        """Where personas of one's own are kept, which `personas new` makes; they are read besides those in `dir`."""
+        """Where personas of one's own are kept, besides those in `dir`."""
         return self.data_dir / "personas"
 
     @property

@@ -1,4 +1,4 @@
-"""Where the folders lie that the project ships beside its code. Only `personas train --bundle` writes into them.
+"""Where the folders lie that the project ships beside its code. Only a training that bundles writes into them.
 
 Clones and editable installs have them at the top of the repository. A wheel has them below core/, because a `personas`
 or a `migrations` at the top of site-packages would meet those of others; pyproject.toml maps them there.

@@ -18,7 +18,7 @@ from peft import PeftModel
 from safetensors import SafetensorError
 
 from core.adapters.content_hash import CONFIG_FILE, adapter_content_hash
-from core.adapters.folders import read_lineage
+from core.adapters.lineage import read_lineage
 from core.errors import AdapterRejected, InvalidData, PersonasError, StoreUnavailable
 
 PARTIAL_PREFIX = ".partial-"

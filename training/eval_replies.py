@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from core.generation import AdapterRef, SamplingParams
-from core.personas import Persona, served_sampling
+from core.personas import Persona
 from core.prompts import compose
 from training.base_replies import BaseReplies
 from training.eval_prompts import Conversation, EvalPrompts, spread
@@ -55,7 +55,7 @@ def write_all(
     Facts are asked greedily, so that chance decides nothing there. Raises what ReplyWriter.write raises.
     """
     own = replace(writer.default_sampling, max_new_tokens=limits.max_new_tokens)
-    voiced = served_sampling(persona, own)
+    voiced = persona.sampling.apply(own)
 
     def ask(group: Sequence[Conversation], sampling: SamplingParams, system: str = "") -> list[Ask]:
         return [seeded(compose(system, turns), sampling) for turns in group]

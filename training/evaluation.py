@@ -112,10 +112,10 @@ def evaluate(
     adapter that cannot be served on this base model.
     """
     base = load_configured_base(settings)
-    ref = _check_adapter(adapter, settings, base)
+    _check_adapter(adapter, settings, base)
     with quiet_libraries():
         model = PeftModel.from_pretrained(base.model, str(adapter))
-        return measure(persona, settings, base, model, ref, limits=limits or read_limits("full"), progress=progress)
+        return measure(persona, settings, base, model, adapter, limits=limits or read_limits("full"), progress=progress)
 
 
 def measure(
@@ -123,12 +123,14 @@ def measure(
     settings: Settings,
     base: LoadedBase,
     model: PeftModel,
-    adapter: AdapterRef,
+    adapter: Path,
     *,
     limits: EvalLimits,
     progress: ReportProgress = ignore_progress,
 ) -> EvalReport:
-    """Measure a model whose adapter is in memory and on disk. Raises NotFound or InvalidData for the rows it needs.
+    """Measure a model whose adapter is in memory, and in the folder `adapter`.
+
+    Raises NotFound or InvalidData for the rows it needs.
 
     The model is used up: its adapter is taken out, and the engine that serves writes the replies on what is left. Rows
     that the model has no room for, with a reply of its own, are left out and counted.
@@ -153,7 +155,7 @@ def measure(
     return EvalReport(
         persona=persona.slug,
         base_model=base_slug(settings.base_model),
-        adapter=adapter.content_hash,
+        adapter=adapter_content_hash(adapter),
         held_out_rows=len(prompts.foreseen),
         base_perplexity=round(before, 4),
         adapter_perplexity=round(after, 4),
@@ -169,16 +171,17 @@ def _replies(
     persona: Persona,
     settings: Settings,
     base: LoadedBase,
-    adapter: AdapterRef,
+    adapter: Path,
     prompts: EvalPrompts,
     room: Room,
     limits: EvalLimits,
     progress: ReportProgress,
 ) -> EvalReplies:
     longest = max(room.size(turns, system) for turns in prompts.all() for system in ("", persona.system_prompt))
-    with ReplyWriter(base, settings, slots=limits.batch_size, longest=longest) as writer:
+    ref = AdapterRef(adapter.name, adapter_content_hash(adapter))
+    with ReplyWriter(base, adapter, slots=limits.batch_size, longest=longest) as writer:
         kept = BaseReplies(writer, settings.data_dir / "evaluations" / "base")
-        return write_all(writer, kept, persona, adapter, prompts, limits, progress)
+        return write_all(writer, kept, persona, ref, prompts, limits, progress)
 
 
 def _perplexities(
@@ -191,13 +194,11 @@ def _perplexities(
     return before, perplexity(model, template, examples, on_row)
 
 
-def _check_adapter(folder: Path, settings: Settings, base: LoadedBase) -> AdapterRef:
+def _check_adapter(folder: Path, settings: Settings, base: LoadedBase) -> None:
     """Refuse what the engine would refuse, before PEFT reads the files."""
     targets, fingerprint = find_targets(base.model), base_fingerprint(base)
     reader = AdapterReader(settings.adapter_roots, targets, max_rank=MAX_R, base_fingerprint=fingerprint)
-    ref = AdapterRef(folder.name, folder, adapter_content_hash(folder))
-    reader.read(ref)
-    return ref
+    reader.read(AdapterRef(folder.name, adapter_content_hash(folder)), folder)
 
 
 def _base_names(persona: Persona, settings: Settings, base: LoadedBase, template: ChatTemplate) -> list[str]:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from peft import PeftModel
 
-from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
-from core.adapters.folders import read_lineage
+from core.adapters.content_hash import LINEAGE_FILE
+from core.adapters.lineage import read_lineage
 from core.engine.loading import LoadedBase
 from core.errors import NotFound, PersonasError
-from core.generation import AdapterRef
 from core.personas import Persona
 from core.settings import Settings
 from training.adapter_folder import partial_folder, write_json
@@ -49,9 +48,8 @@ def add_figures(
         return
     try:
         with quiet_libraries():
-            adapter = AdapterRef(folder.name, folder, adapter_content_hash(folder))
             limits = read_limits("short")
-            report = measure(persona, settings, base, model, adapter, limits=limits, progress=progress)
+            report = measure(persona, settings, base, model, folder, limits=limits, progress=progress)
         lineage["metrics"]["evaluation"] = report.summary()
         with partial_folder(folder.parent) as partial:
             write_json(partial / LINEAGE_FILE, lineage)

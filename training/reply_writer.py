@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 
+from core.adapters.folders import KnownFolders
 from core.engine.chat_template import ChatTemplate
 from core.engine.loading import LoadedBase
 from core.engine.model_facts import default_sampling
@@ -15,7 +17,6 @@ from core.engine.transformers_engine import TransformersEngine
 from core.errors import EngineFailed
 from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage
-from core.settings import Settings
 from training.progress import ProgressUpdate, ReportProgress
 from training.recipes import MAX_R
 
@@ -47,17 +48,19 @@ def seeded(messages: Sequence[ChatMessage], sampling: SamplingParams) -> Ask:
 class ReplyWriter:
     """A running engine on a loaded base model; a context manager, used outside of any event loop.
 
-    `base.model` must have no adapter of PEFT's in it. `longest` is what the longest prompt takes with its reply, in
-    tokens: slots as long as the model's context would take memory for nothing.
+    `base.model` must have no adapter of PEFT's in it, and `adapter` is the one folder that one is read from. `longest`
+    is what the longest prompt takes with its reply, in tokens: slots as long as the model's context would take memory
+    for nothing.
     """
 
-    def __init__(self, base: LoadedBase, settings: Settings, *, slots: int, longest: int) -> None:
+    def __init__(self, base: LoadedBase, adapter: Path, *, slots: int, longest: int) -> None:
         self.base = base
         self.template = ChatTemplate(base.tokenizer)
         self.default_sampling = default_sampling(base.model)
         self._engine = TransformersEngine(
             lambda: base,
-            adapter_roots=settings.adapter_roots,
+            adapter_folders=KnownFolders([adapter]),
+            adapter_roots=[adapter],
             slots=slots,
             max_context_tokens=longest,
             adapter_slots=1,

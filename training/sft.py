@@ -17,7 +17,7 @@ import torch
 from peft import PeftModel
 
 from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
-from core.adapters.folders import read_lineage
+from core.adapters.lineage import read_lineage
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
 from core.engine.loading import LoadedBase

@@ -13,6 +13,7 @@ from core.errors import PermissionNeeded, PersonasError
 from core.settings import Settings, listed
 
 WINDOW_S = 60.0
+MAX_BOT_PLACES = 4096  # where bots spoke last; every thread is a place of its own
 
 
 class NotAllowed(PermissionNeeded):
@@ -86,7 +87,7 @@ class Access:
             raise
         place = place_ids[0]
         if is_bot:
-            self._bot_turns[place] = self._bot_turns.get(place, 0) + 1
+            self._count_bot_turn(place)
         self._asked.add(user_id)
         self._asked.add(place)
 
@@ -109,6 +110,11 @@ class Access:
             raise NotAllowed("I do not answer bots.", is_silent=True)
         elif self._bot_turns.get(place, 0) >= self._limits.max_bot_turns:
             raise NotAllowed("Bots have talked among themselves for long enough here.", is_silent=True)
+
+    def _count_bot_turn(self, place: str) -> None:
+        self._bot_turns[place] = self._bot_turns.pop(place, 0) + 1  # the places of late come last
+        if len(self._bot_turns) > MAX_BOT_PLACES:
+            del self._bot_turns[next(iter(self._bot_turns))]
 
     def _check_pace(self, user_id: str, place: str) -> None:
         user_s = self._asked.wait_s(user_id, self._limits.per_user_per_minute)

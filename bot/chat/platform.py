@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from bot.chat.buttons import ReplyButtons
 from bot.chat.conversation import Transcript
 from core.errors import PermissionNeeded, PersonasError
-from core.generation import SamplingParams
+from core.generation import SamplingOverrides
 from core.messages import ChatMessage, Quoted
 
 NOT_POSTED = -1  # the page of a reply that only a placeholder stands for
@@ -48,23 +48,6 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class SamplingOverrides:
-    """What a message asks of sampling; None leaves it to the persona and the base model."""
-
-    max_new_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    repetition_penalty: float | None = None
-    stop: tuple[str, ...] | None = None
-    seed: int | None = None
-
-    def apply(self, sampling: SamplingParams) -> SamplingParams:
-        """`sampling` with what is asked for. Raises InvalidInput for a value outside its limits."""
-        return replace(sampling, **{name: value for name, value in asdict(self).items() if value is not None})
-
-
-@dataclass(frozen=True, slots=True)
 class Placeholder:
     """What the platform shows in a reply's place until there is one, "thinking…"; `token` lets it be changed."""
 
@@ -92,7 +75,7 @@ class IncomingMessage:
     user_id: str
     messages: tuple[ChatMessage, ...]
     model: str | None = None
-    sampling: SamplingOverrides = SamplingOverrides()
+    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     needs_consent: bool = False
     needs_permission: bool = False
     places: tuple[str, ...] = ()

@@ -16,9 +16,10 @@ from bot.chat.reply_pages import ReplyPages
 from bot.chat.responder import PendingReply
 from core.errors import PersonasError
 from core.messages import FinishReason, ReplyChunk
+from core.queue.jobs import QueuePosition, ReplyUpdate
 
 INTERVAL_S = 1.0  # between two changes of one reply, so that it leaves turns to others in the channel
-REFRESH_S = 2.0  # how often a reply that waits looks up its place in line
+REFRESH_S = 2.0  # how often a reply that waits shows a new place in line
 
 OnPosted = Callable[[str, int], Awaitable[None]]
 
@@ -69,6 +70,7 @@ class ReplyStream:
         self._refresh_s = refresh_s
         self._text = ""
         self._last: ReplyChunk | None = None
+        self._position: QueuePosition | None = None
         self._has_news = asyncio.Event()
         self._message_ids: list[str] = []
         self._is_seldom_edited = False
@@ -91,8 +93,9 @@ class ReplyStream:
         refusal = None
         is_shown = True
         try:
-            await self._show(*self._changes(reply)[0])  # the first sign of life waits for no turn
-            await self._show_until_ended(reply, reading)
+            await self._wait_for_news()  # where it stands, or its first words
+            await self._show(*self._changes()[0])  # the first sign of life waits for no turn
+            await self._show_until_ended(reading)
             await self._remove_left_over()
         except ScreenGone:
             pass  # nobody is left to be told
@@ -115,24 +118,33 @@ class ReplyStream:
     async def _read(self, reply: PendingReply) -> None:
         """Take in the reply as it is written."""
         try:
-            async with aclosing(reply.chunks()) as chunks:
-                async for chunk in chunks:
-                    self._text += chunk.text
-                    if chunk.finish_reason is not None:
-                        self._last = chunk
-                    self._has_news.set()
+            async with aclosing(reply.updates()) as updates:
+                async for update in updates:
+                    self._take_in(update)
         except PersonasError as error:
             self._last = ReplyChunk(finish_reason="error", error=str(error), error_status=error.http_status)
         finally:
             self._has_news.set()
 
-    async def _show_until_ended(self, reply: PendingReply, reading: asyncio.Task[None]) -> None:
+    def _take_in(self, update: ReplyUpdate) -> None:
+        """Words are news at once; a later place in line is shown with the next refresh."""
+        is_later_position = isinstance(update, QueuePosition) and self._position is not None
+        if isinstance(update, QueuePosition):
+            self._position = update
+        else:
+            self._text += update.text
+            if update.finish_reason is not None:
+                self._last = update
+        if not is_later_position:
+            self._has_news.set()
+
+    async def _show_until_ended(self, reading: asyncio.Task[None]) -> None:
         while True:
             self._has_news.clear()
             is_ended = reading.done()
-            if self._changes(reply):
+            if self._changes():
                 await self._wait_for_turn(reading)
-                if changes := self._changes(reply):  # what came while it waited is shown as well
+                if changes := self._changes():  # what came while it waited is shown as well
                     await self._show(*changes[0])
                 await asyncio.wait({reading}, timeout=self._interval_s)
             elif is_ended:
@@ -141,11 +153,11 @@ class ReplyStream:
             else:
                 await self._wait_for_news()
 
-    def _changes(self, reply: PendingReply) -> list[tuple[int, str]]:
+    def _changes(self) -> list[tuple[int, str]]:
         """Pages that do not yet show what they should."""
         if self._is_seldom_edited and self._shown and self._last is None:
             return []
-        pages = self._pages.of(self._text, self._last, reply.position())
+        pages = self._pages.of(self._text, self._last, self._position)
         return [(page, text) for page, text in enumerate(pages) if self._shown[page : page + 1] != [text]]
 
     async def _show(self, page: int, text: str) -> None:
@@ -175,7 +187,7 @@ class ReplyStream:
             taking.cancel()
 
     async def _wait_for_news(self) -> None:
-        """A reply without words looks up its place in line from time to time."""
+        """A reply without words shows its new place in line from time to time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(None if self._text else self._refresh_s):
                 await self._has_news.wait()

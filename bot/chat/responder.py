@@ -10,15 +10,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from bot.chat.keeping import obstacle_to_keeping
-from bot.chat.platform import NOT_POSTED, IncomingMessage, Placeholder, SamplingOverrides
+from bot.chat.platform import NOT_POSTED, IncomingMessage, Placeholder
 from core import prompts
+from core.adapters.choice import choose_adapters
 from core.adapters.registry import Registry
 from core.blends import Blend, parse_blend
 from core.errors import InvalidInput, PersonasError
-from core.generation import SamplingParams, WeightedAdapter
+from core.generation import SamplingOverrides, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, ReplyChunk, Usage
-from core.personas import Persona, check_blend, served_sampling
-from core.queue.jobs import JobStatus, QueuePosition, ReplyJob
+from core.personas import Persona, check_blend
+from core.queue.jobs import JobStatus, ReplyJob, ReplyUpdate
 from core.queue.protocol import JobQueue
 from core.store import exchanges, places
 from core.store.db import Session, Store
@@ -26,7 +27,7 @@ from core.store.places import PlaceChoices
 
 MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
 MAX_ID_CHARS = 512
-NOT_QUEUED = "The message could not be queued because of an internal error; send it again."
+NOT_QUEUED = "The message could not be queued; send it again, please."
 
 
 class DuplicateEvent(InvalidInput):
@@ -50,12 +51,19 @@ class PendingReply:
 
     async def chunks(self) -> AsyncGenerator[ReplyChunk]:
         """The reply as it streams; the last chunk has a finish_reason. Closing the iterator early cancels the job."""
+        async with aclosing(self.updates()) as updates:
+            async for update in updates:
+                if isinstance(update, ReplyChunk):
+                    yield update
+
+    async def updates(self) -> AsyncGenerator[ReplyUpdate]:
+        """The same, with where the reply stands in the queue before its first chunk."""
         is_finished = False
         try:
-            async with aclosing(self._queue.chunks(self.exchange_id)) as chunks:
-                async for chunk in chunks:
-                    is_finished = chunk.finish_reason is not None
-                    yield chunk
+            async with aclosing(self._queue.updates(self.exchange_id)) as updates:
+                async for update in updates:
+                    is_finished = isinstance(update, ReplyChunk) and update.finish_reason is not None
+                    yield update
             if not is_finished:
                 is_finished = True
                 error = "The service is stopping before this reply was finished; send the message again in a minute."
@@ -64,17 +72,17 @@ class PendingReply:
             if not is_finished:
                 await self.cancel()
 
-    def position(self) -> QueuePosition | None:
-        """Where the reply stands in the queue; None once it has ended."""
-        return self._queue.position(self.exchange_id)
-
     async def cancel(self) -> None:
-        """Stop the reply; whoever reads `chunks` gets a last chunk "cancelled"."""
+        """Stop the reply; its reader gets a last chunk "cancelled"."""
         await self._queue.cancel(self.exchange_id)
 
 
 class Responder:
-    """Takes messages from every platform. `default_sampling` is the base model's, `reply_timeout_s` the deadline."""
+    """Takes messages from every platform, whether or not an engine is loaded yet.
+
+    `max_new_tokens` is the longest reply where neither persona nor message says otherwise, `reply_timeout_s` the
+    deadline. The base model's own sampling defaults are the worker's to add: only it knows its engine.
+    """
 
     def __init__(
         self,
@@ -84,7 +92,7 @@ class Responder:
         registry: Registry,
         queue: JobQueue,
         base_model_slug: str,
-        default_sampling: SamplingParams,
+        max_new_tokens: int,
         default_persona: str,
         reply_timeout_s: float,
     ) -> None:
@@ -93,15 +101,15 @@ class Responder:
         self._registry = registry
         self._queue = queue
         self._base_model_slug = base_model_slug
-        self._default_sampling = default_sampling
+        self._defaults = SamplingOverrides(max_new_tokens=max_new_tokens)
         self._default_persona = default_persona
         self._reply_timeout_s = reply_timeout_s
 
     async def open(self, incoming: IncomingMessage) -> PendingReply:
         """Write the message into the ledger and queue its reply.
 
-        Raises InvalidInput (InvalidBlend, DuplicateEvent), NotFound, QueueFull and StoreUnavailable. An exchange that
-        was recorded but not queued is settled as failed.
+        Raises InvalidInput (InvalidBlend, DuplicateEvent), NotFound, QueueFull and StoreUnavailable, and what another
+        queue raises. An exchange that was recorded but not queued is settled as failed.
         """
         _check(incoming)
         opening = asyncio.create_task(self._record_and_enqueue(incoming))
@@ -115,10 +123,13 @@ class Responder:
 
     async def _record_and_enqueue(self, incoming: IncomingMessage) -> PendingReply:
         """What is decided about the message and what is written of it are one transaction."""
+        facts = await self._queue.facts()
         async with self._store.write() as session:
             choices = await places.choices_of(session, incoming.conversation_id, *incoming.places)
             blend = self._choose_blend(incoming, choices)
-            adapters = await self._champions(session, blend)
+            adapters = await self._choose_adapters(session, blend, incoming.conversation_id)
+            if facts is not None:  # else the worker refuses what it cannot do
+                facts.capabilities.check(adapters, seed=incoming.sampling.seed)
             is_text_kept = await _may_keep_text(session, incoming, choices)
             exchange = self._exchange(incoming, blend, adapters, is_text_kept=is_text_kept)
             await _record(session, exchange, incoming.placeholder)
@@ -147,10 +158,14 @@ class Responder:
             self._personas, parse_blend(incoming.model or choices.settings.model or self._default_persona)
         )
 
-    async def _champions(self, session: Session, blend: Blend) -> tuple[WeightedAdapter, ...]:
-        """The adapter versions that answer now; a persona without one speaks through its system prompt alone."""
+    async def _choose_adapters(
+        self, session: Session, blend: Blend, conversation_id: str
+    ) -> tuple[WeightedAdapter, ...]:
+        """The adapter versions that answer; a persona without one speaks through its system prompt alone."""
         slugs = [part.slug for part in blend.parts]
-        found = await self._registry.champions(session, slugs, self._base_model_slug)
+        found = await choose_adapters(
+            session, self._registry, slugs, self._base_model_slug, conversation_id=conversation_id
+        )
         return tuple(WeightedAdapter(found[part.slug].ref, part.weight) for part in blend.parts if part.slug in found)
 
     def _exchange(
@@ -173,12 +188,12 @@ class Responder:
             quotes=incoming.quotes,
         )
 
-    def _sampling(self, blend: Blend, overrides: SamplingOverrides) -> SamplingParams:
-        """The base model's defaults <- the heaviest persona's <- the message's, with a seed in any case."""
-        sampling = self._default_sampling
+    def _sampling(self, blend: Blend, asked: SamplingOverrides) -> SamplingOverrides:
+        """The settings' <- the heaviest persona's <- the message's, with a seed in any case."""
+        sampling = self._defaults
         if not blend.is_base:
-            sampling = served_sampling(self._personas[blend.parts[0].slug], sampling)
-        sampling = overrides.apply(sampling)
+            sampling = self._personas[blend.parts[0].slug].sampling.over(sampling)
+        sampling = asked.over(sampling)
         return sampling if sampling.seed is not None else replace(sampling, seed=random.getrandbits(63))
 
     async def _settle_refused(self, exchange_id: str, incoming: IncomingMessage, error: str) -> None:
@@ -228,6 +243,7 @@ def _check(incoming: IncomingMessage) -> None:
             raise InvalidInput(f"The {what} id is {len(text)} characters long; use 1 to {MAX_ID_CHARS}.")
         _check_text(f"The {what} id", text)
     _check_text("The model name", incoming.model or "")
+    incoming.sampling.apply(SamplingParams())  # each value has limits of its own, whatever the defaults are
     for text in incoming.sampling.stop or ():
         _check_text("A stop string", text)
 

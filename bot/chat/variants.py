@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from bot.chat.buttons import buttons_of, showable
-from bot.chat.platform import Capabilities, ReplyScreen, SamplingOverrides, ScreenGone
+from bot.chat.platform import Capabilities, ReplyScreen, ScreenGone
 from bot.chat.replies import RunningReplies
 from bot.chat.reply_pages import ReplyPages
 from core.errors import InvalidInput, NotFound
+from core.generation import SamplingOverrides
 from core.messages import ReplyChunk
 from core.store import exchanges
 from core.store.db import Store

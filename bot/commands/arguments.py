@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
-        from core.advice import personas_command  # takes a moment
+        from bot.commands.advice import personas_command  # takes a moment
 
         if len(message) > MAX_MESSAGE_CHARS:  # it quotes what was typed
             message = f"{message[:MAX_MESSAGE_CHARS]} ..."

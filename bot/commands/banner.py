@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bot.commands.advice import personas_command
 from bot.commands.output import adapter_text
 from bot.service.service import Service
-from core.advice import personas_command
 from core.default_model import DEFAULT_MODEL
 from core.settings import Settings
 

@@ -8,9 +8,9 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from bot.commands.advice import personas_command
 from bot.commands.output import make_console
 from bot.service.retention import erase_old_text
-from core.advice import personas_command
 from core.errors import PermissionNeeded
 from core.settings import Settings
 from core.store import data_rights

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bot.chat.access import AccessLimits
+from bot.commands.advice import install_command
 from bot.service.service import Service
-from core.advice import install_command
 from core.errors import PersonasError
 
 if TYPE_CHECKING:

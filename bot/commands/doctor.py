@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bot.chat.findings import Finding, Level
+from bot.commands.advice import base_option, install_command, personas_command, train_command, worded
 from bot.commands.discord_side import NOT_INSTALLED, is_installed
 from bot.commands.listening import listen
 from bot.commands.output import make_console, print_finding
@@ -18,7 +19,6 @@ from bot.service.process_lock import ProcessLock
 from bot.service.storage import Storage, open_storage
 from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.content_hash import adapter_content_hash
-from core.advice import base_option, install_command, personas_command, train_command
 from core.errors import PersonasError
 from core.gguf_path import gguf_file, is_gguf
 from core.settings import Settings, base_folder
@@ -35,7 +35,7 @@ def doctor(arguments: argparse.Namespace, settings: Settings) -> int:
         try:
             findings = list(check(settings))
         except PersonasError as error:
-            findings = [Finding("fail", check.__name__.removeprefix("check_"), str(error))]
+            findings = [Finding("fail", check.__name__.removeprefix("check_"), worded(error))]
         for finding in findings:
             is_failed |= finding.level == "fail"
             print_finding(console, finding)
@@ -87,14 +87,14 @@ async def _adapter(storage: Storage, slug: str, fingerprint: str | None) -> Find
         text = f"{slug} has none for {settings.base_model}, so its system prompt alone speaks; {advice}"
         return Finding("warn", "adapter", f"{text}{_former_folders(settings, slug)}")
     try:
-        is_intact = adapter_content_hash(champion.ref.path) == champion.ref.content_hash
-        check_adapter(champion.ref, champion.lineage, fingerprint)
+        is_intact = adapter_content_hash(champion.folder) == champion.ref.content_hash
+        check_adapter(champion.ref, champion.folder, champion.lineage, fingerprint)
     except PersonasError as error:
         return Finding("fail", "adapter", str(error))
     if is_intact:
         return Finding("ok", "adapter", champion.ref.name)
     rollback = personas_command("rollback", slug, *base_option(settings.base_model))
-    text = f"{champion.ref.path} has changed since {champion.ref.name} was registered; restore it, or run `{rollback}`."
+    text = f"{champion.folder} has changed since {champion.ref.name} was registered; restore it, or run `{rollback}`."
     return Finding("fail", "adapter", text)
 
 
@@ -150,6 +150,6 @@ def check_discord(settings: Settings) -> Iterator[Finding]:
     async def visit() -> list[Finding]:
         from bot.discord_chat.doctor import inspect
 
-        return [finding async for finding in inspect(settings)]
+        return [finding async for finding in inspect(settings, serve=personas_command("serve"))]
 
     yield from asyncio.run(visit())

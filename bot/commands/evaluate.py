@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import json
 
+from bot.commands.advice import train_command
 from bot.commands.output import make_console
 from bot.commands.stop_signals import stop_by_exception
 from bot.service.storage import open_storage
 from core.adapters.registry import RegisteredAdapter
-from core.advice import train_command
 from core.errors import NotFound
 from core.personas import Persona, find_persona
 from core.settings import Settings
@@ -22,7 +22,7 @@ from training.progress import show_progress
 def evaluate(arguments: argparse.Namespace, settings: Settings) -> int:
     persona, adapter = asyncio.run(_find(arguments.persona, arguments.version, settings))
     with stop_by_exception(), show_progress(make_console(is_error=True)) as progress:
-        report = evaluate_adapter(persona, settings, adapter.ref.path, progress=progress)
+        report = evaluate_adapter(persona, settings, adapter.folder, progress=progress)
     console = make_console()
     # First: the disk may be full.
     if arguments.is_json:

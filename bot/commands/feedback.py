@@ -10,9 +10,9 @@ from dataclasses import asdict
 from rich.markup import escape
 from rich.table import Table
 
+from bot.commands.advice import personas_command
 from bot.commands.output import make_console
 from bot.service.storage import open_storage
-from core.advice import personas_command
 from core.settings import Settings
 from core.store import feedback
 from core.store.feedback import Tally

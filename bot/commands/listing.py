@@ -73,7 +73,7 @@ def _facts(persona: Persona, champion: RegisteredAdapter | None, settings: Setti
     }
     if champion is not None:
         facts |= {
-            "adapter folder": str(champion.ref.path),
+            "adapter folder": str(champion.folder),
             "content hash": champion.ref.content_hash,
             "origin": f"{champion.origin}, registered {moment(champion.created_at)}",
             "evaluation": evaluation_text(champion),

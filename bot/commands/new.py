@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from bot.commands.advice import base_option, personas_command, train_command
 from bot.commands.output import make_console
 from bot.new_persona.card_texts import one_line
 from bot.new_persona.from_card import CardDraft, draft_from_card
@@ -16,7 +17,6 @@ from bot.new_persona.persona_draft import PersonaDraft
 from bot.new_persona.persona_folder import check_free, write_draft
 from bot.new_persona.starter import starter_draft
 from bot.service.storage import Storage, open_storage
-from core.advice import base_option, personas_command, train_command
 from core.blends import BASE, SLUG_PATTERN
 from core.errors import InvalidInput
 from core.personas import MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot.chat.findings import Finding, Level
+from bot.commands.advice import train_command
 from core.adapters.registry import RegisteredAdapter
-from core.advice import train_command
 
 COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 PIPE_WIDTH = 200  # columns; a program that reads a table wants no folded cells

@@ -61,7 +61,7 @@ class Server:
         try:
             await self._serve(service)
         finally:
-            await service.stop()
+            await service.stop()  # every front end has ended by now, so nothing uses the store any more
         return INTERRUPTED if self._is_hurried else 0
 
     async def _serve(self, service: Service) -> None:
@@ -91,8 +91,9 @@ class Server:
                 self._console.print(STOPPING)
             if not working.done():
                 working.cancel()  # while the model loads; a worker that runs is drained below
-            await asyncio.gather(service.drain(), discord.close())
-            await service.stop()
+            ends = await asyncio.gather(service.drain(), discord.close(), return_exceptions=True)
+            for error in filter(None, ends):  # neither leaves before the other has ended
+                raise error
         finally:
             talking.cancel()
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it reports every page still open

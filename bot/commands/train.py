@@ -8,12 +8,12 @@ from contextlib import suppress
 from functools import partial
 
 from bot.chat.adapter_cards import evaluation_text
+from bot.commands.advice import base_option, personas_command
 from bot.commands.arguments import RECIPE_OPTIONS
 from bot.commands.output import make_console, user_name
 from bot.commands.stop_signals import stop_by_exception
 from bot.service.storage import open_storage
 from core.adapters.registry import RegisteredAdapter
-from core.advice import base_option, personas_command
 from core.errors import InvalidInput, StoreUnavailable
 from core.personas import Persona, find_persona
 from core.settings import Settings
@@ -104,7 +104,8 @@ async def _register(trained: TrainedAdapter, settings: Settings) -> RegisteredAd
         register = personas_command("versions", trained.persona, *base_option(settings.base_model))
         raise StoreUnavailable(
             f"The adapter is trained and lies in {trained.folder}, but is not registered; `{register}` does that as"
-            f" soon as the database can be used: {error}"
+            f" soon as the database can be used: {error}",
+            advice=error.advice,
         ) from error
 
 

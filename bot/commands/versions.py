@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.chat.adapter_cards import evaluation_text
+from bot.commands.advice import train_command
 from bot.commands.output import make_console, moment, user_name
 from bot.service.storage import open_storage
 from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.registry import RegisteredAdapter
-from core.advice import train_command
 from core.personas import find_persona
 from core.settings import Settings
 
@@ -88,7 +88,7 @@ async def _rollback(persona: str, settings: Settings) -> RegisteredAdapter:
 
 def _check(version: RegisteredAdapter, settings: Settings) -> None:
     """Raises AdapterRejected for a version that could not answer: another base model's, say."""
-    check_adapter(version.ref, version.lineage, local_fingerprint(settings.base_model_path))
+    check_adapter(version.ref, version.folder, version.lineage, local_fingerprint(settings.base_model_path))
 
 
 def _as_json(version: RegisteredAdapter) -> dict[str, object]:

@@ -67,14 +67,19 @@ class DiscordChat:
                 raise
 
     async def close(self) -> None:
-        """Let running replies end within the drain time, tell the people who ask meanwhile, and leave."""
-        await self.parts.replies.drain(self._settings.drain_timeout_s)
-        self._is_closing.set()
-        for task in (self._live, *self._tasks):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError, PersonasError):
-                    await task
+        """Let running replies end within the drain time, tell the people who ask meanwhile, and leave.
+
+        Cancelled, it leaves at once.
+        """
+        try:
+            await self.parts.replies.drain(self._settings.drain_timeout_s)
+        finally:
+            self._is_closing.set()
+            for task in (self._live, *self._tasks):
+                if task is not None:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, PersonasError):
+                        await task
 
     def _make_bot(self, *, has_message_content: bool) -> PersonaBot:
         """A connection can be used once, and its intents are fixed."""

@@ -16,7 +16,6 @@ from bot.discord_chat.commands.sync import FILE_NAME, drift
 from bot.discord_chat.login import MISSING, REFUSED
 from bot.discord_chat.names import places_of
 from bot.discord_chat.rights import WEBHOOKS, Right, invite_url, missing, missing_in
-from core.advice import personas_command
 from core.errors import PersonasError
 from core.settings import Settings
 from core.store.db import Store
@@ -35,8 +34,8 @@ WITHOUT_CONTENT = (
 WITH_CONTENT = "Message Content intent on: threads and free-talk channels need no mention"
 
 
-async def inspect(settings: Settings) -> AsyncIterator[Finding]:
-    """A line for each thing that Discord says about this bot."""
+async def inspect(settings: Settings, *, serve: str) -> AsyncIterator[Finding]:
+    """A line for each thing that Discord says about this bot. `serve` is the command that starts it here."""
     if settings.discord_token is None:
         yield _finding("fail", MISSING)
         return
@@ -45,7 +44,7 @@ async def inspect(settings: Settings) -> AsyncIterator[Finding]:
     async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         try:
             await client.login(settings.discord_token.get_secret_value())
-            async for finding in _inspect(client, settings):
+            async for finding in _inspect(client, settings, serve):
                 yield finding
         except discord.LoginFailure:
             yield _finding("fail", REFUSED)
@@ -54,7 +53,7 @@ async def inspect(settings: Settings) -> AsyncIterator[Finding]:
             yield _finding("fail", sentence)
 
 
-async def _inspect(client: discord.Client, settings: Settings) -> AsyncIterator[Finding]:
+async def _inspect(client: discord.Client, settings: Settings, serve: str) -> AsyncIterator[Finding]:
     application = client.application
     if application is None or client.user is None:
         return  # both are known since the login
@@ -62,7 +61,7 @@ async def _inspect(client: discord.Client, settings: Settings) -> AsyncIterator[
     yield _intents(application)
     for finding in _installation(application):
         yield finding
-    yield await _commands(client, settings)
+    yield await _commands(client, settings, serve)
     guilds = await client.http.get_guilds(MAX_GUILDS)
     for place, guild in enumerate(guilds):
         yield await _server(client, settings, guild, is_looked_into=place < MAX_LOOKED_INTO)
@@ -96,16 +95,16 @@ def _installation(application: discord.AppInfo) -> list[Finding]:
     return found
 
 
-async def _commands(client: discord.Client, settings: Settings) -> Finding:
+async def _commands(client: discord.Client, settings: Settings, serve: str) -> Finding:
     tree: app_commands.CommandTree[Any] = app_commands.CommandTree(client)
     command_tree.define(tree)
     differences = await drift(tree)
-    told, serve = settings.data_dir.resolve() / FILE_NAME, personas_command("serve")
+    told = settings.data_dir.resolve() / FILE_NAME
     if not differences:
         return _finding("ok", "Discord has the commands of this version")
     if not told.exists():
         return _finding("warn", f"Discord does not have this version's commands yet; `{serve}` tells them")
-    text = f"{' '.join(differences)} Delete {told} and start `{serve}`, which then tells Discord anew."
+    text = f"{' '.join(differences)} Delete {told} and start `{serve}`, which then tells Discord again."
     return _finding("warn", text)
 
 

@@ -9,13 +9,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from bot.chat.responder import Responder
 from bot.service.process_lock import CHAT_SOURCES, SERVER_SOURCES, ProcessLock
 from bot.service.retention import keep_erasing
 from bot.service.storage import Storage, open_storage
+from core.adapters.folders import AdapterFolders, RegisteredFolders
 from core.adapters.registry import Registry
 from core.engine.base import Engine
 from core.engine.deferred_engine import DeferredEngine
@@ -26,13 +27,17 @@ from core.settings import Settings
 from core.store import exchanges
 from core.store.db import Store
 from core.worker.champion_watch import ChampionWatch
+from core.worker.refusal import refuse_waiting
 from core.worker.worker import Worker
 
 if TYPE_CHECKING:
     from core.engine.loading import LoadedBase
 
 CRASHED = "The program ended before this reply was finished; send the message again."
-ENGINE_STOPPED = "The engine failed again and again and has stopped; see the log above for the cause, and start anew."
+ENGINE_STOPPED = "The engine failed again and again and has stopped; see the log above for the cause, and start again."
+LOADING = "The base model {} is loading; whoever asks is answered once it is there."
+NOT_LOADED = "The model could not be loaded, so nothing can be answered; the operator finds the cause in the log."
+STOPPING = "The service is stopping and takes no new messages; try again in a minute."
 STOPPED = "The service was stopped before this reply was finished; send the message again."
 HEALTH_CHECK_S = 1.0
 
@@ -40,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 class NotReady(PersonasError):
-    """The model does not answer yet, or not any more."""
+    """Nothing is answered any more: the model could not be loaded, or the service stops."""
 
     http_status = 503
 
@@ -65,11 +70,22 @@ class Service:
         self._resources = resources
         self.default_persona = storage.default_persona
         self.model_facts: ModelFacts | None = None
-        self.engine: Engine = engine or DeferredEngine(lambda: _local_engine(settings, self._note_facts))
+        folders = RegisteredFolders(storage.store, storage.registry)
+        self.engine: Engine = engine or DeferredEngine(lambda: _local_engine(settings, folders, self._note_facts))
         self.queue = MemoryJobQueue(settings.queue_size)
         self.worker = Worker(self.queue, self.engine, self.store, drain_timeout_s=settings.drain_timeout_s)
-        self._responder: Responder | None = None
-        self._problem: str | None = f"The base model {settings.base_model} is loading; try again in a moment."
+        self._responder = Responder(
+            personas=self.personas,
+            store=self.store,
+            registry=self.registry,
+            queue=self.queue,
+            base_model_slug=settings.base_slug,
+            max_new_tokens=settings.max_new_tokens,
+            default_persona=self.default_persona,
+            reply_timeout_s=settings.reply_timeout_s,
+        )
+        self._problem: str | None = LOADING.format(settings.base_model)
+        self._refusal: str | None = None
         self._working: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []  # what runs beside the worker
         self._is_drained = self._is_stopped = False
@@ -117,9 +133,9 @@ class Service:
 
     @property
     def responder(self) -> Responder:
-        """Raises NotReady while `model_problem` says why."""
-        if self._responder is None or self._problem is not None:
-            raise NotReady(self._problem or "The service is not started.")
+        """Who takes messages, also while the model still loads. Raises NotReady when nothing will be answered."""
+        if self._refusal is not None:
+            raise NotReady(self._refusal)
         return self._responder
 
     @property
@@ -128,28 +144,37 @@ class Service:
         return self._problem
 
     async def start(self) -> None:
-        """Load the model and let the worker begin. Raises NotFound, InvalidSetting or EngineFailed."""
-        try:
-            await self.engine.start()
-        except PersonasError as error:
-            self._problem = str(error)
-            raise
-        self.queue.slots = self.engine.slots  # 1 where the model cannot be served in slots
-        self._responder = Responder(
-            personas=self.personas,
-            store=self.store,
-            registry=self.registry,
-            queue=self.queue,
-            base_model_slug=self.settings.base_slug,
-            default_sampling=replace(self.engine.default_sampling, max_new_tokens=self.settings.max_new_tokens),
-            default_persona=self.default_persona,
-            reply_timeout_s=self.settings.reply_timeout_s,
-        )
+        """Let the worker load the model and begin.
+
+        Raises NotFound, InvalidSetting or EngineFailed for a model that could not be loaded; whoever waited was told.
+        """
         self._working = asyncio.create_task(self.worker.run())
+        try:
+            await self._until_ready(self._working)
+        except Exception as error:  # whatever it was, nobody may wait for this model any longer
+            await self._give_up(error)
+            raise
         champions = ChampionWatch(self.store, self.registry, self.engine, self.personas, self.settings.base_slug)
         erasing = keep_erasing(self.store, keep_text_days=self.settings.keep_text_days)
         self._beside = [asyncio.create_task(champions.run()), asyncio.create_task(erasing)]
         self._problem = None
+
+    async def _until_ready(self, working: asyncio.Task[None]) -> None:
+        ready = asyncio.create_task(self.worker.is_ready.wait())
+        try:
+            await asyncio.wait({working, ready}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if working.done():
+            working.result()  # raises what loading raised
+            raise NotReady(STOPPING)
+
+    async def _give_up(self, error: Exception) -> None:
+        """No worker will ever take a job: tell those who wait, and all who come later."""
+        self._problem = str(error) if isinstance(error, PersonasError) else NOT_LOADED
+        self._refusal = self._refusal or NOT_LOADED
+        await refuse_waiting(self.queue, self.store, NotReady(self._refusal))
+        await self.queue.close()
 
     async def wait(self) -> None:
         """Return when the worker has stopped. Raises what broke it, and EngineFailed once the engine has stopped."""
@@ -169,7 +194,7 @@ class Service:
         if self._is_drained:
             return
         self._is_drained = True
-        self._problem = "The service is stopping and takes no new messages; try again in a minute."
+        self._problem = self._refusal = STOPPING
         await self.worker.drain()
         for task in self._beside:
             task.cancel()
@@ -211,7 +236,7 @@ class Service:
         )
 
 
-def _local_engine(settings: Settings, on_loaded: Callable[[LoadedBase], None]) -> Engine:
+def _local_engine(settings: Settings, folders: AdapterFolders, on_loaded: Callable[[LoadedBase], None]) -> Engine:
     """The in-process engine. Imports torch, so it is called in a thread and only where a model is wanted."""
     from core.engine.configured_base import load_configured_base
     from core.engine.transformers_engine import TransformersEngine
@@ -223,6 +248,7 @@ def _local_engine(settings: Settings, on_loaded: Callable[[LoadedBase], None]) -
 
     return TransformersEngine(
         load,
+        adapter_folders=folders,
         adapter_roots=settings.adapter_roots,
         slots=settings.slots,
         max_context_tokens=settings.max_context_tokens,

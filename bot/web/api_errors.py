@@ -50,14 +50,14 @@ def install_error_handlers(app: FastAPI) -> None:
     """Let every error of the app, expected or not, leave it in OpenAI's shape."""
 
     @app.exception_handler(PersonasError)
-    async def of_ours(_request: Request, error: PersonasError) -> JSONResponse:
+    async def on_personas_error(_request: Request, error: PersonasError) -> JSONResponse:
         if isinstance(error, UnknownModel):
             return error_response(error.http_status, str(error), param="model", code="model_not_found")
         headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, QueueFull) else None
         return error_response(error.http_status, sentence_of(error), headers=headers)
 
     @app.exception_handler(ValidationError)
-    async def of_body(_request: Request, error: ValidationError) -> JSONResponse:
+    async def on_bad_body(_request: Request, error: ValidationError) -> JSONResponse:
         first = error.errors(include_url=False, include_input=False)[0]
         param = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ").rstrip(".")
@@ -66,7 +66,7 @@ def install_error_handlers(app: FastAPI) -> None:
         return error_response(400, f"{param}: {reason}." if param else f"{reason}.", param=param or None)
 
     @app.exception_handler(HTTPException)
-    async def of_http(request: Request, error: HTTPException) -> JSONResponse:
+    async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
         messages = {
             404: f"There is nothing at {request.url.path[:200]}; see /v1/models and /v1/chat/completions.",
             405: f"{request.method} is not possible at {request.url.path[:200]}.",
@@ -74,5 +74,5 @@ def install_error_handlers(app: FastAPI) -> None:
         return error_response(error.status_code, messages.get(error.status_code, error.detail), headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def of_chance(_request: Request, _error: Exception) -> JSONResponse:
+    async def on_unexpected(_request: Request, _error: Exception) -> JSONResponse:
         return error_response(500, UNEXPECTED)  # Starlette raises it on, so uvicorn logs the traceback

@@ -34,6 +34,7 @@ class Metrics:
 
     def __init__(self, store: Store, queue: JobQueue, engine: Engine) -> None:
         self._store = store
+        self._queue = queue
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "personas_requests", "Requests by how they ended", ["persona", "source", "status"], registry=registry
@@ -46,7 +47,8 @@ class Metrics:
         self._feedback = Gauge(
             "personas_feedback", "Standing judgements of replies", ["persona", "label"], registry=registry
         )
-        registry.register(_Parts(queue, engine))
+        self._depth = Gauge("personas_queue_depth", "Jobs that wait", registry=registry)
+        registry.register(_EngineStats(engine))
 
     def count_refused(self, model: str, source: str) -> None:
         """A request that never became a job."""
@@ -74,6 +76,7 @@ class Metrics:
 
     async def text(self) -> bytes:
         """The page that Prometheus scrapes. An unreachable store leaves the last known feedback standing."""
+        self._depth.set(await self._queue.depth())
         try:
             async with self._store.read() as session:
                 tallies = await feedback.tally(session)
@@ -106,18 +109,16 @@ class Metrics:
             self._wait.labels(source).observe(max(0.0, exchange.started_at - exchange.created_at))
 
 
-class _Parts(Collector):
-    """Reads the queue's and the engine's own counters when Prometheus asks."""
+class _EngineStats(Collector):
+    """Reads the engine's own counters when Prometheus asks."""
 
-    def __init__(self, queue: JobQueue, engine: Engine) -> None:
-        self._queue = queue
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def describe(self) -> list[Metric]:
         return []  # nothing is read before the first scrape: the model may still be loading
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("personas_queue_depth", "Jobs that wait", value=self._queue.depth())
         stats = self._engine.stats()
         yield GaugeMetricFamily("personas_engine_slots", "Replies that can run at once", value=stats.slots)
         yield GaugeMetricFamily("personas_engine_running", "Replies that run", value=stats.running)

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from bot.chat.judging import record_feedback
-from bot.chat.platform import IncomingMessage, SamplingOverrides
+from bot.chat.platform import IncomingMessage
 from bot.chat.responder import PendingReply
 from bot.web import openai_schema as schema
 from bot.web.api_errors import UnknownModel, error_response, install_error_handlers
@@ -23,6 +23,7 @@ from bot.web.metrics import Metrics
 from bot.web.service_view import Service, champions
 from core.blends import BASE, Blend, BlendPart, parse_blend
 from core.errors import InvalidInput, NotFound, PersonasError
+from core.generation import SamplingOverrides
 from core.messages import ReplyChunk, Usage
 from core.personas import check_blend
 

@@ -235,7 +235,7 @@ def _spec(choice: object, blend: object) -> str:
 
 def _text(what: str, value: object) -> str:
     if not isinstance(value, str):
-        raise InvalidInput(f"{what} must be text; open this page anew, or send a string.")
+        raise InvalidInput(f"{what} must be text; open this page again, or send a string.")
     return value
 
 

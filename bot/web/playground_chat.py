@@ -18,7 +18,6 @@ from bot.chat.platform import IncomingMessage
 from bot.chat.responder import PendingReply
 from bot.web.metrics import Metrics
 from bot.web.service_view import Service, champions
-from core.advice import train_command
 from core.blends import Blend, parse_blend
 from core.errors import EngineFailed, InvalidInput, PersonasError
 from core.messages import ChatMessage, Role
@@ -132,7 +131,7 @@ class PlaygroundChats:
         names = [
             f"adapter `{adapters[part.slug].ref.name}`"
             if part.slug in adapters
-            else f"the system prompt of `{part.slug}` only (`{train_command(part.slug, base_model)}` makes an adapter)"
+            else f"the system prompt of `{part.slug}` only, which has no adapter for this model yet"
             for part in blend.parts
         ]
         return f"Answers: {' + '.join(names)} on the {base}."

@@ -17,7 +17,7 @@ from core.worker.worker import Worker
 
 
 class Service(Protocol):
-    """The parts that `bot.service.service.Service` builds. They are only read, and may be here before the model is."""
+    """The parts that `bot.service.service.Service` builds. They are only read, and are here before the model is."""
 
     @property
     def settings(self) -> Settings: ...

@@ -15,21 +15,21 @@ from core.generation import AdapterRef
 UNSAFE_SUFFIXES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 
-def check_adapter(ref: AdapterRef, lineage: Mapping[str, Any], base_fingerprint: str | None) -> None:
+def check_adapter(ref: AdapterRef, folder: Path, lineage: Mapping[str, Any], base_fingerprint: str | None) -> None:
     """Refuse what the engine would refuse at the first reply. Raises AdapterRejected.
 
     An unknown fingerprint, here or in the lineage, refuses nothing. Wrong shapes are for the engine to find.
     """
-    check_suffixes(ref)
+    check_suffixes(ref, folder)
     check_base(ref, lineage, base_fingerprint)
 
 
-def check_suffixes(ref: AdapterRef) -> None:
+def check_suffixes(ref: AdapterRef, folder: Path) -> None:
     """Raises AdapterRejected for a folder with a file that could run code."""
-    for path in sorted(ref.path.glob("*")):
+    for path in sorted(folder.glob("*")):
         if path.suffix.lower() in UNSAFE_SUFFIXES:
             raise AdapterRejected(
-                f"The folder {ref.path} of adapter {ref.name} holds {path.name}, a format that can run code; only"
+                f"The folder {folder} of adapter {ref.name} holds {path.name}, a format that can run code; only"
                 f" {WEIGHTS_FILE} is read, so remove that file."
             )
 

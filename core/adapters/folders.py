@@ -1,59 +1,55 @@
-"""Where adapters lie, and what their folders say of them. Knows no database."""
+"""From an adapter's content hash to the folder that holds it on this machine. Knows no torch, and reads no weights."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
-from core.errors import AdapterRejected, InvalidData
-
-
-class AdapterRoots:
-    """The bundled personas and the data folder. Folders are stored relative to one of them, so that both may move."""
-
-    def __init__(self, personas_dir: Path, adapters_dir: Path) -> None:
-        self.data = adapters_dir.resolve()
-        self._roots = {"bundled": personas_dir.resolve(), "data": self.data}
-
-    def locate(self, folder: Path) -> tuple[str, str]:
-        """The root of an adapter folder and its path from there. Raises AdapterRejected outside of both."""
-        resolved = folder.resolve()  # a symlink counts by where it leads
-        for root, root_folder in self._roots.items():
-            if resolved.is_relative_to(root_folder):
-                return root, resolved.relative_to(root_folder).as_posix()
-        raise AdapterRejected(
-            f"The adapter folder {folder} lies outside {self._roots['bundled']} and {self._roots['data']};"
-            " move it into one of them, adapters are read from nowhere else."
-        )
-
-    def folder(self, root: str, path: str) -> Path:
-        return self._roots[root] / path
+from core.adapters.content_hash import adapter_content_hash
+from core.adapters.registry import Registry
+from core.errors import AdapterRejected
+from core.generation import AdapterRef
+from core.store.db import Store
 
 
-def has_content(folder: Path, content_hash: str) -> bool:
-    """Whether the folder still holds these weights and this config."""
-    try:
-        return adapter_content_hash(folder) == content_hash
-    except AdapterRejected:
-        return False
+class AdapterFolders(Protocol):
+    """What the side that loads adapters asks. Jobs name adapters by their content, and never say where one lies."""
+
+    async def find(self, ref: AdapterRef) -> Path:
+        """The folder with this content. Raises AdapterRejected when there is none."""
 
 
-def finished_folders(parent: Path) -> list[Path]:
-    """The finished adapters in this folder, the oldest first; a training writes its lineage last."""
-    return [path.parent for path in sorted(parent.glob(f"[!.]*/{LINEAGE_FILE}"), key=lambda path: path.stat().st_mtime)]
+class RegisteredFolders:
+    """The folders of the registered adapter versions."""
+
+    def __init__(self, store: Store, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+
+    async def find(self, ref: AdapterRef) -> Path:
+        """Where the same content was registered more than once, a folder that is there. Raises StoreUnavailable too."""
+        async with self._store.read() as session:
+            folders = await self._registry.folders(session, ref.content_hash)
+        if not folders:
+            raise _not_found(ref)
+        return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
-def read_lineage(folder: Path) -> dict[str, Any]:
-    """The folder's lineage.json; empty when it has none. Raises InvalidData when it is not a JSON object."""
-    path = folder / LINEAGE_FILE
-    if not path.exists():
-        return {}
-    try:
-        lineage = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidData(f"{path} cannot be read ({error}); restore it, or delete it to go without.") from error
-    if not isinstance(lineage, dict):
-        raise InvalidData(f"{path} does not hold a JSON object; restore it, or delete it to go without.")
-    return lineage
+class KnownFolders:
+    """Folders without a registry, as of an adapter that was just trained. Raises AdapterRejected for a broken one."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self._folders = {adapter_content_hash(folder): folder for folder in folders}
+
+    async def find(self, ref: AdapterRef) -> Path:
+        if ref.content_hash not in self._folders:
+            raise _not_found(ref)
+        return self._folders[ref.content_hash]
+
+
+def _not_found(ref: AdapterRef) -> AdapterRejected:
+    return AdapterRejected(
+        f"No adapter on this machine has the content {ref.content_hash[:12]}… of {ref.name}; choose another version, or"
+        " bring its folder here and register it."
+    )

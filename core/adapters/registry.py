@@ -15,8 +15,9 @@ from typing import Any, Literal, cast
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.adapters.content_hash import adapter_content_hash
-from core.adapters.folders import AdapterRoots, finished_folders, has_content, read_lineage
-from core.advice import personas_command
+from core.adapters.lineage import read_lineage
+from core.adapters.on_disk import AdapterRoots, finished_folders, has_content
+from core.advice import ForcePromotion, ListVersions
 from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded
 from core.generation import AdapterRef
 from core.personas import Persona
@@ -41,6 +42,7 @@ class RegisteredAdapter:
     base_model: str
     version: int
     ref: AdapterRef
+    folder: Path
     origin: Origin
     lineage: dict[str, Any]
     created_at: float
@@ -158,6 +160,10 @@ class Registry:
         aliases = await adapter_versions.aliases(session, persona, base_slug)
         return [self._registered(row, aliases) for row in rows]
 
+    async def folders(self, session: AsyncSession, content_hash: str) -> list[Path]:
+        """Where the adapter with this content was registered; empty for an unknown one."""
+        return [self._folder(row) for row in await adapter_versions.with_content(session, content_hash)]
+
     async def record_gate(
         self, session: AsyncSession, persona: str, base_slug: str, version: int, *, passed: bool, by: str
     ) -> RegisteredAdapter:
@@ -198,17 +204,20 @@ class Registry:
         Raises NotFound when there is no previous one, or another one by now, and AdapterRejected when its files are
         gone or changed.
         """
-        advice = f"`{personas_command('versions', persona)}` shows what can be promoted."
         async with store.read() as session:
             version = (await adapter_versions.aliases(session, persona, base_slug)).get("previous")
             if version is None:
-                raise NotFound(f"{persona} has no previous version on {base_slug} to roll back to; {advice}")
+                raise NotFound(
+                    f"{persona} has no previous version on {base_slug} to roll back to.", advice=ListVersions(persona)
+                )
             row = await adapter_versions.get(session, persona, base_slug, version)
         await self._check_intact(row)
         async with store.write() as session:
             aliases = await adapter_versions.aliases(session, persona, base_slug, is_locking=True)
             if aliases.get("previous") != version:
-                raise NotFound(f"{persona}@{version} is not the previous version any more; {advice}")
+                raise NotFound(
+                    f"{persona}@{version} is not the previous version any more.", advice=ListVersions(persona)
+                )
             row = await adapter_versions.get(session, persona, base_slug, version)
             await adapter_versions.point(session, persona, base_slug, "champion", version)
             await adapter_versions.drop(session, persona, base_slug, "previous", version)
@@ -286,7 +295,8 @@ class Registry:
             persona=row.persona,
             base_model=row.base_model,
             version=row.version,
-            ref=AdapterRef(f"{row.persona}@{row.version}", self._folder(row), row.content_hash),
+            ref=AdapterRef(f"{row.persona}@{row.version}", row.content_hash),
+            folder=self._folder(row),
             origin=cast(Origin, row.origin),
             lineage=dict(row.lineage),
             created_at=row.created_at,
@@ -300,5 +310,5 @@ def _check_gate(row: AdapterVersion, *, force: bool) -> None:
     if not row.gate_passed and not force:
         verdict = "has not been through an evaluation gate" if row.gate_passed is None else "failed its gate"
         raise PermissionNeeded(
-            f"{row.persona}@{row.version} {verdict}; promote it all the same with --force, which is recorded."
+            f"{row.persona}@{row.version} {verdict}, so it is not promoted.", advice=ForcePromotion()
         )

@@ -83,12 +83,12 @@ class AdapterReader:
     max_rank: int
     base_fingerprint: str | None = None
 
-    def read(self, ref: AdapterRef) -> AdapterWeights:
-        """Read and check one adapter version. Raises AdapterRejected with the first thing that is wrong."""
-        folder = self._resolve(ref)
+    def read(self, ref: AdapterRef, folder: Path) -> AdapterWeights:
+        """Read an adapter version from its folder, and check it. Raises AdapterRejected with the first thing wrong."""
+        folder = self._resolve(ref, folder)
         weights, config_text = self._read_files(ref, folder)
         if content_hash(weights, config_text) != ref.content_hash:
-            raise AdapterRejected(f"The files of adapter {ref.name} changed since it was registered; register it anew.")
+            raise AdapterRejected(f"The files of adapter {ref.name} changed since its registration; register it again.")
         config = _parse_config(ref, config_text)
         self._check_lineage(ref, folder)
         try:
@@ -99,8 +99,8 @@ class AdapterReader:
             ) from error
         return AdapterWeights(ref, self._pair_up(ref, config, tensors))
 
-    def _resolve(self, ref: AdapterRef) -> Path:
-        folder = ref.path.resolve()
+    def _resolve(self, ref: AdapterRef, folder: Path) -> Path:
+        folder = folder.resolve()
         if not self._is_inside(folder):
             raise AdapterRejected(f"Adapter {ref.name} lies in {folder}, outside the folders adapters are read from.")
         if not folder.is_dir():
@@ -109,7 +109,7 @@ class AdapterReader:
 
     def _read_files(self, ref: AdapterRef, folder: Path) -> tuple[bytes, bytes]:
         try:
-            check_suffixes(ref)
+            check_suffixes(ref, folder)
             files = [(folder / name).resolve(strict=True) for name in (WEIGHTS_FILE, CONFIG_FILE)]
             if not all(self._is_inside(path) for path in files):
                 raise AdapterRejected(f"A file of adapter {ref.name} is a link that leads outside the adapter folders.")

@@ -1,18 +1,31 @@
 """Moves adapters between disk, host memory and the stack on the device, where AdapterCache says so.
 
-`fetch`, `retire` and `statuses` may be called from any thread, the others only from the engine's own.
+`held`, `read`, `retire` and `statuses` may be called from any thread, the others only from the engine's own.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from core.engine.adapter_cache import AdapterCache
 from core.engine.adapter_files import AdapterReader, AdapterWeights
 from core.engine.base import AdapterStatus
 from core.engine.multi_lora import AdapterStack
-from core.generation import AdapterRef
+from core.errors import InvalidInput
+from core.generation import AdapterRef, WeightedAdapter
+
+
+def row_weights(shares: Iterable[WeightedAdapter]) -> dict[AdapterRef, float]:
+    """{adapter: weight}; the same adapter named twice counts with the sum. Raises InvalidInput."""
+    weights: dict[AdapterRef, float] = {}
+    for share in shares:
+        if not math.isfinite(share.weight):
+            raise InvalidInput(f"The weight of {share.adapter.name} is {share.weight}, but must be a finite number.")
+        weights[share.adapter] = weights.get(share.adapter, 0.0) + share.weight
+    return {ref: weight for ref, weight in weights.items() if weight != 0}
 
 
 class AdapterShelf:
@@ -26,12 +39,14 @@ class AdapterShelf:
         self._loaded: dict[int, AdapterRef] = {}  # what the rows of the stack really hold
         self._lock = threading.Lock()
 
-    def fetch(self, ref: AdapterRef) -> AdapterWeights:
-        """The adapter's weights, from host memory or disk. Raises AdapterRejected."""
+    def held(self, ref: AdapterRef) -> AdapterWeights | None:
+        """The adapter's weights, if they are in host memory."""
         with self._lock:
-            if ref in self._host:
-                return self._host[ref]
-        weights = self._reader.read(ref)  # outside the lock: reading may take a while
+            return self._host.get(ref)
+
+    def read(self, ref: AdapterRef, folder: Path) -> AdapterWeights:
+        """Bring the adapter's weights from disk to host memory. Raises AdapterRejected."""
+        weights = self._reader.read(ref, folder)  # outside the lock: reading may take a while
         with self._lock:
             self._host[ref] = weights
             for surplus in self._cache.keep_on_host(ref):

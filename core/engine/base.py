@@ -1,4 +1,4 @@
-"""The Engine protocol and the records it speaks. Knows no torch: a Discord process imports this file."""
+"""The Engine protocol and the records it speaks. Knows no torch: processes without an engine import this file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from core.generation import AdapterRef, GenerationRequest, SamplingParams
+from core.generation import AdapterRef, EngineCapabilities, GenerationRequest, SamplingParams
 from core.messages import ChatMessage, ReplyChunk
 
 
@@ -54,6 +54,10 @@ class Engine(Protocol):
     @property
     def default_sampling(self) -> SamplingParams:
         """The base model's own generation_config, as sampling defaults."""
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """What it can do with adapters and seeds; a message that asks for more is refused."""
 
     @property
     def is_healthy(self) -> bool:

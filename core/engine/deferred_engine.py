@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from core.daemon_thread import in_daemon_thread
 from core.engine.base import AdapterStatus, Engine, EngineStats
 from core.errors import EngineFailed
-from core.generation import AdapterRef, GenerationRequest, SamplingParams
+from core.generation import AdapterRef, EngineCapabilities, GenerationRequest, SamplingParams
 from core.messages import ChatMessage, ReplyChunk
 
 
@@ -40,6 +40,10 @@ class DeferredEngine:
     @property
     def default_sampling(self) -> SamplingParams:
         return self._started.default_sampling
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        return self._started.capabilities
 
     @property
     def is_healthy(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from core.engine.base import AdapterStatus, EngineStats
 from core.errors import EngineFailed, InvalidInput
-from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
+from core.generation import AdapterRef, EngineCapabilities, GenerationRequest, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, FinishReason, ReplyChunk, Usage
 
 
@@ -88,11 +88,19 @@ class EchoEngine:
     Sampling has nothing to choose between, so only max_new_tokens and stop strings have an effect.
     """
 
-    def __init__(self, *, slots: int = 4, max_context_tokens: int = 256, fails_on: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        slots: int = 4,
+        max_context_tokens: int = 256,
+        fails_on: str | None = None,
+        capabilities: EngineCapabilities | None = None,
+    ) -> None:
         self.gate = WordGate()
         self._slots = slots
         self._max_context_tokens = max_context_tokens
         self._fails_on = fails_on
+        self._capabilities = capabilities or EngineCapabilities()
         self._echoes: dict[str, _Echo] = {}  # in the order they came: the first `slots` of them run
         self._adapters: dict[str, AdapterStatus] = {}
         self._stats = EngineStats(slots=slots, running=0, waiting=0)
@@ -114,6 +122,10 @@ class EchoEngine:
     @property
     def default_sampling(self) -> SamplingParams:
         return SamplingParams(max_new_tokens=64, temperature=0.0)
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        return self._capabilities
 
     @property
     def is_healthy(self) -> bool:

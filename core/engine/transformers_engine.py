@@ -10,7 +10,6 @@ import concurrent.futures
 import contextlib
 import gc
 import logging
-import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,8 +19,9 @@ from pathlib import Path
 
 import torch
 
-from core.engine.adapter_files import AdapterReader
-from core.engine.adapter_shelf import AdapterShelf
+from core.adapters.folders import AdapterFolders
+from core.engine.adapter_files import AdapterReader, AdapterWeights
+from core.engine.adapter_shelf import AdapterShelf, row_weights
 from core.engine.base import AdapterStatus, EngineStats
 from core.engine.chat_tokens import ChatTokens
 from core.engine.detokenizer import Detokenizer
@@ -32,7 +32,7 @@ from core.engine.model_runner import make_runner
 from core.engine.multi_lora import AdapterStack
 from core.engine.scheduler import Sequence as TokenSequence
 from core.errors import EngineFailed, InvalidInput, PersonasError
-from core.generation import AdapterRef, GenerationRequest, SamplingParams
+from core.generation import AdapterRef, EngineCapabilities, GenerationRequest, SamplingParams
 from core.messages import ChatMessage, ReplyChunk
 
 # Longer messages are tokenised beside the event loop.
@@ -65,15 +65,16 @@ class _Stream:
 class TransformersEngine:
     """Engine over a transformers model with stacked LoRA adapters and KV slots.
 
-    `load` brings the base model; it runs in the engine's thread when `start` is awaited. `adapter_roots` are the only
-    folders adapters are read from. `fingerprint` tells the base model's identity, against which an adapter's lineage
-    is checked. `slots` is 1 where the model can only be served one reply at a time.
+    `load` brings the base model; it runs in the engine's thread when `start` is awaited. `adapter_folders` knows
+    where an adapter lies; only what is inside `adapter_roots` is read. `fingerprint` tells the base model's identity,
+    against which an adapter's lineage is checked. `slots` is 1 where the model can only be served one reply at a time.
     """
 
     def __init__(
         self,
         load: Callable[[], LoadedBase],
         *,
+        adapter_folders: AdapterFolders,
         adapter_roots: Sequence[Path],
         slots: int = 8,
         max_context_tokens: int = 2048,
@@ -85,6 +86,7 @@ class TransformersEngine:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
+        self._adapter_folders = adapter_folders
         self._adapter_roots = tuple(adapter_roots)
         self._wanted_slots = slots
         self._wanted_context_tokens = max_context_tokens
@@ -114,6 +116,10 @@ class TransformersEngine:
     @property
     def default_sampling(self) -> SamplingParams:
         return self._ready.default_sampling
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        return EngineCapabilities()
 
     @property
     def is_healthy(self) -> bool:
@@ -174,7 +180,7 @@ class TransformersEngine:
 
     async def load_adapter(self, ref: AdapterRef, *, pin: bool = False) -> None:
         """Bring an adapter version to the device, or to host memory while all rows are in use."""
-        adapter = await asyncio.to_thread(self._ready.shelf.fetch, ref)
+        adapter = await self._fetch(ref)
         loop = self._ready.loop  # closed meanwhile, it would run nothing any more
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
 
@@ -210,7 +216,7 @@ class TransformersEngine:
 
     async def _prepare(self, request: GenerationRequest, stream: _Stream) -> Reply:
         """Check a request and fetch what it needs from disk. Raises InvalidInput and AdapterRejected."""
-        weights = _row_weights(request)
+        weights = row_weights(request.adapters)
         if len(weights) > self._adapter_slots:
             raise InvalidInput(
                 f"This blend has {len(weights)} adapters, but only {self._adapter_slots} fit on the device at once;"
@@ -223,7 +229,7 @@ class TransformersEngine:
                 f"The conversation takes {len(prompt)} tokens, but the model has room for {self.max_context_tokens}"
                 " including the reply; send a shorter one."
             )
-        adapters = [await asyncio.to_thread(self._ready.shelf.fetch, ref) for ref in weights]
+        adapters = [await self._fetch(ref) for ref in weights]
         sequence = TokenSequence(
             request.request_id,
             request.conversation_id,
@@ -233,6 +239,13 @@ class TransformersEngine:
         )
         detokenizer = Detokenizer(self._ready.chat.decode, request.sampling.stop)
         return Reply(sequence, request.sampling, weights, adapters, detokenizer, stream.chunks.put_nowait)
+
+    async def _fetch(self, ref: AdapterRef) -> AdapterWeights:
+        """From host memory or disk. Raises AdapterRejected, and what the lookup of its folder raises."""
+        shelf = self._ready.shelf
+        if held := shelf.held(ref):
+            return held
+        return await asyncio.to_thread(shelf.read, ref, await self._adapter_folders.find(ref))
 
     async def _encode(self, messages: Sequence[ChatMessage]) -> list[int]:
         encode = partial(self._ready.chat.encode, messages)
@@ -288,13 +301,3 @@ class TransformersEngine:
 def _publish(outbox: list[tuple[Callable[[ReplyChunk], None], ReplyChunk]]) -> None:
     for publish, chunk in outbox:
         publish(chunk)
-
-
-def _row_weights(request: GenerationRequest) -> dict[AdapterRef, float]:
-    """{adapter: weight}; the same adapter named twice counts with the sum. Raises InvalidInput."""
-    weights: dict[AdapterRef, float] = {}
-    for part in request.adapters:
-        if not math.isfinite(part.weight):
-            raise InvalidInput(f"The weight of {part.adapter.name} is {part.weight}, but must be a finite number.")
-        weights[part.adapter] = weights.get(part.adapter, 0.0) + part.weight
-    return {ref: weight for ref, weight in weights.items() if weight != 0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -89,19 +89,18 @@ class FairLine:
             self._line.remove((conversation.turn, job.conversation_id))
             del self._conversations[job.conversation_id]
 
-    def place(self, job: ReplyJob) -> Place:
-        """Where a waiting job stands if everybody goes on taking turns."""
-        own = self._conversations[job.conversation_id]
-        earlier = list(own.waiting).index(job.exchange_id)
-        is_own_running = own.running is not None
-        ahead = earlier
-        for conversation_id, other in self._conversations.items():
-            if conversation_id == job.conversation_id:
-                continue
-            # Before our k-th job every other conversation gets k turns, and one more when it stands before us.
-            is_before = other.running is None and (is_own_running or other.turn < own.turn)
-            ahead += min(len(other.waiting), earlier + is_before)
-        return Place(ahead, earlier + is_own_running)
+    def places(self) -> dict[str, Place]:
+        """Where every waiting job stands, by its exchange's id, if everybody goes on taking turns.
+
+        A round gives each conversation one turn: first those in the line, then those that run, in no known order.
+        """
+        turns: dict[str, tuple[int, bool, int]] = {}
+        for conversation in self._conversations.values():
+            is_running = conversation.running is not None
+            for number, exchange_id in enumerate(conversation.waiting):
+                turns[exchange_id] = (number, is_running, 0 if is_running else conversation.turn)
+        in_order = sorted(turns.values())
+        return {name: Place(bisect_left(in_order, turn), turn[0] + turn[1]) for name, turn in turns.items()}
 
     def _rejoin(self, conversation_id: str) -> None:
         conversation = self._conversations[conversation_id]

@@ -1,12 +1,12 @@
-"""One unit of queued work and its states. Knows no queue, no engine."""
+"""One unit of queued work, its states, and what its reader is told. Knows no queue, no engine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.generation import SamplingParams, WeightedAdapter
-from core.messages import ChatMessage
+from core.generation import SamplingOverrides, WeightedAdapter
+from core.messages import ChatMessage, ReplyChunk
 
 
 class JobStatus(StrEnum):
@@ -26,7 +26,8 @@ class ReplyJob:
     """Everything a worker needs to write one reply. `exchange_id` names the ledger row and the job.
 
     `messages` is the conversation without the persona's system prompt, which stands in `system_prompt`; the worker
-    fits both into the model's token budget (`core.prompts.build`). `deadline_at` is a unix time in seconds.
+    fits both into the model's token budget (`core.prompts.build`), and puts `sampling`, which has a seed, over the
+    model's own defaults. `deadline_at` is a unix time in seconds. It names nothing that only one machine has.
     """
 
     exchange_id: str
@@ -34,7 +35,7 @@ class ReplyJob:
     messages: tuple[ChatMessage, ...]
     system_prompt: str = ""
     adapters: tuple[WeightedAdapter, ...] = ()
-    sampling: SamplingParams = field(default_factory=SamplingParams)
+    sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     enqueued_at: float = 0.0
     deadline_at: float | None = None
 
@@ -45,3 +46,7 @@ class QueuePosition:
 
     position: int
     estimated_wait_s: float | None
+
+
+ReplyUpdate = QueuePosition | ReplyChunk
+"""What a reader gets of one reply: where it stands while it waits, and then its text."""

@@ -20,11 +20,14 @@ class Mailbox(Generic[T]):
         self._is_closed = False
         self._changed = asyncio.Event()
 
-    def put(self, item: T) -> None:
-        """Add an item; a closed mailbox drops it."""
-        if not self._is_closed:
-            self._items.append(item)
-            self._changed.set()
+    def put(self, item: T, *, instead_of: T | None = None) -> None:
+        """Add an item, in place of the newest one if that is `instead_of`, not read yet. A closed mailbox drops it."""
+        if self._is_closed:
+            return
+        if self._items and self._items[-1] is instead_of:
+            self._items.pop()
+        self._items.append(item)
+        self._changed.set()
 
     def clear(self) -> None:
         """Drop what nobody has read yet."""

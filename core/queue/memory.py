@@ -11,10 +11,13 @@ from dataclasses import dataclass, field, replace
 from core.errors import DeadlineExceeded, InvalidInput, NotFound, QueueFull
 from core.messages import ReplyChunk
 from core.queue.fair_line import FairLine, Place
-from core.queue.jobs import JobStatus, QueuePosition, ReplyJob
+from core.queue.jobs import JobStatus, QueuePosition, ReplyJob, ReplyUpdate
 from core.queue.mailbox import Mailbox
 from core.queue.protocol import DroppedJob
 from core.queue.wait_estimate import WaitEstimate
+from core.queue.worker_facts import WorkerFacts
+
+RUNNING = QueuePosition(0, 0.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -22,54 +25,59 @@ class _Entry:
     """A job that waits or runs."""
 
     job: ReplyJob
-    stream: Mailbox[ReplyChunk] = field(default_factory=Mailbox)
+    stream: Mailbox[ReplyUpdate] = field(default_factory=Mailbox)
     started_at: float | None = None  # unix time; None while it waits
     has_reader: bool = False
     is_cancelled: bool = False
     expiry: asyncio.TimerHandle | None = None
     published_chars: int = 0
     skip_chars: int = 0  # of a reply that is written again, what its reader already has
+    told: QueuePosition | None = None
+
+    def tell(self, position: QueuePosition) -> None:
+        """Let the reader know where the job stands, if that is news."""
+        if self.has_reader and position != self.told:
+            self.stream.put(position, instead_of=self.told)
+            self.told = position
 
 
 class MemoryJobQueue:
     """A JobQueue for one process: at most `size` waiting jobs.
 
-    `slots` is how many its worker runs at once, for the estimate of the wait; a model that is loaded later may set it.
     The last `size` settled replies that nobody has come to read are kept, older ones are forgotten. Deadlines are
-    compared with `clock`, unix seconds.
+    compared with `clock`, unix seconds. Positions are told whenever they change.
     """
 
-    def __init__(self, size: int, *, slots: int = 1, clock: Callable[[], float] = time.time) -> None:
-        self.slots = slots
+    def __init__(self, size: int, *, clock: Callable[[], float] = time.time) -> None:
         self._size = size
         self._clock = clock
         self._line = FairLine()
         self._estimate = WaitEstimate()
         self._entries: dict[str, _Entry] = {}
-        self._unread: OrderedDict[str, Mailbox[ReplyChunk]] = OrderedDict()
+        self._unread: OrderedDict[str, Mailbox[ReplyUpdate]] = OrderedDict()
+        self._facts: WorkerFacts | None = None
         self._cancelled: Mailbox[str] = Mailbox()
         self._dropped: Mailbox[DroppedJob] = Mailbox()
         self._can_fetch = asyncio.Event()
         self._is_closed = False
 
-    async def enqueue(self, job: ReplyJob) -> QueuePosition:
+    async def enqueue(self, job: ReplyJob) -> None:
         if self._is_closed:
             raise QueueFull("The service is stopping and takes no new messages; try again in a minute.")
         if job.exchange_id in self._entries or job.exchange_id in self._unread:
             raise InvalidInput(f"The exchange {job.exchange_id} is in the queue already; give every message its own.")
-        if self.depth() >= self._size:
+        if len(self._line) >= self._size:
             raise QueueFull(self._describe_full())
         entry = self._entries[job.exchange_id] = _Entry(job)
         self._line.add(job)
-        place = self._position_of(entry)
         self._wait_or_expire(entry)
-        self._can_fetch.set()
-        return place
+        self._note_change()
 
     async def fetch(self, limit: int) -> list[ReplyJob]:
         while not self._is_closed:
             jobs = self._take(limit)
             if jobs:
+                self._tell_positions()
                 return jobs
             self._can_fetch.clear()
             await self._can_fetch.wait()
@@ -93,7 +101,7 @@ class MemoryJobQueue:
             self._estimate.learn(self._clock() - entry.started_at)
         self._line.finish(entry.job)
         self._forget(entry)
-        self._can_fetch.set()
+        self._note_change()
 
     async def requeue(self, exchange_id: str) -> None:
         entry = self._entries.get(exchange_id)
@@ -106,9 +114,9 @@ class MemoryJobQueue:
             self._drop(entry, JobStatus.CANCELLED)
         else:
             self._wait_or_expire(entry)
-        self._can_fetch.set()
+        self._note_change()
 
-    async def chunks(self, exchange_id: str) -> AsyncGenerator[ReplyChunk]:
+    async def updates(self, exchange_id: str) -> AsyncGenerator[ReplyUpdate]:
         entry = self._entries.get(exchange_id)
         if entry is not None and entry.has_reader:
             raise InvalidInput(f"The reply {exchange_id} is being read already; it can be read once.")
@@ -117,10 +125,11 @@ class MemoryJobQueue:
             raise NotFound(f"There is no unread reply {exchange_id} in the queue; send the message again.")
         if entry is not None:
             entry.has_reader = True
+            self._tell_positions()
         try:
-            async for chunk in stream:
-                yield chunk
-                if chunk.finish_reason is not None:
+            async for update in stream:
+                yield update
+                if isinstance(update, ReplyChunk) and update.finish_reason is not None:
                     return
         finally:
             stream.close()  # what is published after the reader left is not kept
@@ -143,11 +152,14 @@ class MemoryJobQueue:
     def dropped(self) -> AsyncIterator[DroppedJob]:
         return self._dropped
 
-    def position(self, exchange_id: str) -> QueuePosition | None:
-        entry = self._entries.get(exchange_id)
-        return None if entry is None else self._position_of(entry)
+    async def announce(self, facts: WorkerFacts) -> None:
+        self._facts = facts
+        self._tell_positions()
 
-    def depth(self) -> int:
+    async def facts(self) -> WorkerFacts | None:
+        return self._facts
+
+    async def depth(self) -> int:
         return len(self._line)
 
     async def close(self) -> None:
@@ -198,6 +210,7 @@ class MemoryJobQueue:
         late = ReplyChunk(finish_reason="error", error=error, error_status=DeadlineExceeded.http_status)
         entry.stream.put(late if error else ReplyChunk(finish_reason="cancelled"))
         self._forget(entry)
+        self._tell_positions()
         self._dropped.put(DroppedJob(entry.job.exchange_id, status, error))
 
     def _forget(self, entry: _Entry) -> None:
@@ -211,18 +224,25 @@ class MemoryJobQueue:
             if len(self._unread) > self._size:
                 self._unread.popitem(last=False)
 
-    def _position_of(self, entry: _Entry) -> QueuePosition:
-        if entry.started_at is not None:
-            return QueuePosition(0, 0.0)
-        place = self._line.place(entry.job)
-        return QueuePosition(place.ahead, self._estimate.wait_s(place, running=self._running, slots=self.slots))
+    def _note_change(self) -> None:
+        """Others may be next now."""
+        self._can_fetch.set()
+        self._tell_positions()
 
-    @property
-    def _running(self) -> int:
-        return len(self._entries) - len(self._line)
+    def _tell_positions(self) -> None:
+        """Tell every reader whose reply has no text yet where its job stands."""
+        places = self._line.places()
+        for exchange_id, entry in self._entries.items():
+            if entry.published_chars == 0:
+                place = places.get(exchange_id)
+                entry.tell(RUNNING if place is None else QueuePosition(place.ahead, self._wait_s(place)))
+
+    def _wait_s(self, place: Place) -> float | None:
+        running = len(self._entries) - len(self._line)
+        return self._estimate.wait_s(place, running=running, slots=1 if self._facts is None else self._facts.slots)
 
     def _describe_full(self) -> str:
-        wait_s = self._estimate.wait_s(Place(self.depth(), 0), running=self._running, slots=self.slots)
+        wait_s = self._wait_s(Place(len(self._line), 0))
         wait = "a while" if wait_s is None else f"about {max(1, round(wait_s))} seconds"
         return (
             f"The queue is full: {self._size} messages are waiting, and a new one would wait {wait}; try again later."

@@ -1,4 +1,7 @@
-"""The JobQueue protocol: jobs go to a worker, chunks come back. Knows no engine and no store."""
+"""The JobQueue protocol: jobs go to a worker, chunks come back. Knows no engine and no store.
+
+Nothing in it needs both sides in one process: whatever one side must know of the other comes as a message.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.messages import ReplyChunk
-from core.queue.jobs import JobStatus, QueuePosition, ReplyJob
+from core.queue.jobs import JobStatus, ReplyJob, ReplyUpdate
+from core.queue.worker_facts import WorkerFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,7 @@ class DroppedJob:
 class JobQueue(Protocol):
     """Jobs go in at the bot's side, chunks come back. Order holds within a conversation; conversations take turns."""
 
-    async def enqueue(self, job: ReplyJob) -> QueuePosition:
+    async def enqueue(self, job: ReplyJob) -> None:
         """Add a job. Raises QueueFull with a sentence that says how long the wait would be."""
 
     async def fetch(self, limit: int) -> list[ReplyJob]:
@@ -36,20 +40,24 @@ class JobQueue(Protocol):
         """Hand a chunk of a running job to whoever reads its reply."""
 
     async def settle(self, exchange_id: str, status: JobStatus) -> None:
-        """End a running job. Its conversation's next job becomes free to run. Settling twice is harmless."""
+        """End a running job; any worker may. Its conversation's next job becomes free to run.
+
+        Settling twice is harmless.
+        """
 
     async def requeue(self, exchange_id: str) -> None:
-        """Give a running job back unanswered; it keeps its place at the front of its conversation.
+        """Give a running job back unanswered; any worker may. It keeps its place at the front of its conversation.
 
         A reader goes on where it was: what it has read of the reply is skipped when the job runs again, which fits
         because the job's seed makes the same text.
         """
 
-    def chunks(self, exchange_id: str) -> AsyncGenerator[ReplyChunk]:
+    def updates(self, exchange_id: str) -> AsyncGenerator[ReplyUpdate]:
         """The job's reply as it streams, from its first chunk, ending after the chunk with a finish_reason.
 
-        Chunks published before the reader came are not lost. One reader a job. Ends without a finish_reason only
-        after `close`. Raises NotFound for a job that is unknown or was read before, InvalidInput for a second reader.
+        Before the first chunk comes where the job stands: at once, and from time to time when that changes. Chunks
+        published before the reader came are not lost. One reader a job. Ends without a finish_reason only after
+        `close`. Raises NotFound for a job that is unknown or was read before, InvalidInput for a second reader.
         """
 
     async def cancel(self, exchange_id: str) -> bool:
@@ -61,11 +69,14 @@ class JobQueue(Protocol):
     def dropped(self) -> AsyncIterator[DroppedJob]:
         """Jobs that ended without having run, as they come; read by the worker, which settles their exchanges."""
 
-    def position(self, exchange_id: str) -> QueuePosition | None:
-        """Where a job stands; None when it is unknown or settled."""
+    async def announce(self, facts: WorkerFacts) -> None:
+        """Tell everybody what the worker's engine is; the latest counts. Called by a worker that is about to fetch."""
 
-    def depth(self) -> int:
+    async def facts(self) -> WorkerFacts | None:
+        """What a worker announced; None before the first has, while its model loads say."""
+
+    async def depth(self) -> int:
         """Jobs waiting, not counting those that run."""
 
     async def close(self) -> None:
-        """Wake `fetch`, `chunks`, `cancelled` and `dropped`, which end."""
+        """Wake `fetch`, `updates`, `cancelled` and `dropped`, which end."""

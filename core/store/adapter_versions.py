@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.advice import personas_command
+from core.advice import ListVersions
 from core.errors import NotFound
 from core.store.models import AdapterAlias, AdapterVersion, RegistryEvent
 
@@ -20,8 +20,7 @@ async def get(session: AsyncSession, persona: str, base_slug: str, version: int)
     is_storable = 0 < version < 2**31  # beyond that the driver raises its own error
     row = await session.get(AdapterVersion, (persona, base_slug, version)) if is_storable else None
     if row is None:
-        advice = f"`{personas_command('versions', persona)}` lists what there is"
-        raise NotFound(f"{persona} has no version {version} on {base_slug}; {advice}.")
+        raise NotFound(f"{persona} has no version {version} on {base_slug}.", advice=ListVersions(persona))
     return row
 
 
@@ -32,6 +31,12 @@ async def find_by_content(
     return await session.scalar(
         select(AdapterVersion).where(*_is_of(persona, base_slug), AdapterVersion.content_hash == content_hash)
     )
+
+
+async def with_content(session: AsyncSession, content_hash: str) -> list[AdapterVersion]:
+    """The versions of any persona and base model that hold these weights and config, the oldest first."""
+    same = select(AdapterVersion).where(AdapterVersion.content_hash == content_hash)
+    return list(await session.scalars(same.order_by(AdapterVersion.created_at)))
 
 
 async def versions(session: AsyncSession, persona: str, base_slug: str) -> list[AdapterVersion]:

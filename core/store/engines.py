@@ -9,6 +9,7 @@ from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from core.advice import InstallPackage
 from core.errors import InvalidSetting
 
 POSTGRES_CONNECTIONS = 10  # for reading and writing together
@@ -32,7 +33,7 @@ def create_engine(url: str) -> AsyncEngine:
             return _sqlite_engine(parsed, connections=1, begin="BEGIN IMMEDIATE", pragmas=WRITER_PRAGMAS)
     except ImportError as error:
         raise InvalidSetting(
-            f"PERSONAS_DATABASE_URL needs the package {error.name}; install it with `pip install {error.name}`."
+            f"PERSONAS_DATABASE_URL needs the package {error.name}.", advice=InstallPackage(str(error.name))
         ) from error
     except (ArgumentError, ValueError) as error:  # its text may hold the URL and with it a password
         raise InvalidSetting(f"PERSONAS_DATABASE_URL is not a database URL; {URL_ADVICE}.") from error

@@ -8,15 +8,15 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import case, delete, func, null, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, literal, null, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import InvalidInput, NotFound
-from core.generation import SamplingParams, WeightedAdapter
+from core.generation import SamplingOverrides, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, FinishReason, Quoted, Usage
 from core.queue.jobs import JobStatus
 from core.store.db import UNSYNCHRONIZED, insert
-from core.store.models import IS_OPEN, Delivery, Exchange, ExchangePlace, Quote
+from core.store.models import IS_OPEN, JSON_VALUE, Delivery, Exchange, ExchangePlace, Quote
 
 UNFINISHED = (JobStatus.QUEUED, JobStatus.RUNNING)
 
@@ -26,8 +26,9 @@ class NewExchange:
     """One prompt and everything that decides its reply.
 
     `event_id` is the platform's id of the event, unique within `source`. `model` is the canonical blend spec or "base",
-    `base_model` a slug. `prompt=None` says that the text may not be kept; then the reply's is not kept either.
-    `sampling.seed` must be filled in. `variant_of` is any reply to the same question, `question_id` the platform's id
+    `base_model` a slug. `sampling` is what was asked for, seed included, to which its settlement adds the model's own
+    defaults. `prompt=None` says that the text may not be kept; then the reply's is not kept either.
+    `variant_of` is any reply to the same question, `question_id` the platform's id
     of the message that asked it. `places` are the thread, channel and server it takes place in, `quotes` every message
     in the prompt, the question's own included; where they are left out, the prompt is taken to hold whatever was said
     in its conversation (see `core.store.erasure`).
@@ -42,7 +43,7 @@ class NewExchange:
     base_model: str
     adapters: tuple[WeightedAdapter, ...]
     prompt: tuple[ChatMessage, ...] | None
-    sampling: SamplingParams
+    sampling: SamplingOverrides
     variant_of: str | None = None
     question_id: str | None = None
     places: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ async def record(session: AsyncSession, new: NewExchange) -> bool:
     Raises NotFound for an unknown `variant_of`, and sqlalchemy's IntegrityError when the seed is missing or the id is
     taken: mistakes of the caller.
     """
-    sampling = asdict(new.sampling)
+    sampling = new.sampling.given()
     if new.prompt is None:
         sampling["stop"] = ()  # text of a person, too
     statement = insert(session, Exchange).values(
@@ -111,10 +112,11 @@ async def settle(
     finish_reason: FinishReason,
     usage: Usage,
     error: str | None,
+    sampling: SamplingParams | None = None,
 ) -> bool:
     """End an exchange with its reply, whole or partial. False when it is unknown or has ended already.
 
-    The reply's text is kept only where the prompt's is.
+    The reply's text is kept only where the prompt's is. `sampling` is what it was drawn with, None if it never ran.
     """
     return await _change(
         session,
@@ -126,6 +128,7 @@ async def settle(
         finished_at=time.time(),
         error=error,
         **asdict(usage),
+        **({} if sampling is None else {"sampling": _used(sampling)}),
     )
 
 
@@ -271,6 +274,13 @@ async def fail_unfinished(session: AsyncSession, error: str, *, source: str) -> 
     """Settle everything unfinished of a source as failed with this sentence, and say how many there were."""
     failed = {"status": JobStatus.FAILED, "finish_reason": "error", "error": error, "finished_at": time.time()}
     return await _update(session, Exchange.source == source, Exchange.status.in_(UNFINISHED), **failed)
+
+
+def _used(sampling: SamplingParams) -> ColumnElement[Any]:
+    """Every parameter; the stop strings, which are text of a person, only where the prompt is kept."""
+    whole = asdict(sampling)
+    kept, erased = (literal(values, JSON_VALUE) for values in (whole, whole | {"stop": ()}))
+    return case((Exchange.prompt.is_not(null()), kept), else_=erased)
 
 
 async def _first_variant(session: AsyncSession, exchange_id: str) -> str:

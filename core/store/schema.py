@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from core.advice import personas_command
+from core.advice import UpgradeDatabase
 from core.errors import StoreUnavailable
 from core.shipped import shipped_folder
 from core.store.outages import name_of, outage_sentence
@@ -44,9 +44,7 @@ def _prepare_file(url: URL, *, may_create: bool) -> None:
     path = Path(url.database or "")
     try:
         if not may_create and not path.exists():
-            raise StoreUnavailable(
-                f"There is no database {path} yet; run `{personas_command('db', 'upgrade')}` to create it."
-            )
+            raise StoreUnavailable(f"There is no database {path} yet.", advice=UpgradeDatabase())
         path.parent.mkdir(parents=True, exist_ok=True)
         sqlite3.connect(path).close()
     except OSError as error:
@@ -71,8 +69,8 @@ def _migrate(connection: Connection) -> None:
 def _check_schema(connection: Connection) -> None:
     if not _is_up_to_date(connection):
         raise StoreUnavailable(
-            f"The database {name_of(connection.engine.url)} is not up to date with this version of personas;"
-            f" run `{personas_command('db', 'upgrade')}`."
+            f"The database {name_of(connection.engine.url)} is not up to date with this version of personas.",
+            advice=UpgradeDatabase(),
         )
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.errors import StoreUnavailable
+from core.generation import SamplingParams
 from core.messages import ReplyChunk, Usage
 from core.queue.jobs import JobStatus
 from core.store import exchanges
@@ -27,8 +28,8 @@ _Write = Callable[[AsyncSession], Awaitable[object]]
 class LedgerWriter:
     """Nobody waits for a broken store longer than the retries take, and nothing is given up while the process lives.
 
-    What the store refuses beyond `retry_delays_s` is owed, and tried again every `late_retry_delay_s` and by `close`.
-    What is owed when the process dies stays unfinished in the ledger, where the next start finds it.
+    What the store refuses beyond `retry_delays_s` is kept, and tried again every `late_retry_delay_s` and by `close`.
+    What is still unwritten when the process dies stays unfinished in the ledger, where the next start finds it.
     """
 
     def __init__(
@@ -41,16 +42,23 @@ class LedgerWriter:
         self._store = store
         self._retry_delays_s = tuple(retry_delays_s)
         self._late_retry_delay_s = late_retry_delay_s
-        self._owed: dict[str, _Write] = {}
-        self._paying: asyncio.Task[None] | None = None
+        self._unwritten: dict[str, _Write] = {}
+        self._retrying: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
     async def mark_running(self, exchange_id: str) -> None:
         """Tried once: a reply does not wait for it, and its settlement says more."""
         await self._try(exchange_id, partial(exchanges.mark_running, exchange_id=exchange_id))
 
-    async def settle(self, exchange_id: str, status: JobStatus, reply: str, last: ReplyChunk) -> None:
-        """Note how an exchange ended; `last` is the reply's last chunk."""
+    async def settle(
+        self,
+        exchange_id: str,
+        status: JobStatus,
+        reply: str,
+        last: ReplyChunk,
+        sampling: SamplingParams | None = None,
+    ) -> None:
+        """Note how an exchange ended; `last` is the reply's last chunk, `sampling` what was used if it ran."""
         settlement = partial(
             exchanges.settle,
             exchange_id=exchange_id,
@@ -59,6 +67,7 @@ class LedgerWriter:
             finish_reason=last.finish_reason or "error",
             usage=last.usage or Usage(),
             error=last.error,
+            sampling=sampling,
         )
         await self._write(exchange_id, settlement)
 
@@ -66,12 +75,14 @@ class LedgerWriter:
         await self._write(exchange_id, partial(exchanges.requeue, exchange_id=exchange_id))
 
     async def close(self) -> None:
-        """Try once more what is owed."""
+        """Try once more what is unwritten."""
         self._closing.set()
-        if self._paying is not None:
-            await self._paying
-        if self._owed:
-            logger.error("The ledger still lacks how %d exchanges ended: %s", len(self._owed), ", ".join(self._owed))
+        if self._retrying is not None:
+            await self._retrying
+        if self._unwritten:
+            logger.error(
+                "The ledger still lacks how %d exchanges ended: %s", len(self._unwritten), ", ".join(self._unwritten)
+            )
 
     async def _write(self, exchange_id: str, write: _Write) -> None:
         for delay_s in self._retry_delays_s:
@@ -79,24 +90,24 @@ class LedgerWriter:
                 return
             await asyncio.sleep(delay_s)
         if not await self._try(exchange_id, write):
-            self._owed[exchange_id] = write
-            if self._paying is None or self._paying.done():
-                self._paying = asyncio.create_task(self._pay_later())
+            self._unwritten[exchange_id] = write
+            if self._retrying is None or self._retrying.done():
+                self._retrying = asyncio.create_task(self._retry_later())
 
-    async def _pay_later(self) -> None:
-        while self._owed:
+    async def _retry_later(self) -> None:
+        while self._unwritten:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._late_retry_delay_s):
                     await self._closing.wait()
-            await self._pay()
+            await self._retry()
             if self._closing.is_set():
                 return
 
-    async def _pay(self) -> None:
-        for exchange_id, write in list(self._owed.items()):
+    async def _retry(self) -> None:
+        for exchange_id, write in list(self._unwritten.items()):
             if not await self._try(exchange_id, write):
                 return
-            del self._owed[exchange_id]
+            del self._unwritten[exchange_id]
 
     async def _try(self, exchange_id: str, write: _Write) -> bool:
         """False when the store may take it later. A write that can never work is logged and counts as done."""

@@ -1,7 +1,7 @@
-"""The worker's story: fetch -> prompt -> engine -> publish -> settle, one asyncio task a job. Knows no chat platform.
+"""The worker's story: load the engine, then fetch -> prompt -> engine -> publish -> settle, one asyncio task a job.
 
 A job that was fetched is always settled, or handed back when the worker drains: whatever fails, its reader gets a last
-chunk, and the ledger learns how it ended.
+chunk, and the ledger learns how it ended. Knows no chat platform.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any, Literal
 from core import prompts
 from core.engine.base import Engine
 from core.errors import DeadlineExceeded, EngineFailed, PersonasError
-from core.generation import GenerationRequest
+from core.generation import GenerationRequest, SamplingParams
 from core.messages import ReplyChunk, Usage
 from core.queue.jobs import JobStatus, ReplyJob
 from core.queue.protocol import DroppedJob, JobQueue
+from core.queue.worker_facts import WorkerFacts
 from core.store.db import Store
 from core.worker.ledger_writer import LedgerWriter
 
@@ -38,9 +39,10 @@ StopReason = Literal["cancelled", "handed back"]
 
 @dataclass(slots=True, eq=False)
 class _Reply:
-    """A reply in the making. `stop` says why it ends before its time."""
+    """A reply in the making. `sampling` is known once it runs, `stop` says why it ends before its time."""
 
     job: ReplyJob
+    sampling: SamplingParams | None = None
     texts: list[str] = field(default_factory=list)
     stop: StopReason | None = None
     timeout: asyncio.Timeout | None = None
@@ -80,6 +82,7 @@ class Worker:
         self._drain_requested = asyncio.Event()
         self._finished = asyncio.Event()
         self._is_running = False
+        self.is_ready = asyncio.Event()  # set once the engine is loaded and jobs are taken
 
     @property
     def is_healthy(self) -> bool:
@@ -87,13 +90,14 @@ class Worker:
         return self._is_running and not self._drain_requested.is_set() and self._engine.is_healthy
 
     async def run(self) -> None:
-        """Work until a drain is asked for or the queue closes; then finish or hand back what runs.
+        """Load the engine, and work until a drain is asked for or the queue closes; then finish or hand back what runs.
 
-        Cancelling it hands everything back at once.
+        Cancelling it hands everything back at once. What is cancelled or expires while the engine still loads is
+        settled. Raises what the engine's start raises.
         """
         self._is_running = True
         self._finished.clear()
-        fetching = asyncio.create_task(self._fetch_and_start())
+        fetching = asyncio.create_task(self._load_and_fetch())
         draining = asyncio.create_task(self._drain_requested.wait())
         watching = [asyncio.create_task(self._watch_cancelled()), asyncio.create_task(self._watch_dropped())]
         try:
@@ -109,7 +113,7 @@ class Worker:
             self._is_running = False
             self._finished.set()
         if not fetching.cancelled():
-            fetching.result()  # raises what broke the queue, if something did
+            fetching.result()  # raises what broke the engine's start or the queue, if something did
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Take no new jobs, give running replies `timeout_s` to finish, hand the others back, and end `run`.
@@ -121,6 +125,14 @@ class Worker:
         self._drain_requested.set()
         if self._is_running:
             await self._finished.wait()
+
+    async def _load_and_fetch(self) -> None:
+        engine = self._engine
+        await engine.start()
+        facts = (engine.slots, engine.max_context_tokens, engine.default_sampling, engine.capabilities)
+        await self._queue.announce(WorkerFacts(engine.base_model, *facts))
+        self.is_ready.set()
+        await self._fetch_and_start()
 
     async def _fetch_and_start(self) -> None:
         """Nothing is awaited between a fetch and its starts, so that cancelling this loses no job."""
@@ -191,7 +203,9 @@ class Worker:
         """Publish the engine's chunks as they come. The last one is given back: it waits for the ledger."""
         if not self._engine.is_healthy:
             raise EngineFailed("The engine has stopped and writes no replies; ask the operator to start it again.")
+        self._engine.capabilities.check(reply.job.adapters)
         request, dropped = await asyncio.to_thread(self._request, reply.job)  # counting tokens can take seconds
+        reply.sampling = request.sampling
         if reply.stop is not None:  # meanwhile, and the engine knows nothing of this reply yet
             return ReplyChunk(finish_reason="cancelled", usage=Usage())
         last: ReplyChunk | None = None
@@ -215,19 +229,20 @@ class Worker:
         Also gives how many older messages did not fit.
         """
         context = self._engine.max_context_tokens
+        sampling = job.sampling.apply(self._engine.default_sampling)
         prompt = prompts.build(
             job.system_prompt,
             job.messages,
-            budget_tokens=context - min(job.sampling.max_new_tokens, context // 2),
+            budget_tokens=context - min(sampling.max_new_tokens, context // 2),
             count_tokens=self._engine.count_tokens,
         )
-        request = GenerationRequest(job.exchange_id, job.conversation_id, prompt.messages, job.adapters, job.sampling)
+        request = GenerationRequest(job.exchange_id, job.conversation_id, prompt.messages, job.adapters, sampling)
         return request, prompt.dropped
 
     async def _settle(self, reply: _Reply, last: ReplyChunk) -> None:
         """The ledger first: whoever has read the last chunk may judge the reply."""
         exchange_id, status = reply.job.exchange_id, STATUS_OF[last.finish_reason or "error"]
-        await self._ledger.settle(exchange_id, status, "".join(reply.texts), last)
+        await self._ledger.settle(exchange_id, status, "".join(reply.texts), last, reply.sampling)
         await self._queue.publish(exchange_id, last)
         await self._queue.settle(exchange_id, status)
         logger.info("reply %s %s", exchange_id, status)
@@ -254,7 +269,7 @@ class Worker:
         logger.info("reply %s %s before it ran", job.exchange_id, job.status)
 
     async def _finish(self, timeout_s: float) -> None:
-        """Wait for what runs, hand back what takes longer than the timeout, and pay what the ledger is owed."""
+        """Wait for what runs, hand back what takes longer than the timeout, and write what the ledger lacks."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
         for reply in self._writing.values():

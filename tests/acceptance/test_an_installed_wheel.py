@@ -126,7 +126,7 @@ def test_every_file_of_the_code_the_personas_and_the_migrations_is_in_the_wheel(
 
 
 def test_the_command_that_installs_an_extra_finds_all_that_the_wheel_asks_for(installed):
-    code = "from core.advice import install_command; print(install_command('all'))"
+    code = "from bot.commands.advice import install_command; print(install_command('all'))"
     python, *line = shlex.split(installed.run("python", "-c", code))
     assert Path(python).parent == installed.bin
     said = installed.run("python", *line, "--dry-run", "--no-index", "--disable-pip-version-check")

@@ -128,13 +128,17 @@ async def connected(
 
 @asynccontextmanager
 async def echo_service(
-    folder: Path, fake: FakeDiscord, *, engine: EchoEngine | None = None, **settings: Any
+    folder: Path, fake: FakeDiscord, *, engine: EchoEngine | None = None, is_started: bool = True, **settings: Any
 ) -> AsyncIterator[Service]:
-    """The whole service with the echo engine, which knows where the fake is. A folder can be used again."""
+    """The whole service with the echo engine, which knows where the fake is. A folder can be used again.
+
+    One that is not started is as it is before its model loads.
+    """
     options = {"discord_token": fake.token, "discord_api_url": fake.url, **settings}
     service = await Service.open(echo_settings(folder, **options), engine=engine or EchoEngine())
     try:
-        await service.start()
+        if is_started:
+            await service.start()
         yield service
     finally:
         await service.stop()

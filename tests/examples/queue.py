@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from core.queue.jobs import ReplyJob
+from core.generation import EngineCapabilities, SamplingParams
+from core.queue.jobs import QueuePosition, ReplyJob
+from core.queue.worker_facts import WorkerFacts
 
 
 class FrozenClock:
@@ -25,8 +27,20 @@ async def fetch_ids(queue, limit=99):
     return [fetched.exchange_id for fetched in await queue.fetch(limit)]
 
 
+def worker_facts(*, slots=1):
+    return WorkerFacts("echo", slots, 256, SamplingParams(), EngineCapabilities())
+
+
 async def collect(stream):
-    return [item async for item in stream]
+    """The items of a stream; of a reply's updates, its chunks."""
+    return [item async for item in stream if not isinstance(item, QueuePosition)]
+
+
+async def next_chunk(updates):
+    """The next chunk of a reply, past what is told of its place in line."""
+    while isinstance(update := await anext(updates), QueuePosition):
+        pass
+    return update
 
 
 async def until_idle():

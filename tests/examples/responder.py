@@ -5,12 +5,10 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from bot.chat.platform import IncomingMessage
-from core.generation import SamplingParams
 from core.messages import ChatMessage
 from core.store.models import Exchange
 
 HELLO = (ChatMessage("user", "hello"),)
-DEFAULTS = SamplingParams(max_new_tokens=99, temperature=0.7, top_p=0.9)
 
 
 def message(**changes):

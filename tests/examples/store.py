@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from core.adapters.registry import RegisteredAdapter, Registry
-from core.generation import AdapterRef, SamplingParams, WeightedAdapter
+from core.generation import AdapterRef, SamplingOverrides, WeightedAdapter
 from core.messages import ChatMessage, Usage
 from core.personas import Persona, PersonaFile
 from core.queue.jobs import JobStatus
@@ -22,7 +22,7 @@ from core.store.exchanges import NewExchange, new_exchange_id
 from core.store.schema import alembic_config
 
 ZEN = ("zen", "smollm2")
-CODEBEARD_3 = WeightedAdapter(AdapterRef("codebeard@3", Path("adapters/codebeard"), "ab" * 32), 1.0)
+CODEBEARD_3 = WeightedAdapter(AdapterRef("codebeard@3", "ab" * 32), 1.0)
 
 
 def sqlite_url(path: Path, query: str = "") -> str:
@@ -57,7 +57,7 @@ def new_exchange(**changes: Any) -> NewExchange:
         "base_model": "smollm2",
         "adapters": (CODEBEARD_3,),
         "prompt": (ChatMessage("user", "What is a stack?"),),
-        "sampling": SamplingParams(seed=7),
+        "sampling": SamplingOverrides(temperature=0.7, seed=7),
     }
     return NewExchange(**values | changes)
 

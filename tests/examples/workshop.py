@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.engine.echo_engine import EchoEngine
-from core.generation import SamplingParams
+from core.generation import SamplingOverrides
 from core.messages import ChatMessage, ReplyChunk
 from core.queue.jobs import ReplyJob
 from core.queue.memory import MemoryJobQueue
@@ -47,7 +47,7 @@ class Workshop:
         """Queue a message; the id of its exchange."""
         values: dict[str, Any] = {
             "messages": (ChatMessage("user", text),),
-            "sampling": SamplingParams(seed=1),
+            "sampling": SamplingOverrides(seed=1),
             "enqueued_at": time.time(),
         }
         conversation = conversation or f"conversation {next(self.numbers)}"
@@ -58,7 +58,7 @@ class Workshop:
         return new.id
 
     async def read(self, exchange_id: str) -> list[ReplyChunk]:
-        return [chunk async for chunk in self.queue.chunks(exchange_id)]
+        return [update async for update in self.queue.updates(exchange_id) if isinstance(update, ReplyChunk)]
 
     async def row(self, exchange_id: str) -> Exchange:
         async with self.store.read() as session:
@@ -69,13 +69,19 @@ class Workshop:
 
 @asynccontextmanager
 async def open_workshop(
-    folder: Path, *, engine: EchoEngine | None = None, is_started: bool = True, drain_timeout_s: float = 30.0
+    folder: Path,
+    *,
+    engine: EchoEngine | None = None,
+    is_started: bool = True,
+    is_engine_started: bool = True,
+    drain_timeout_s: float = 30.0,
 ) -> AsyncIterator[Workshop]:
     database = folder / "personas.db"
     store = await Store.open(sqlite_url(database), create_or_upgrade=True)
     engine = engine or EchoEngine(slots=2)
-    await engine.start()
-    queue = MemoryJobQueue(32, slots=engine.slots)
+    if is_engine_started:
+        await engine.start()
+    queue = MemoryJobQueue(32)
     workshop = Workshop(store, engine, queue, Worker(queue, engine, store, drain_timeout_s=drain_timeout_s), database)
     if is_started:
         workshop.start()

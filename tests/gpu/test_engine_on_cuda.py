@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 
 from core.adapters.content_hash import adapter_content_hash
+from core.adapters.folders import KnownFolders
 from core.engine.adapter_files import AdapterReader
 from core.engine.chat_template import ChatTemplate
 from core.engine.kv_slots import SlotTokens
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 
 DEVICE = "cuda"
 SHIPPED = ROOT / "personas"
+FOLDERS = {slug: SHIPPED / slug / "adapters" / "smollm2" for slug in ("codebeard", "zen")}
 QUESTION = "what is recursion?"
 ROWS: tuple[dict[str, float], ...] = ({"codebeard": 1.0}, {"zen": 1.0}, {"codebeard": 0.5}, {})
 # bf16 keeps 8 bits of a number, and the two sides add in different orders; the adapters change far more than this.
@@ -39,8 +41,7 @@ def load() -> LoadedBase:
 
 @pytest.fixture(scope="module")
 def refs() -> dict[str, AdapterRef]:
-    folders = {slug: SHIPPED / slug / "adapters" / "smollm2" for slug in ("codebeard", "zen")}
-    return {slug: AdapterRef(f"{slug}@1", folder, adapter_content_hash(folder)) for slug, folder in folders.items()}
+    return {slug: AdapterRef(f"{slug}@1", adapter_content_hash(folder)) for slug, folder in FOLDERS.items()}
 
 
 def slotted_logits(base: LoadedBase, refs: dict[str, AdapterRef], prompt: list[int]) -> torch.Tensor:
@@ -50,7 +51,7 @@ def slotted_logits(base: LoadedBase, refs: dict[str, AdapterRef], prompt: list[i
     reader = AdapterReader((SHIPPED,), stack.targets, 64)
     places = {slug: row for row, slug in enumerate(refs)}
     for slug, ref in refs.items():
-        stack.load(places[slug], reader.read(ref))
+        stack.load(places[slug], reader.read(ref, FOLDERS[slug]))
     for slot, weights in enumerate(ROWS):
         stack.assign(slot, {places[slug]: weight for slug, weight in weights.items()})
     last = len(prompt) - 1
@@ -60,12 +61,12 @@ def slotted_logits(base: LoadedBase, refs: dict[str, AdapterRef], prompt: list[i
 
 
 @torch.no_grad()
-def peft_logits(base: LoadedBase, refs: dict[str, AdapterRef], prompt: list[int]) -> torch.Tensor:
+def peft_logits(base: LoadedBase, prompt: list[int]) -> torch.Tensor:
     """[rows, vocab] from PEFT, one row after another; half strength is half the scale."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        model = PeftModel.from_pretrained(base.model, refs["codebeard"].path, adapter_name="codebeard")
-        model.load_adapter(refs["zen"].path, adapter_name="zen")
+        model = PeftModel.from_pretrained(base.model, FOLDERS["codebeard"], adapter_name="codebeard")
+        model.load_adapter(FOLDERS["zen"], adapter_name="zen")
     model.eval()
     ids = torch.tensor([prompt], device=base.device)
     found = []
@@ -86,7 +87,7 @@ def peft_logits(base: LoadedBase, refs: dict[str, AdapterRef], prompt: list[int]
 def test_two_personas_half_strength_and_the_base_in_one_batch_equal_peft(refs):
     base = load()
     prompt = ChatTemplate(base.tokenizer).encode([ChatMessage("user", QUESTION)])
-    actual, expected = slotted_logits(base, refs, prompt), peft_logits(load(), refs, prompt)
+    actual, expected = slotted_logits(base, refs, prompt), peft_logits(load(), prompt)
     largest = expected.abs().max().item()
     assert actual.device.type == base.device.type
     assert (expected[0] - expected[3]).abs().max().item() > 2 * TOLERANCE * largest  # else closeness means nothing
@@ -94,7 +95,10 @@ def test_two_personas_half_strength_and_the_base_in_one_batch_equal_peft(refs):
 
 
 async def test_the_engine_answers_many_at_once_each_in_its_own_voice(refs):
-    engine = TransformersEngine(load, adapter_roots=(SHIPPED,), slots=8, max_context_tokens=256)
+    folders = KnownFolders(FOLDERS.values())
+    engine = TransformersEngine(
+        load, adapter_folders=folders, adapter_roots=(SHIPPED,), slots=8, max_context_tokens=256
+    )
     await asyncio.wait_for(engine.start(), timeout=120)
     try:
         wanted = [

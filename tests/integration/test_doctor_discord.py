@@ -31,7 +31,7 @@ async def fake():
 
 async def findings(fake, tmp_path, **settings):
     given = {"discord_token": fake.token, "discord_api_url": fake.url, "data_dir": tmp_path, **settings}
-    return [(finding.level, finding.text) async for finding in inspect(Settings(**given))]
+    return [(finding.level, finding.text) async for finding in inspect(Settings(**given), serve="personas serve")]
 
 
 def line(found, *parts):

@@ -93,7 +93,7 @@ async def test_without_a_ledger_row_nothing_is_queued_and_nothing_written(servic
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreUnavailable, match=r"personas\.db is locked by another program"):
             await service.responder.open(message("hi"))
-    assert service.queue.depth() == 0
+    assert await service.queue.depth() == 0
     assert engine.asked == []
     assert await text_of(await service.responder.open(message("hi"))) == "[zen@1] hi"
 

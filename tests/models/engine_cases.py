@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from core.adapters.content_hash import CONFIG_FILE
+from core.adapters.folders import KnownFolders
 from core.engine.loading import load_base_model
 from core.engine.transformers_engine import TransformersEngine
 from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
@@ -59,6 +61,16 @@ def mixed_requests(refs: list[AdapterRef], prefix: str) -> list[GenerationReques
     ]
 
 
+class FoldersBelow:
+    """Finds adapters by hashing every folder below a root; tiny ones, so that tests may add to them at any time."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def find(self, ref: AdapterRef) -> Path:
+        return await KnownFolders(path.parent for path in self._root.rglob(CONFIG_FILE)).find(ref)
+
+
 @asynccontextmanager
 async def running_engine(
     model_folder: Path, *, adapter_roots: tuple[Path, ...] | None = None, **changes: Any
@@ -66,6 +78,7 @@ async def running_engine(
     """An engine over a model folder in fp32 on the CPU; adapters are read from the folder's siblings."""
     engine = TransformersEngine(
         lambda: load_base_model(str(model_folder), device="cpu", dtype="float32", quantization="none"),
+        adapter_folders=FoldersBelow(model_folder.parent),
         adapter_roots=adapter_roots or (model_folder.parent,),
         **{"slots": 8, "max_context_tokens": 256, **changes},
     )

@@ -126,4 +126,4 @@ def make_adapter(
             if "lora_" in parameter_name:
                 torch.nn.init.normal_(parameter, std=scale)
     peft_model.save_pretrained(folder)
-    return AdapterRef(name or f"{folder.name}@1", folder, adapter_content_hash(folder))
+    return AdapterRef(name or f"{folder.name}@1", adapter_content_hash(folder))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bot.chat.access import Access, AccessLimits
 from bot.discord_chat.names import message_key
+from bot.service.service import NOT_LOADED
 from core.engine.echo_engine import EchoEngine
 from core.store import consent, places
 from tests.discord.rooms import LONG, DiscordRoom, discord_room
@@ -145,10 +146,18 @@ async def test_an_engine_error_ends_as_its_sentence(tmp_path: Path):
         assert 'The echo engine cannot say "boom"' in answer.content
 
 
-async def test_a_model_that_is_still_loading_is_said_so(room: DiscordRoom):
-    room.service._problem = "The base model smollm2 is loading; try again in a moment."
+async def test_what_is_asked_while_the_model_loads_waits_and_is_answered(tmp_path: Path):
+    async with discord_room(tmp_path, is_started=False) as room:
+        question = await room.asks("good morning")
+        await room.channel.wait_for(lambda messages: messages[-1].content.endswith("…"))
+        await room.service.start()
+        assert (await room.answer(question)).content.endswith("[codebeard@1] good morning")
+
+
+async def test_a_model_that_could_not_be_loaded_is_said_so(room: DiscordRoom):
+    room.service._refusal = NOT_LOADED
     await room.asks("good morning")
-    await room.channel.wait_for(lambda messages: "is loading" in messages[-1].content)
+    await room.channel.wait_for(lambda messages: "could not be loaded" in messages[-1].content)
     assert await room.exchanges() == []
 
 

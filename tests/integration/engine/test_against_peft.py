@@ -61,7 +61,7 @@ def slotted_logits(folder, adapters, *, is_packed=False):
     reader = AdapterReader((folder.parent,), stack.targets, 64)
     rows = {name: row for row, name in enumerate(adapters)}
     for name, ref in adapters.items():
-        stack.load(rows[name], reader.read(ref))
+        stack.load(rows[name], reader.read(ref, folder.parent / name))
     for slot, weights in enumerate(ROWS):
         stack.assign(slot, {rows[name]: weight for name, weight in weights.items()})
     prefilled = [len(prompt) - DECODED for prompt in PROMPTS]
@@ -86,9 +86,9 @@ def peft_logits(folder, adapters):
     first = next(names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        model = PeftModel.from_pretrained(load_model(folder), adapters[first].path, adapter_name=first)
+        model = PeftModel.from_pretrained(load_model(folder), folder.parent / first, adapter_name=first)
         for name in names:
-            model.load_adapter(adapters[name].path, adapter_name=name)
+            model.load_adapter(folder.parent / name, adapter_name=name)
     model.eval()
     return torch.stack([peft_row(model, prompt, weights) for prompt, weights in zip(PROMPTS, ROWS, strict=True)])
 
@@ -132,7 +132,7 @@ def test_the_single_runner_equals_peft_too(case):
     runner = SingleRunner(model, stack)
     reader = AdapterReader((folder.parent,), stack.targets, 64)
     for row, name in enumerate("ab"):
-        stack.load(row, reader.read(adapters[name]))
+        stack.load(row, reader.read(adapters[name], folder.parent / name))
     stack.assign(0, {0: 0.7, 1: 0.3})
     prompt = PROMPTS[0]
     runner.forward([(SlotTokens(0, 0, len(prompt) - 1), prompt[:-1])], [0])

@@ -14,8 +14,8 @@ from tests.models.engine_cases import collect, collect_all, request, running_eng
 from tests.models.tiny_models import make_adapter
 
 
-async def test_a_bad_adapter_fails_only_its_own_request(folder, refs, tmp_path):
-    bad = AdapterRef("bad@1", tmp_path, "0" * 64)
+async def test_an_adapter_that_is_not_here_fails_only_its_own_request(folder, refs):
+    bad = AdapterRef("bad@1", "0" * 64)
     async with running_engine(folder) as engine:
         results = await asyncio.gather(
             collect(engine, request("good", adapters={refs[0]: 1.0})),
@@ -24,6 +24,7 @@ async def test_a_bad_adapter_fails_only_its_own_request(folder, refs, tmp_path):
         )
     assert results[0][1].finish_reason in ("length", "stop")
     assert isinstance(results[1], AdapterRejected)
+    assert str(results[1]).startswith("No adapter on this machine has the content 000000000000… of bad@1; ")
 
 
 async def test_an_adapter_that_the_device_has_no_memory_for_fails_only_its_own_request(
@@ -84,10 +85,10 @@ async def test_a_new_version_serves_new_replies_while_running_ones_keep_theirs(f
         assert [(status.ref, status.place, status.is_pinned) for status in engine.adapters()] == [(new, "device", True)]
 
 
-async def test_loading_ahead_refuses_what_a_request_would(folder, tmp_path):
-    async with running_engine(folder) as engine:
+async def test_loading_ahead_refuses_what_a_request_would(folder, refs, tmp_path):
+    async with running_engine(folder, adapter_roots=(tmp_path,)) as engine:
         with pytest.raises(AdapterRejected, match="outside the folders"):
-            await engine.load_adapter(AdapterRef("bad@1", tmp_path, "0" * 64))
+            await engine.load_adapter(refs[0])
         await engine.unload_adapter("unknown@1")
         assert engine.adapters() == ()
 

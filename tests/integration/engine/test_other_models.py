@@ -64,12 +64,12 @@ def test_adapters_on_layers_with_transposed_weights_equal_peft(tmp_path):
     stack = AdapterStack(model, rows=2, slots=4, dtype=torch.float32)
     runner = make_runner(model, stack, slots=4, max_tokens=64)
     assert isinstance(runner, PackedRunner)
-    stack.load(1, AdapterReader((tmp_path,), stack.targets, 64).read(adapter))
+    stack.load(1, AdapterReader((tmp_path,), stack.targets, 64).read(adapter, tmp_path / "a"))
     stack.assign(3, {1: 1.0})
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
         peft_model = PeftModel.from_pretrained(
-            AutoModelForCausalLM.from_pretrained(tmp_path / "base"), adapter.path
+            AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "a"
         ).eval()
         expected = peft_model(torch.tensor([PROMPT])).logits[0, -1]
     torch.testing.assert_close(logits_at_the_end(runner), expected, rtol=1e-4, atol=1e-4)

@@ -41,14 +41,14 @@ def test_a_quantised_base_serves_adapters_as_peft_does(case, quantization, dtype
     stack = AdapterStack(base.model, rows=2, slots=2, dtype=base.dtype)
     runner = make_runner(base.model, stack, slots=2, max_tokens=64)
     assert isinstance(runner, PackedRunner)
-    stack.load(1, AdapterReader((folder.parent,), stack.targets, 64).read(adapter))
+    stack.load(1, AdapterReader((folder.parent,), stack.targets, 64).read(adapter, folder.parent / "a"))
     stack.assign(1, {1: 1.0})
     runner.forward([(SlotTokens(1, 0, 20), PROMPT[:20])], [0])
     for position in range(20, 24):
         logits = runner.forward([(SlotTokens(1, position, 1), PROMPT[position : position + 1])], [0])
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
-        peft_model = PeftModel.from_pretrained(load().model, adapter.path).eval()
+        peft_model = PeftModel.from_pretrained(load().model, folder.parent / "a").eval()
         expected = peft_model(torch.tensor([PROMPT])).logits[0, -1].float()
     # int8 rounds activations per call, so prefill and decode round differently; NF4 in fp32 is exact.
     is_exact = quantization == "nf4" and dtype == "float32"

@@ -1,10 +1,9 @@
-"""`personas serve` with an engine that stops for good: the process ends with a sentence, so that it is started anew."""
+"""`personas serve` with an engine that stops for good: the process ends with a sentence, to be started again."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import signal
 
 import pytest
 from openai import APIError, AsyncOpenAI
@@ -16,15 +15,6 @@ from bot.service import service
 from core.engine.echo_engine import EchoEngine
 from core.errors import EngineFailed
 from tests.running.serving import echo_settings, until
-
-
-@pytest.fixture
-def signals():
-    """The command takes over what Ctrl-C means; the tests want it back."""
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in former.items():
-        signal.signal(number, handler)
 
 
 async def test_a_server_whose_engine_stops_for_good_ends_with_an_error(tmp_path, monkeypatch, signals):

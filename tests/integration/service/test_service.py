@@ -9,15 +9,16 @@ import pytest
 from bot.chat.platform import IncomingMessage
 from bot.discord_chat import names as places
 from bot.service.process_lock import CHAT_SOURCES, SERVER_SOURCES
-from bot.service.service import NotReady, Service
+from bot.service.service import NOT_LOADED, NotReady, Service
 from bot.terminal import chat as terminal_chat
 from bot.web import openai_api, playground_chat
 from core.engine.echo_engine import EchoEngine
-from core.errors import EngineFailed
+from core.errors import EngineFailed, NotFound
 from core.messages import ChatMessage
 from core.queue.jobs import JobStatus
 from core.settings import Settings
 from core.store import exchanges
+from tests.examples.queue import collect
 from tests.examples.store import new_exchange
 from tests.running.serving import write_persona, write_personas
 
@@ -60,16 +61,62 @@ async def test_a_started_service_answers_with_the_shipped_adapter(settings, engi
     await service.stop()
 
 
-async def test_before_the_start_and_after_the_stop_the_reason_is_told(settings, engine):
+async def test_while_the_model_loads_messages_wait_and_are_answered_and_after_the_stop_none_is_taken(settings, engine):
     service = await Service.open(settings, engine=engine)
-    with pytest.raises(NotReady, match="is loading"):
-        _ = service.responder
     assert service.model_problem is not None
+    assert "is loading" in service.model_problem
+    reply = await service.responder.open(message("good morning"))
+    assert (await status_of(service, reply.exchange_id))[0] == JobStatus.QUEUED
     await service.start()
     assert service.model_problem is None
+    assert await read(reply) == ("[zen@1] good morning", "stop")
     await service.stop()
     with pytest.raises(NotReady, match="is stopping"):
         _ = service.responder
+
+
+@pytest.mark.parametrize(
+    ("failure", "problem"),
+    [
+        (NotFound("The model folder /models/gone does not exist."), "The model folder /models/gone does not exist."),
+        (ModuleNotFoundError("No module named 'torch'"), NOT_LOADED),
+    ],
+)
+async def test_a_model_that_cannot_be_loaded_is_one_clear_sentence_for_those_who_wait_and_all_who_come_later(
+    settings, engine, monkeypatch, failure, problem
+):
+    async def fail():
+        await loading.wait()
+        raise failure
+
+    loading = asyncio.Event()
+    monkeypatch.setattr(engine, "start", fail)
+    service = await Service.open(settings, engine=engine)
+    starting = asyncio.create_task(service.start())
+    waiting = [await service.responder.open(message("hi", str(number), f"terminal:{number}")) for number in range(3)]
+    reading = asyncio.create_task(collect(waiting[0].chunks()))
+    loading.set()
+    with pytest.raises(type(failure)):
+        await starting
+    (last,) = await reading
+    assert (last.error, last.error_status) == (NOT_LOADED, 503)
+    for reply in waiting:
+        assert (await status_of(service, reply.exchange_id)) == (JobStatus.FAILED, "", NOT_LOADED)
+    with pytest.raises(NotReady, match=NOT_LOADED):
+        _ = service.responder
+    assert service.model_problem == problem
+    await service.stop()
+
+
+async def test_a_stop_while_the_model_loads_ends_at_once_and_says_so(settings, engine, monkeypatch):
+    monkeypatch.setattr(engine, "start", asyncio.Event().wait)
+    service = await Service.open(settings, engine=engine)
+    starting = asyncio.create_task(service.start())
+    reply = await service.responder.open(message("good morning"))
+    await service.stop()
+    with pytest.raises(NotReady, match="is stopping"):
+        await starting
+    assert await read(reply) == ("", "error")
 
 
 async def test_the_longest_reply_of_the_settings_is_kept(settings, engine):

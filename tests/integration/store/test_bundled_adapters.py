@@ -20,7 +20,7 @@ async def test_a_shipped_adapter_is_registered_once_and_answers_where_nothing_el
         (found,) = await versions_of(registry, store)
         assert await versions_of(registry, store, base="qwen") == []
     assert (found.persona, found.version, found.origin, found.lineage) == ("zen", 1, "bundled", {"seed": 3})
-    assert (found.aliases, found.ref.path) == (("champion",), bundled)
+    assert (found.aliases, found.folder) == (("champion",), bundled)
     assert await events_of(store) == [
         ("registered", 1, None, False, "bundled"),
         ("shipped", 1, None, False, "bundled"),
@@ -49,7 +49,7 @@ async def test_a_changed_shipped_adapter_leaves_a_trained_champion_and_stays_wha
     write_adapter(bundled, b"new")
     await registry.sync_bundled(store, personas, "smollm2")
     assert await aliases_of(registry, store) == {"champion": 2, "previous": 3}
-    assert (await registry.rollback(store, *ZEN, by="ann")).ref.path == bundled
+    assert (await registry.rollback(store, *ZEN, by="ann")).folder == bundled
 
 
 async def test_shipping_what_was_trained_here_does_not_lose_the_trained_folder(

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text, true
 
 from core.errors import InvalidInput
-from core.generation import SamplingParams
+from core.generation import SamplingOverrides
 from core.messages import ChatMessage, Quoted
 from core.store import consent, corrections, data_rights, exchanges, feedback, places, preferences
 from core.store.data_rights import Forgotten
@@ -84,7 +84,7 @@ async def live(session) -> dict[str, str]:
         question_id="dm-of-ann/1",
         places=(DM,),
         prompt=(ChatMessage("user", "ann wants to know"),),
-        sampling=SamplingParams(seed=1, stop=("ann says stop",)),
+        sampling=SamplingOverrides(temperature=0.7, seed=1, stop=("ann says stop",)),
         quotes=(Quoted("dm-of-ann/1", ANN),),
     )
     await session.execute(text("UPDATE exchanges SET reply = 'Dear ann'"))

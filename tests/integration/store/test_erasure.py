@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from core.generation import SamplingParams
+from core.generation import SamplingOverrides
 from core.messages import Quoted
 from core.store import consent, corrections, data_rights, exchanges, feedback, places
 from tests.examples.store import new_exchange, record_answered
@@ -141,7 +141,7 @@ async def test_a_purge_erases_old_text_unless_everybody_in_it_agrees(store):
 
 async def test_a_purge_keeps_no_stop_strings_either(store):
     async with store.write() as session:
-        stopping = await record_answered(session, sampling=SamplingParams(seed=5, stop=("my secret",)))
+        stopping = await record_answered(session, sampling=SamplingOverrides(seed=5, stop=("my secret",)))
         await data_rights.purge(session, before=2e10)
         sampling = (await exchanges.find(session, stopping)).sampling
     assert (sampling["stop"], sampling["seed"]) == ([], 5)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
-from core.generation import SamplingParams
-from core.messages import Quoted, Usage
+from core.generation import SamplingOverrides, SamplingParams
+from core.messages import ChatMessage, Quoted, Usage
 from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import insert
@@ -16,7 +18,7 @@ from tests.examples.store import new_exchange, not_null, record_answered, settle
 
 
 async def test_an_exchange_keeps_everything_that_decides_its_reply(store):
-    new = new_exchange(sampling=SamplingParams(temperature=0.5, stop=("\n\n",), seed=2**63 - 1))
+    new = new_exchange(sampling=SamplingOverrides(temperature=0.5, stop=("\n\n",), seed=2**63 - 1))
     async with store.write() as session:
         assert await exchanges.record(session, new)
     async with store.write() as session:
@@ -123,7 +125,9 @@ async def test_where_and_from_which_messages_a_prompt_comes_is_noted_once(store)
 
 async def test_where_text_may_not_be_kept_stop_strings_are_not_either(store):
     async with store.write() as session:
-        exchange_id = await record_answered(session, prompt=None, sampling=SamplingParams(stop=("my secret",), seed=7))
+        exchange_id = await record_answered(
+            session, prompt=None, sampling=SamplingOverrides(stop=("my secret",), seed=7)
+        )
         row = await exchanges.find(session, exchange_id)
     assert (row.sampling["stop"], row.sampling["seed"]) == ([], 7)
 
@@ -131,7 +135,7 @@ async def test_where_text_may_not_be_kept_stop_strings_are_not_either(store):
 async def test_the_schema_refuses_an_exchange_without_a_seed(store):
     with pytest.raises(IntegrityError, match=not_null("exchanges", "seed")):
         async with store.write() as session:
-            await exchanges.record(session, new_exchange(sampling=SamplingParams()))
+            await exchanges.record(session, new_exchange(sampling=SamplingOverrides()))
 
 
 @pytest.mark.parametrize(
@@ -172,3 +176,16 @@ async def test_the_schema_refuses_the_same_event_twice(store):
     with pytest.raises(IntegrityError, match=r"(?i)unique constraint"):
         async with store.write() as session:
             await session.execute(insert(session, Exchange).values(**values | {"id": "chatcmpl-other"}))
+
+
+@pytest.mark.parametrize(("prompt", "stop"), [((ChatMessage("user", "hi"),), ["x"]), (None, [])])
+async def test_a_settlement_notes_every_parameter_that_was_used_and_stop_strings_only_with_the_prompt(
+    store, prompt, stop
+):
+    used = SamplingParams(max_new_tokens=9, temperature=0.6, top_p=0.9, stop=("x",), seed=7)
+    async with store.write() as session:
+        new = new_exchange(prompt=prompt, sampling=SamplingOverrides(temperature=0.6, stop=("x",), seed=7))
+        await exchanges.record(session, new)
+        assert (await exchanges.find(session, new.id)).sampling.keys() == {"temperature", "stop", "seed"}
+        await settle(session, new.id, sampling=used)
+        assert (await exchanges.find(session, new.id)).sampling == asdict(used) | {"stop": stop}

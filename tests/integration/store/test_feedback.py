@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -58,7 +56,7 @@ async def test_a_changed_mind_is_seen_within_the_same_session(store):
 
 
 async def test_thumbs_are_tallied_per_model_and_adapter_versions(store):
-    newer = (WeightedAdapter(AdapterRef("codebeard@4", Path("a"), "cd" * 32), 1.0),)
+    newer = (WeightedAdapter(AdapterRef("codebeard@4", "cd" * 32), 1.0),)
     async with store.write() as session:
         old = [await record_answered(session) for _ in range(2)]
         new = await record_answered(session, adapters=newer)

@@ -34,7 +34,7 @@ async def test_they_become_versions_in_their_order_and_only_once(store, registry
         await registry.sync_trained(store, personas, "smollm2")
         await registry.sync_trained(store, personas, "qwen")
         found = await versions_of(registry, store)
-    assert [(each.ref.path.name, each.origin, each.lineage) for each in found] == [
+    assert [(each.folder.name, each.origin, each.lineage) for each in found] == [
         (b"older".hex(), "trained", {"seed": 1}),
         (b"newer".hex(), "trained", {"seed": 1}),
     ]

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from core.advice import UpgradeDatabase
 from core.errors import StoreUnavailable
 from core.store.db import Store, upgrade
 from core.store.engines import create_engine
@@ -126,16 +127,18 @@ async def test_several_processes_worth_of_openings_at_once_migrate_once(path):
 
 
 async def test_a_missing_database_is_not_created_without_leave(path):
-    with pytest.raises(StoreUnavailable, match=r"no database .*personas\.db yet; run `personas db upgrade`"):
+    with pytest.raises(StoreUnavailable, match=r"no database .*personas\.db yet\.") as refused:
         await Store.open(sqlite_url(path), create_or_upgrade=False)
+    assert refused.value.advice == UpgradeDatabase()
     assert not path.parent.exists()
 
 
 async def test_an_unmigrated_database_is_not_upgraded_without_leave(tmp_path):
     path = tmp_path / "empty.db"
     path.touch()
-    with pytest.raises(StoreUnavailable, match=r"not up to date .* run `personas db upgrade`"):
+    with pytest.raises(StoreUnavailable, match=r"not up to date with this version") as refused:
         await Store.open(sqlite_url(path), create_or_upgrade=False)
+    assert refused.value.advice == UpgradeDatabase()
 
 
 @pytest.mark.parametrize("may_upgrade", [True, False])

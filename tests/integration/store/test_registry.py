@@ -11,8 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from core.adapters.content_hash import adapter_content_hash
-from core.adapters.folders import has_content
+from core.adapters.on_disk import has_content
 from core.adapters.registry import Registry
+from core.advice import ForcePromotion, ListVersions
 from core.errors import AdapterRejected, NotFound, PermissionNeeded
 from core.generation import WeightedAdapter
 from core.store import adapter_versions, exchanges
@@ -27,7 +28,7 @@ async def test_a_trained_adapter_becomes_the_challenger_and_is_never_promoted(st
     assert await aliases_of(registry, store) == {"challenger": 2}
     folder = tmp_path / "data" / "adapters" / "zen" / b"one".hex()
     assert (first.ref.name, second.ref.name) == ("zen@1", "zen@2")
-    assert (found.ref.path, found.ref.content_hash) == (folder, adapter_content_hash(folder))
+    assert (found.folder, found.ref.content_hash) == (folder, adapter_content_hash(folder))
     assert (found.origin, found.lineage, found.gate_passed) == ("trained", {"seed": 1, "data": "ab"}, None)
     assert found.created_at > 0
 
@@ -36,9 +37,9 @@ async def test_the_same_content_is_the_same_version_and_its_folder_is_found_agai
     first = await train(b"one")
     again = await train(b"one", name="copy")
     assert again == first
-    shutil.rmtree(first.ref.path)
+    shutil.rmtree(first.folder)
     moved = await train(b"one", name="copy")
-    assert (moved.version, moved.ref.path.name) == (1, "copy")
+    assert (moved.version, moved.folder.name) == (1, "copy")
 
 
 async def test_versions_are_numbered_per_persona_and_base_model(store, registry, tmp_path):
@@ -53,7 +54,7 @@ async def test_both_roots_may_move(store, registry, train, tmp_path):
     moved = Registry(tmp_path / "personas", (tmp_path / "data").rename(tmp_path / "elsewhere") / "adapters")
     async with store.write() as session:
         found = await moved.get(session, "zen", "smollm2", 1)
-    assert adapter_content_hash(found.ref.path) == found.ref.content_hash
+    assert adapter_content_hash(found.folder) == found.ref.content_hash
 
 
 async def test_a_folder_outside_the_roots_is_refused_even_behind_a_link(store, registry, tmp_path):
@@ -98,8 +99,9 @@ async def test_a_promotion_without_a_passing_gate_needs_force_and_is_recorded_as
     if gate is not None:
         async with store.write() as session:
             await registry.record_gate(session, "zen", "smollm2", 1, passed=gate, by="gate")
-    with pytest.raises(PermissionNeeded, match=f"zen@1 {reason}; .* --force"):
+    with pytest.raises(PermissionNeeded, match=f"zen@1 {reason}, so it is not promoted") as refused:
         await registry.promote(store, "zen", "smollm2", 1, force=False, by="ann")
+    assert refused.value.advice == ForcePromotion()
     assert await champion_of(registry, store) is None
     await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
     assert (await events_of(store))[-1] == ("promoted", 1, None, True, "ann")
@@ -128,10 +130,9 @@ async def test_a_rollback_returns_to_the_previous_champion_once(store, registry,
     assert (await registry.rollback(store, *ZEN, by="bob")).version == 1
     assert await aliases_of(registry, store) == {"champion": 1}
     assert (await events_of(store))[-1] == ("rolled_back", 1, 2, False, "bob")
-    with pytest.raises(
-        NotFound, match="zen has no previous version on smollm2 to roll back to; `personas versions zen`"
-    ):
+    with pytest.raises(NotFound, match="zen has no previous version on smollm2 to roll back to") as refused:
         await registry.rollback(store, *ZEN, by="bob")
+    assert refused.value.advice == ListVersions("zen")
 
 
 async def test_a_promotion_that_fails_halfway_moves_nothing(store, registry, train):
@@ -146,18 +147,19 @@ async def test_a_promotion_that_fails_halfway_moves_nothing(store, registry, tra
 @pytest.mark.parametrize("version", [0, -1, 3, 2**31, 10**30])
 async def test_an_unknown_version_is_a_sentence(store, registry, train, version):
     await train(b"one")
-    with pytest.raises(NotFound, match=f"zen has no version {version} on smollm2; `personas versions zen`"):
+    with pytest.raises(NotFound, match=f"zen has no version {version} on smollm2") as refused:
         await registry.promote(store, "zen", "smollm2", version, force=True, by="ann")
+    assert refused.value.advice == ListVersions("zen")
 
 
 async def test_a_version_whose_files_changed_or_are_gone_is_neither_promoted_nor_rolled_back_to(store, registry, train):
     first, second = await train(b"one"), await train(b"two")
     await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
     await registry.promote(store, "zen", "smollm2", 2, force=True, by="ann")
-    write_adapter(first.ref.path, b"tampered")
+    write_adapter(first.folder, b"tampered")
     with pytest.raises(AdapterRejected, match=r"zen@1 in .* gone or have changed"):
         await registry.rollback(store, *ZEN, by="ann")
-    shutil.rmtree(first.ref.path)
+    shutil.rmtree(first.folder)
     with pytest.raises(AdapterRejected, match=r"zen@1 in .* gone or have changed"):
         await registry.promote(store, "zen", "smollm2", 1, force=True, by="ann")
     assert (await champion_of(registry, store)).ref == second.ref

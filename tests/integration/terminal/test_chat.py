@@ -58,6 +58,20 @@ async def talk(tmp_path):
     await service.stop()
 
 
+async def test_what_is_asked_while_the_model_loads_waits_and_is_answered(tmp_path):
+    service = await Service.open(
+        Settings(data_dir=tmp_path / "data", dir=write_personas(tmp_path / "personas")), engine=EchoEngine()
+    )
+    talk = Talk(service)
+    asking = asyncio.create_task(talk.say("good morning"))
+    while not await service.queue.depth():  # noqa: ASYNC110 - a queue sets no event
+        await asyncio.sleep(0)
+    await service.start()
+    assert await asking == "[zen@1] good morning\n"
+    assert talk.err.getvalue() == ""
+    await service.stop()
+
+
 async def test_a_line_is_answered_by_the_persona_and_the_ledger_says_who_asked(talk):
     assert await talk.say("good morning") == "[zen@1] good morning\n"
     with closing(sqlite3.connect(talk.service.settings.data_dir / "personas.db")) as database:

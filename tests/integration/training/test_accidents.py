@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.adapters.content_hash import adapter_content_hash
-from core.adapters.folders import read_lineage
+from core.adapters.lineage import read_lineage
 from core.errors import StoreUnavailable
 from core.personas import Persona
 from core.settings import Settings

@@ -12,14 +12,17 @@ from core.engine.echo_engine import EchoEngine
 from tests.running.serving import echo_server, echo_settings
 
 
-async def test_the_advice_to_train_names_the_base_model_that_is_served(tmp_path):
+async def test_a_persona_without_an_adapter_is_said_to_speak_through_its_prompt_and_no_command_is_named(tmp_path):
     service = await Service.open(echo_settings(tmp_path, base_model="Qwen/Qwen3-4B"), engine=EchoEngine())
     try:
         metrics = Metrics(service.store, service.queue, service.engine)
         said = await PlaygroundChats(service, metrics).describe(parse_blend("zen"))
     finally:
         await service.stop()
-    assert "(`personas train zen --base Qwen/Qwen3-4B` makes an adapter)" in said
+    assert said == (
+        "Answers: the system prompt of `zen` only, which has no adapter for this model yet"
+        " on the base model `Qwen/Qwen3-4B`."
+    )
 
 
 @pytest.mark.parametrize("chosen", ["ZEN", "zen"])

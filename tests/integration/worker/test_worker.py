@@ -4,15 +4,17 @@ import asyncio
 import logging
 import threading
 import time
+from dataclasses import asdict, replace
 
 import pytest
 
 from core.engine.echo_engine import EchoEngine
-from core.generation import SamplingParams
+from core.generation import AdapterRef, EngineCapabilities, SamplingOverrides, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, ReplyChunk, Usage
 from core.queue.jobs import JobStatus
 from core.worker import worker as worker_module
 from core.worker.worker import Worker
+from tests.examples.queue import collect, next_chunk
 from tests.examples.workshop import open_workshop, text_of
 
 
@@ -37,18 +39,18 @@ async def test_chunks_stream_while_the_reply_is_written(shop):
     shop.engine.gate.close()
     shop.engine.gate.let_through(1)
     asked = await shop.ask("one two")
-    chunks = shop.queue.chunks(asked)
-    assert await anext(chunks) == ReplyChunk("one ")
+    chunks = shop.queue.updates(asked)
+    assert await next_chunk(chunks) == ReplyChunk("one ")
     assert (await shop.row(asked)).status == JobStatus.RUNNING
     shop.engine.gate.open()
-    assert text_of([chunk async for chunk in chunks]) == "two"
+    assert text_of(await collect(chunks)) == "two"
 
 
 async def test_as_many_jobs_run_at_once_as_the_engine_has_slots(shop):
     shop.engine.gate.close()
     asked = [await shop.ask("hi") for _ in range(3)]
     await shop.engine.gate.wait_until_held(2)
-    assert shop.queue.depth() == 1
+    assert await shop.queue.depth() == 1
     shop.engine.gate.open()
     for exchange_id in asked:
         assert text_of(await shop.read(exchange_id)) == "hi"
@@ -58,7 +60,7 @@ async def test_replies_of_one_conversation_are_written_one_after_another(shop):
     shop.engine.gate.close()
     first, second = [await shop.ask(text, conversation="c") for text in ("first", "second")]
     await shop.engine.gate.wait_until_held()
-    assert shop.queue.depth() == 1
+    assert await shop.queue.depth() == 1
     shop.engine.gate.let_through(1)
     assert text_of(await shop.read(first)) == "first"
     await shop.engine.gate.wait_until_held()
@@ -72,11 +74,46 @@ async def test_old_turns_are_dropped_so_that_half_of_the_context_is_left_for_a_l
     async with open_workshop(tmp_path, engine=EchoEngine(max_context_tokens=40)) as shop:
         usages = {}
         for max_new_tokens in (10, 1_000):
-            sampling = SamplingParams(max_new_tokens=max_new_tokens, seed=1)
+            sampling = SamplingOverrides(max_new_tokens=max_new_tokens, seed=1)
             asked = await shop.ask("", messages=messages, sampling=sampling, system_prompt="Be kind.")
             usages[max_new_tokens] = (await shop.read(asked))[-1].usage.prompt_tokens
     system, turn, now = 3, 4, 3
     assert usages == {10: system + 6 * turn + now, 1_000: system + 2 * turn + now}
+
+
+async def test_what_a_job_asks_of_sampling_lies_over_the_models_defaults_and_the_ledger_holds_what_was_used(tmp_path):
+    class NotingEngine(EchoEngine):
+        default_sampling = SamplingParams(max_new_tokens=64, temperature=0.4, top_p=0.9)
+
+        def submit(self, request):
+            asked_for.append(request.sampling)
+            return super().submit(request)
+
+    asked_for = []
+    async with open_workshop(tmp_path, engine=NotingEngine()) as shop:
+        asked = await shop.ask("hi", sampling=SamplingOverrides(temperature=0.0, seed=5))
+        await shop.read(asked)
+        used = replace(NotingEngine.default_sampling, temperature=0.0, seed=5)
+        assert asked_for == [used]
+        assert (await shop.row(asked)).sampling == asdict(used) | {"stop": []}
+
+
+async def test_the_queue_is_told_what_the_engine_is_before_its_first_job(shop):
+    await shop.read(await shop.ask("hi"))
+    facts = await shop.queue.facts()
+    assert (facts.base_model, facts.slots, facts.max_context_tokens) == ("echo", 2, 256)
+    assert (facts.default_sampling, facts.capabilities) == (shop.engine.default_sampling, EngineCapabilities())
+
+
+async def test_what_the_engine_cannot_do_fails_with_a_sentence_where_nobody_knew_before(tmp_path):
+    engine = EchoEngine(capabilities=EngineCapabilities(can_set_strength=False))
+    half = WeightedAdapter(AdapterRef("zen@1", "ab" * 32), 0.5)
+    async with open_workshop(tmp_path, engine=engine) as shop:
+        asked = await shop.ask("hi", adapters=(half,))
+        (last,) = await shop.read(asked)
+        assert (last.finish_reason, last.error_status) == ("error", 400)
+        assert "at full strength only" in last.error
+        assert (await shop.row(asked)).status == JobStatus.FAILED
 
 
 async def test_counting_a_long_conversation_stops_no_other_reply(tmp_path):

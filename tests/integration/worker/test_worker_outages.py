@@ -10,7 +10,7 @@ import pytest
 
 from core.engine.echo_engine import EchoEngine
 from core.errors import QueueFull
-from core.generation import SamplingParams
+from core.generation import SamplingOverrides
 from core.messages import ReplyChunk, Usage
 from core.queue.jobs import JobStatus
 from core.store import exchanges
@@ -71,7 +71,7 @@ async def test_the_conversation_goes_on_while_the_store_is_out_of_order(shop):
     assert [(await shop.row(exchange_id)).reply for exchange_id in asked] == ["first", "second"]
 
 
-async def test_what_the_ledger_is_owed_is_paid_as_soon_as_the_store_works_again(shop):
+async def test_what_is_unwritten_is_written_as_soon_as_the_store_works_again(shop):
     ledger = LedgerWriter(shop.store, retry_delays_s=(), late_retry_delay_s=0.01)
     asked = [new_exchange(), new_exchange()]
     async with shop.store.write() as session:
@@ -81,11 +81,11 @@ async def test_what_the_ledger_is_owed_is_paid_as_soon_as_the_store_works_again(
     for new in asked:
         await ledger.settle(new.id, JobStatus.CANCELLED, "", ReplyChunk(finish_reason="cancelled"))
     await bring_ledger_back(shop)
-    await ledger._paying
+    await ledger._retrying
     assert [(await shop.row(new.id)).status for new in asked] == ["cancelled", "cancelled"]
 
 
-async def test_what_is_still_owed_at_the_end_is_named_in_the_log(shop, caplog):
+async def test_what_is_still_unwritten_at_the_end_is_named_in_the_log(shop, caplog):
     ledger = LedgerWriter(shop.store, retry_delays_s=())
     await take_ledger_away(shop)
     last = ReplyChunk(finish_reason="stop", usage=Usage(1, 1))
@@ -102,7 +102,7 @@ async def test_a_write_that_can_never_work_is_logged_and_holds_nobody_up(shop, c
         await exchanges.record(session, new)
     await ledger.settle(new.id, "no such status", "hi", ReplyChunk(finish_reason="stop"))
     assert "IntegrityError" in caplog.text
-    assert not ledger._owed
+    assert not ledger._unwritten
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -117,7 +117,7 @@ async def test_whatever_happens_every_exchange_ends_and_every_reader_gets_one_la
                     await shop.ask(
                         text,
                         conversation=f"c{chance.randrange(5)}",
-                        sampling=SamplingParams(max_new_tokens=chance.randint(1, 5), seed=number),
+                        sampling=SamplingOverrides(max_new_tokens=chance.randint(1, 5), seed=number),
                         deadline_at=chance.choice([None, 0.0]),
                     )
                 )
@@ -140,5 +140,5 @@ async def test_whatever_happens_every_exchange_ends_and_every_reader_gets_one_la
             assert JobStatus(row.status).is_final
             assert (row.finish_reason, row.error) == (chunks[-1].finish_reason, chunks[-1].error)
             assert row.reply == text_of(chunks)
-        assert shop.engine.stats().running == shop.queue.depth() == 0
+        assert shop.engine.stats().running == await shop.queue.depth() == 0
         assert not shop.queue._entries

@@ -7,7 +7,7 @@ from core.adapters.registry import Registry
 from core.personas import load_personas
 from core.queue.memory import MemoryJobQueue
 from core.store.db import Store
-from tests.examples.responder import DEFAULTS, write_persona
+from tests.examples.responder import write_persona
 from tests.examples.store import sqlite_url, write_adapter
 
 
@@ -49,7 +49,7 @@ def responder(folder, store, registry, queue):
         registry=registry,
         queue=queue,
         base_model_slug="smollm2",
-        default_sampling=DEFAULTS,
+        max_new_tokens=99,
         default_persona="zen",
         reply_timeout_s=60,
     )

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -10,7 +8,7 @@ from core.generation import AdapterRef
 
 
 def ref(name):
-    return AdapterRef(f"{name}@1", Path(name), name)
+    return AdapterRef(f"{name}@1", name)
 
 
 A, B, C, D = map(ref, "abcd")

@@ -34,7 +34,11 @@ def write(folder, *, config=CONFIG, a=None, b=None, module=MODULE, extra=None):
     }
     save_file(tensors, folder / WEIGHTS_FILE)
     (folder / CONFIG_FILE).write_text(json.dumps(config))
-    return AdapterRef("codebeard@1", folder, adapter_content_hash(folder))
+    return ref_of(folder)
+
+
+def ref_of(folder):
+    return AdapterRef("codebeard@1", adapter_content_hash(folder))
 
 
 def reader(root, **changes):
@@ -42,7 +46,7 @@ def reader(root, **changes):
 
 
 def test_an_adapter_is_read_with_its_scale(tmp_path):
-    weights = reader(tmp_path).read(write(tmp_path / "good"))
+    weights = reader(tmp_path).read(write(tmp_path / "good"), tmp_path / "good")
     pair = weights.pairs[MODULE]
     assert (weights.r, pair.a.shape, pair.b.shape, pair.scale) == (4, (4, 6), (10, 4), 2.0)
 
@@ -59,7 +63,7 @@ def test_an_adapter_is_read_with_its_scale(tmp_path):
 )
 def test_the_scale_follows_the_config(tmp_path, changes, scale):
     ref = write(tmp_path / "scaled", config={**CONFIG, **changes})
-    assert reader(tmp_path).read(ref).pairs[MODULE].scale == pytest.approx(scale)
+    assert reader(tmp_path).read(ref, tmp_path / "scaled").pairs[MODULE].scale == pytest.approx(scale)
 
 
 @pytest.mark.parametrize("suffix", UNSAFE_SUFFIXES)
@@ -67,22 +71,21 @@ def test_a_folder_with_a_pickle_is_refused(tmp_path, suffix):
     ref = write(tmp_path / "pickled")
     (tmp_path / "pickled" / f"adapter_model{suffix}").write_bytes(b"\x80\x04.")
     with pytest.raises(AdapterRejected, match="can run code"):
-        reader(tmp_path).read(ref)
+        reader(tmp_path).read(ref, tmp_path / "pickled")
 
 
 def test_a_folder_outside_the_roots_is_refused(tmp_path):
     ref = write(tmp_path / "elsewhere")
     with pytest.raises(AdapterRejected, match="outside the folders"):
-        reader(tmp_path / "roots").read(ref)
+        reader(tmp_path / "roots").read(ref, tmp_path / "elsewhere")
 
 
 def test_a_link_out_of_the_roots_is_refused(tmp_path):
     outside = write(tmp_path / "outside")
     (tmp_path / "roots").mkdir()
     (tmp_path / "roots" / "link").symlink_to(tmp_path / "outside")
-    ref = AdapterRef("codebeard@1", tmp_path / "roots" / "link", outside.content_hash)
     with pytest.raises(AdapterRejected, match="outside the folders"):
-        reader(tmp_path / "roots").read(ref)
+        reader(tmp_path / "roots").read(outside, tmp_path / "roots" / "link")
 
 
 def test_a_file_that_links_out_of_the_roots_is_refused(tmp_path):
@@ -92,15 +95,14 @@ def test_a_file_that_links_out_of_the_roots_is_refused(tmp_path):
     for name in (WEIGHTS_FILE, CONFIG_FILE):
         (inside / name).symlink_to(tmp_path / "outside" / name)
     with pytest.raises(AdapterRejected, match="leads outside"):
-        reader(tmp_path / "roots").read(AdapterRef("codebeard@1", inside, outside.content_hash))
+        reader(tmp_path / "roots").read(outside, inside)
 
 
 def test_a_path_that_climbs_out_of_the_roots_is_refused(tmp_path):
     outside = write(tmp_path / "outside")
     (tmp_path / "roots").mkdir()
-    ref = AdapterRef("codebeard@1", tmp_path / "roots" / ".." / "outside", outside.content_hash)
     with pytest.raises(AdapterRejected, match="outside the folders"):
-        reader(tmp_path / "roots").read(ref)
+        reader(tmp_path / "roots").read(outside, tmp_path / "roots" / ".." / "outside")
 
 
 @pytest.mark.parametrize("missing", [WEIGHTS_FILE, CONFIG_FILE])
@@ -108,25 +110,25 @@ def test_a_missing_file_is_named(tmp_path, missing):
     ref = write(tmp_path / "partial")
     (tmp_path / "partial" / missing).unlink()
     with pytest.raises(AdapterRejected, match=missing):
-        reader(tmp_path).read(ref)
+        reader(tmp_path).read(ref, tmp_path / "partial")
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(AdapterRejected, match="does not exist"):
-        reader(tmp_path).read(AdapterRef("codebeard@1", tmp_path / "gone", "0" * 64))
+        reader(tmp_path).read(AdapterRef("codebeard@1", "0" * 64), tmp_path / "gone")
 
 
 def test_files_that_changed_since_they_were_registered_are_refused(tmp_path):
     ref = write(tmp_path / "changed")
     write(tmp_path / "changed", a=torch.zeros(4, 6))
     with pytest.raises(AdapterRejected, match="changed since"):
-        reader(tmp_path).read(ref)
+        reader(tmp_path).read(ref, tmp_path / "changed")
 
 
 @pytest.mark.parametrize("field", sorted(BEYOND_LORA))
 def test_an_adapter_that_is_more_than_lora_is_refused_by_name(tmp_path, field):
     with pytest.raises(AdapterRejected, match=field):
-        reader(tmp_path).read(write(tmp_path / "more", config={**CONFIG, field: ["lm_head"]}))
+        reader(tmp_path).read(write(tmp_path / "more", config={**CONFIG, field: ["lm_head"]}), tmp_path / "more")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_an_adapter_that_is_more_than_lora_is_refused_by_name(tmp_path, field):
 )
 def test_a_config_that_cannot_be_served_is_refused(tmp_path, config, sentence):
     with pytest.raises(AdapterRejected, match=sentence):
-        reader(tmp_path).read(write(tmp_path / "config", config=config))
+        reader(tmp_path).read(write(tmp_path / "config", config=config), tmp_path / "config")
 
 
 @pytest.mark.parametrize(
@@ -171,43 +173,43 @@ def test_a_config_that_cannot_be_served_is_refused(tmp_path, config, sentence):
 )
 def test_tensors_that_do_not_fit_the_base_model_are_refused(tmp_path, tensors, sentence):
     with pytest.raises(AdapterRejected, match=sentence):
-        reader(tmp_path).read(write(tmp_path / "tensors", **tensors))
+        reader(tmp_path).read(write(tmp_path / "tensors", **tensors), tmp_path / "tensors")
 
 
 def test_a_config_of_another_rank_than_the_weights_is_refused(tmp_path):
     with pytest.raises(AdapterRejected, match=r"r=4 on .*, but its .* says r=12"):
-        reader(tmp_path).read(write(tmp_path / "other", config={**CONFIG, "r": 12}))
+        reader(tmp_path).read(write(tmp_path / "other", config={**CONFIG, "r": 12}), tmp_path / "other")
     patterned = write(tmp_path / "patterned", config={**CONFIG, "r": 12, "rank_pattern": {"q_proj": 4}})
-    assert reader(tmp_path).read(patterned).r == 4
+    assert reader(tmp_path).read(patterned, tmp_path / "patterned").r == 4
 
 
 def test_one_half_of_a_pair_is_refused(tmp_path):
-    ref = write(tmp_path / "half")
-    save_file({f"base_model.model.{MODULE}.lora_A.weight": torch.ones(4, 6)}, ref.path / WEIGHTS_FILE)
+    write(tmp_path)
+    save_file({f"base_model.model.{MODULE}.lora_A.weight": torch.ones(4, 6)}, tmp_path / WEIGHTS_FILE)
     with pytest.raises(AdapterRejected, match="only lora_A"):
-        reader(tmp_path).read(AdapterRef(ref.name, ref.path, adapter_content_hash(ref.path)))
+        reader(tmp_path).read(ref_of(tmp_path), tmp_path)
 
 
 def test_an_adapter_without_tensors_is_refused(tmp_path):
-    ref = write(tmp_path / "empty")
-    save_file({}, ref.path / WEIGHTS_FILE)
+    write(tmp_path)
+    save_file({}, tmp_path / WEIGHTS_FILE)
     with pytest.raises(AdapterRejected, match="no weights"):
-        reader(tmp_path).read(AdapterRef(ref.name, ref.path, adapter_content_hash(ref.path)))
+        reader(tmp_path).read(ref_of(tmp_path), tmp_path)
 
 
 def test_an_adapter_trained_on_another_base_model_is_told_by_its_lineage(tmp_path):
-    ref = write(tmp_path / "lineage")
-    (ref.path / "lineage.json").write_text(json.dumps({"base_model_fingerprint": "a" * 64}))
-    assert reader(tmp_path, base_fingerprint="a" * 64).read(ref).ref == ref
+    ref = write(tmp_path)
+    (tmp_path / "lineage.json").write_text(json.dumps({"base_model_fingerprint": "a" * 64}))
+    assert reader(tmp_path, base_fingerprint="a" * 64).read(ref, tmp_path).ref == ref
     with pytest.raises(AdapterRejected, match="trained on another base model"):
-        reader(tmp_path, base_fingerprint="b" * 64).read(ref)
+        reader(tmp_path, base_fingerprint="b" * 64).read(ref, tmp_path)
 
 
 def test_a_broken_lineage_is_refused(tmp_path):
-    ref = write(tmp_path / "lineage")
-    (ref.path / "lineage.json").write_text("{")
+    ref = write(tmp_path)
+    (tmp_path / "lineage.json").write_text("{")
     with pytest.raises(AdapterRejected, match=r"lineage\.json"):
-        reader(tmp_path, base_fingerprint="b" * 64).read(ref)
+        reader(tmp_path, base_fingerprint="b" * 64).read(ref, tmp_path)
 
 
 def test_the_content_hash_tells_weights_and_config_apart(tmp_path):
@@ -235,12 +237,12 @@ configs = st.dictionaries(st.sampled_from([*CONFIG, *BEYOND_LORA, "bias", "alpha
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(config=configs | st.binary(max_size=60), damage=st.none() | st.binary(max_size=200))
 def test_any_adapter_folder_is_read_or_refused_with_one_sentence(tmp_path, config, damage):
-    ref = write(tmp_path / "any")
-    (ref.path / CONFIG_FILE).write_bytes(config)
+    write(tmp_path)
+    (tmp_path / CONFIG_FILE).write_bytes(config)
     if damage is not None:
-        (ref.path / WEIGHTS_FILE).write_bytes(damage)
+        (tmp_path / WEIGHTS_FILE).write_bytes(damage)
     try:
-        reader(tmp_path).read(AdapterRef(ref.name, ref.path, adapter_content_hash(ref.path)))
+        reader(tmp_path).read(ref_of(tmp_path), tmp_path)
     except AdapterRejected as error:
         assert str(error).endswith(".")
         assert "\n" not in str(error)
@@ -254,7 +256,7 @@ from tests.unit.engine.test_adapter_files import AdapterRef, AdapterReader, MODU
 def read():
     reader = AdapterReader((folder,), {MODULE: (60_000, 70_000)}, 64)
     before = len(os.listdir("/proc/self/task"))
-    reader.read(AdapterRef("wide@1", folder, adapter_content_hash(folder)))
+    reader.read(AdapterRef("wide@1", adapter_content_hash(folder)), folder)
     print(len(os.listdir("/proc/self/task")) - before)
 
 folder = Path(sys.argv[1])

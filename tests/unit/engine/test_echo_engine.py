@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from core.errors import EngineFailed, InvalidInput
 from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage, Usage
 
-ZEN = AdapterRef("zen@1", Path("zen"), "a" * 64)
-NOIR = AdapterRef("noir@2", Path("noir"), "b" * 64)
+ZEN = AdapterRef("zen@1", "a" * 64)
+NOIR = AdapterRef("noir@2", "b" * 64)
 
 
 def request(text, name="r1", *, adapters=(), **sampling):

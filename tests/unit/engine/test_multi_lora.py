@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import pytest
 import torch
@@ -30,7 +29,7 @@ def adapter(name, targets, *, r=4, scale=2.0, seed=0):
         )
         for module, (inputs, outputs) in targets.items()
     }
-    return AdapterWeights(AdapterRef(f"{name}@1", Path(name), name), pairs)
+    return AdapterWeights(AdapterRef(f"{name}@1", name), pairs)
 
 
 def attention_targets(model):

@@ -10,6 +10,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
+from core.advice import InstallPackage
 from core.errors import InvalidSetting
 from core.store.engines import create_engine
 from core.store.exchanges import new_exchange_id
@@ -67,10 +68,11 @@ def test_an_unusable_url_is_refused_with_advice_and_without_its_password(url):
     assert "secret" not in str(caught.value)
 
 
-def test_a_missing_driver_is_named_with_the_command_that_installs_it(monkeypatch):
+def test_a_missing_driver_is_named_with_the_package_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "asyncpg", None)
-    with pytest.raises(InvalidSetting, match=r"pip install asyncpg"):
+    with pytest.raises(InvalidSetting, match=r"needs the package asyncpg") as missing:
         create_engine("postgresql+asyncpg://host/personas")
+    assert missing.value.advice == InstallPackage("asyncpg")
 
 
 def test_migrations_form_one_line_and_their_files_are_named_by_date():

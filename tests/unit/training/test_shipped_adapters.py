@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.adapters.fingerprint import folder_fingerprint
-from core.adapters.folders import read_lineage
+from core.adapters.lineage import read_lineage
 from core.default_model import DEFAULT_MODEL
 from core.personas import load_personas
 from core.settings import ROOT

@@ -146,3 +146,13 @@ def test_limits_are_what_the_settings_say(monkeypatch, tmp_path):
         allowed_bots=frozenset({"discord:5", "discord:6"}),
         max_bot_turns=2,
     )
+
+
+def test_of_places_where_bots_spoke_only_the_latest_are_remembered(clock, monkeypatch):
+    monkeypatch.setattr("bot.chat.access.MAX_BOT_PLACES", 2)
+    gate = access(clock, allowed_bots=frozenset({"bot"}), max_bot_turns=1, per_user_per_minute=None)
+    for place in ("first", "second", "third"):
+        gate.check("bot", (place,), is_bot=True)
+    assert list(gate._bot_turns) == ["second", "third"]
+    with pytest.raises(NotAllowed, match="long enough"):
+        gate.check("bot", ("third",), is_bot=True)

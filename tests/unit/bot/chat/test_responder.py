@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from sqlalchemy import select
 
-from bot.chat.platform import NOT_POSTED, Placeholder, SamplingOverrides
+from bot.chat.platform import NOT_POSTED, Placeholder
 from bot.chat.responder import MAX_CONVERSATION_CHARS, NOT_QUEUED, DuplicateEvent
-from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull
+from core.adapters.content_hash import adapter_content_hash
+from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull, StoreUnavailable
+from core.generation import EngineCapabilities, SamplingOverrides
 from core.messages import ChatMessage, Quoted
 from core.store import consent, exchanges, places
 from core.store.models import ExchangePlace, Quote
-from tests.examples.responder import DEFAULTS, HELLO, message, rows
+from tests.examples.queue import worker_facts
+from tests.examples.responder import HELLO, message, rows
 from tests.examples.store import write_adapter
 
 
@@ -28,7 +32,6 @@ async def test_a_message_is_in_the_ledger_and_in_the_queue(responder, store, que
     assert (job.exchange_id, job.conversation_id, job.system_prompt) == (reply.exchange_id, "c1", "You are zen.")
     assert [(share.adapter.name, share.weight) for share in job.adapters] == [("zen@1", 1.0)]
     assert before <= job.enqueued_at == reply.created_at == job.deadline_at - 60
-    assert reply.position().position == 0
 
 
 async def test_the_seed_in_the_ledger_is_the_one_in_the_job(responder, store, queue):
@@ -41,11 +44,11 @@ async def test_the_seed_in_the_ledger_is_the_one_in_the_job(responder, store, qu
     assert all(0 <= seed < 2**63 for seed in seeds.values())
 
 
-async def test_sampling_comes_from_the_model_then_the_heaviest_persona_then_the_message(responder, queue):
+async def test_sampling_comes_from_the_settings_then_the_heaviest_persona_then_the_message(responder, queue):
     asked = SamplingOverrides(top_p=0.5, seed=7)
     await responder.open(message(model="zen:0.3+noir:0.7", sampling=asked))
     (job,) = await queue.fetch(1)
-    assert job.sampling == replace(DEFAULTS, temperature=1.1, top_k=40, top_p=0.5, seed=7)
+    assert job.sampling == SamplingOverrides(max_new_tokens=99, temperature=1.1, top_k=40, top_p=0.5, seed=7)
 
 
 async def test_a_blend_has_the_adapters_and_prompts_of_all_its_parts_that_have_any(responder, queue):
@@ -60,7 +63,7 @@ async def test_the_base_model_has_neither_adapter_nor_prompt_and_the_models_own_
     reply = await responder.open(message(model="base", sampling=SamplingOverrides(seed=1)))
     (job,) = await queue.fetch(1)
     assert (reply.model, job.adapters, job.system_prompt) == ("base", (), "")
-    assert job.sampling == replace(DEFAULTS, seed=1)
+    assert job.sampling == SamplingOverrides(max_new_tokens=99, seed=1)
 
 
 async def test_a_conversation_keeps_what_it_chose_unless_the_message_names_another(responder, store):
@@ -113,7 +116,7 @@ async def test_an_event_delivered_twice_is_answered_once(responder, store, queue
     with pytest.raises(DuplicateEvent, match="answered once") as caught:
         await responder.open(message())
     assert caught.value.http_status == 409
-    assert len(await rows(store)) == queue.depth() == 1
+    assert len(await rows(store)) == await queue.depth() == 1
 
 
 @pytest.mark.parametrize("error", [InvalidInput("The job is odd."), ConnectionError("no route to the queue")])
@@ -139,6 +142,56 @@ async def test_a_full_queue_settles_the_exchange_with_its_sentence(responder, st
         await responder.open(message(event_id="e9"))
     (refused,) = [row for row in await rows(store) if row.event_id == "e9"]
     assert (refused.status, refused.finish_reason, refused.error) == ("failed", "error", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("failure", "sentence"),
+    [
+        (ConnectionError("no route to the queue"), "The message could not be queued; send it again, please."),
+        (StoreUnavailable("The queue's database is locked."), "The queue's database is locked."),
+    ],
+)
+async def test_a_queue_that_fails_otherwise_leaves_no_exchange_queued_for_ever(
+    responder, store, queue, failure, sentence
+):
+    async def enqueue(job):
+        raise failure
+
+    queue.enqueue = enqueue
+    with pytest.raises(type(failure)):
+        await responder.open(message(placeholder=Placeholder("c/9", "a token")))
+    (row,) = await rows(store)
+    assert (row.status, row.finish_reason, row.error) == ("failed", "error", sentence)
+    async with store.write() as session:
+        assert await exchanges.deliveries_of(session, row.id) == []
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "asked"),
+    [
+        (EngineCapabilities(can_blend=False), {"model": "zen:0.5+noir:0.5"}),
+        (EngineCapabilities(can_set_strength=False), {"model": "zen:0.5"}),
+        (EngineCapabilities(can_seed=False), {"sampling": SamplingOverrides(seed=3)}),
+    ],
+)
+async def test_what_the_worker_said_it_cannot_do_is_refused_before_the_ledger(
+    responder, store, queue, capabilities, asked
+):
+    await queue.announce(replace(worker_facts(), capabilities=capabilities))
+    with pytest.raises(InvalidInput, match=r"^This model"):
+        await responder.open(message(**asked))
+    assert await rows(store) == []
+    await responder.open(message())  # what every engine can
+
+
+async def test_nothing_in_a_job_belongs_to_this_machine(responder, queue, folder):
+    await responder.open(message(model="zen:0.3+noir:0.7"))
+    (job,) = await queue.fetch(1)
+    written = json.dumps(asdict(job))  # a Path or an open thing cannot be written so
+    assert str(folder) not in written
+    assert {share["adapter"]["content_hash"] for share in asdict(job)["adapters"]} == {
+        adapter_content_hash(folder / "adapters" / slug / "1") for slug in ("zen", "noir")
+    }
 
 
 async def test_text_that_may_not_be_kept_is_not_in_the_ledger(responder, store, queue):
@@ -212,4 +265,4 @@ async def test_what_can_never_work_is_refused_and_leaves_no_trace(responder, sto
     with pytest.raises(error, match=words):
         await responder.open(message(**changes))
     assert await rows(store) == []
-    assert queue.depth() == 0
+    assert await queue.depth() == 0

