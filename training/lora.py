@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from peft import LoraConfig
 from torch import nn
 from transformers import PreTrainedModel
@@ -45,6 +46,14 @@ def target_modules(model: nn.Module, targets: str) -> list[str]:
         )
     others = set(model_linear_names(model)) - set(chosen)
     return sorted({_shortest_ending(name, others) for name in chosen})
+
+
+def interpolate(model: nn.Module, share: float) -> None:
+    """Keep this share of what the adapter changes: each B is scaled, in place, so the adapter's form stays as it is."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.mul_(share)
 
 
 def model_linear_names(model: nn.Module) -> list[str]:

@@ -40,6 +40,7 @@ from training.first_measurement import add_figures, has_held_out_rows
 from training.label_check import check_labels, stop_token_ids
 from training.library_noise import quiet_libraries
 from training.lineage import base_name, build_lineage, git_commit
+from training.lora import interpolate
 from training.progress import ReportProgress, ignore_progress
 from training.recipes import SFTRecipe, recipe_for
 from training.resumable_trainer import CheckpointKeeper, ResumableTrainer
@@ -198,6 +199,7 @@ def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
     trainer.add_callback(keeper)
     trainer.add_callback(_step_report(task, base, recipe, token_counts(dataset, template), compute_dtype))
     metrics = {**_fit(trainer, keeper, task.resumed, partial / "resumed"), "compute_dtype": dtype_name(compute_dtype)}
+    interpolate(trainer.model, recipe.interpolation)
     adapter = partial / ADAPTER
     save_adapter(trainer.model, adapter, base_name(settings.base_model))
     first = template.encode(dataset.examples[0].prompt)

@@ -68,7 +68,9 @@ def make(shop, *arguments, cpu_index="http://127.0.0.1:9"):
         cwd=shop,
         env={
             **os.environ,
+            # `make test` runs these tests: its child would name each folder it enters.
             "MAKEFLAGS": "",
+            "MAKELEVEL": "",
             "TORCH_INDEX": "",
             "PATH": f"{shop / 'bin'}:{os.environ['PATH']}",
             "PYTHONPATH": str(shop / "packages"),

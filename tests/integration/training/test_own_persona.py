@@ -26,7 +26,8 @@ from tests.running.serving import write_personas
 from training.data_files import read_rows
 from training.dataset_builder import build_dataset
 
-FEW = ("--max-steps", "3", "--accumulation", "1", "--batch-size", "2", "--learning-rate", "5e-3")
+# The tiny model's tokenizer makes about three tokens of what another makes one.
+FEW = ("--max-length", "512", "--max-steps", "3", "--accumulation", "1", "--batch-size", "2", "--learning-rate", "5e-3")
 
 
 @pytest.fixture(scope="module")

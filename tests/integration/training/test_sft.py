@@ -172,6 +172,18 @@ def test_gradient_checkpointing_changes_memory_and_not_the_result(workshop: Work
     assert saving.lineage["metrics"]["last_loss"] == pytest.approx(plain.lineage["metrics"]["last_loss"], rel=1e-4)
 
 
+def test_an_adapter_keeps_the_share_of_its_change_that_the_recipe_names(workshop: Workshop) -> None:
+    persona, settings = workshop
+    whole, half = (
+        load_file(
+            train(persona, settings, max_steps=3, interpolation=share, **FAST).folder / "adapter_model.safetensors"
+        )
+        for share in (1.0, 0.5)
+    )
+    assert all(torch.equal(half[name], whole[name] * (0.5 if "lora_B" in name else 1)) for name in whole)
+    assert any(weights.any() for name, weights in half.items() if "lora_B" in name)
+
+
 def test_a_bf16_base_model_trains(tmp_path: Path) -> None:
     persona, settings = make_workshop(tmp_path, dtype="bfloat16")
     adapter = train(persona, settings, max_steps=6, **FAST)
