@@ -24,8 +24,7 @@ def folders(store, registry):
 
 
 async def register(store, registry, folder, persona="zen"):
-    async with store.write() as session:
-        return await registry.register(session, persona=persona, base_slug="smollm2", folder=folder, lineage={})
+    return await registry.register(store, persona=persona, base_slug="smollm2", folder=folder, lineage={})
 
 
 async def test_a_registered_adapter_is_found_by_its_content_whatever_it_is_called(store, registry, folders, data):
