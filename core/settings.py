@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -16,17 +16,17 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.default_model import DEFAULT_MODEL
-from core.errors import InvalidSetting
+from core.errors import InvalidInput, InvalidSetting
 from core.generation import MAX_NEW_TOKENS_LIMIT
 from core.gguf_path import SUFFIX as GGUF_SUFFIX
 from core.gguf_path import is_gguf
+from core.names import parse_person, parse_place
 from core.shipped import shipped_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE = "personas.toml"
 PREFIX, TEST_PREFIX = "PERSONAS_", "PERSONAS_TEST_"  # the latter is for our own tests
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
-PLACE, PERSON = re.compile(r"discord:(guild|channel|thread):\d+"), re.compile(r"discord:\d+")
 MAX_COUNT = 1_000_000  # no limit is ever wanted beyond, and numbers without an end overflow somewhere
 MAX_DAYS = 36_500
 MAX_SLUG_CHARS = 200  # file systems take 255 bytes
@@ -135,12 +135,12 @@ class Settings(BaseSettings):
     @field_validator("allowed_places", "blocked_places")
     @classmethod
     def _check_places(cls, value: str) -> str:
-        return _checked(value, PLACE, "place; write discord:guild:ID, discord:channel:ID or discord:thread:ID")
+        return _checked(value, parse_place)
 
     @field_validator("blocked_users", "allowed_bots")
     @classmethod
     def _check_people(cls, value: str) -> str:
-        return _checked(value, PERSON, "person or bot; write discord:ID")
+        return _checked(value, parse_person)
 
     @field_validator("discord_api_url")
     @classmethod
@@ -234,10 +234,12 @@ def listed(value: str) -> frozenset[str]:
     return frozenset(name.strip() for name in value.split(",") if name.strip())
 
 
-def _checked(value: str, form: re.Pattern[str], what: str) -> str:
+def _checked(value: str, parse: Callable[[str], object]) -> str:
     for name in sorted(listed(value)):
-        if not form.fullmatch(name):
-            raise ValueError(f'"{name[:40]}" is no {what}')
+        try:
+            parse(name)
+        except InvalidInput as error:
+            raise ValueError(str(error).rstrip(".")) from error
     return value
 
 

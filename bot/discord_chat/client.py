@@ -18,6 +18,7 @@ from bot.discord_chat.bot import PersonaBot
 from bot.discord_chat.commands import tree
 from bot.discord_chat.connection import CAPABILITIES
 from bot.discord_chat.login import MISSING, REFUSED, may_read_all
+from bot.discord_chat.names import check_names
 from bot.discord_chat.parts import make_parts
 from bot.discord_chat.presses import Press
 from bot.service.service import Service
@@ -52,12 +53,13 @@ class DiscordChat:
         self.bot = self._make_bot(has_message_content=False)
 
     async def run(self) -> None:
-        """Stay connected until `close`. Raises InvalidSetting for a bad token, and DiscordRefused.
+        """Stay connected until `close`. Raises InvalidSetting for a bad token or name, and DiscordRefused.
 
         An outage of Discord or the network is waited out, and a dropped connection resumed.
         """
         if self._settings.discord_token is None:
             raise InvalidSetting(MISSING)
+        check_names(self._settings)
         discord.http.Route.BASE = self._settings.discord_api_url
         self._live = asyncio.create_task(self._stay_connected(self._settings.discord_token.get_secret_value()))
         try:

@@ -14,9 +14,9 @@ from bot.chat.findings import Finding, Level
 from bot.discord_chat.commands import tree as command_tree
 from bot.discord_chat.commands.sync import FILE_NAME, drift
 from bot.discord_chat.login import MISSING, REFUSED
-from bot.discord_chat.names import places_of
+from bot.discord_chat.names import check_names, places_of
 from bot.discord_chat.rights import WEBHOOKS, Right, invite_url, missing, missing_in
-from core.errors import PersonasError
+from core.errors import InvalidSetting, PersonasError
 from core.settings import Settings
 from core.store.db import Store
 from core.store.places import settings_of
@@ -39,6 +39,10 @@ async def inspect(settings: Settings, *, serve: str) -> AsyncIterator[Finding]:
     if settings.discord_token is None:
         yield _finding("fail", MISSING)
         return
+    try:
+        check_names(settings)
+    except InvalidSetting as error:
+        yield _finding("fail", str(error))
     discord.http.Route.BASE = settings.discord_api_url
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # this bot has no voice
     async with discord.Client(intents=discord.Intents(guilds=True)) as client:

@@ -46,10 +46,14 @@ def test_the_environment_wins_over_personas_toml(tmp_path, monkeypatch):
         ("PERSONAS_KEEP_TEXT_DAYS", "9" * 5_000, "PERSONAS_KEEP_TEXT_DAYS: .*maximum size"),
         ("personas_port", "abc", "PERSONAS_PORT: .*integer"),
         ("PERSONAS_USER_MESSAGES_PER_MINUTE", "-1", "PERSONAS_USER_MESSAGES_PER_MINUTE: .*0"),
-        ("PERSONAS_ALLOWED_PLACES", "discord:guild:1, 17", 'PERSONAS_ALLOWED_PLACES: "17" is no place; .*channel:ID'),
-        ("PERSONAS_BLOCKED_PLACES", "discord:server:1", "PERSONAS_BLOCKED_PLACES: .*discord:guild:ID"),
-        ("PERSONAS_BLOCKED_USERS", "ann", 'PERSONAS_BLOCKED_USERS: "ann" is no person or bot; write discord:ID'),
-        ("PERSONAS_ALLOWED_BOTS", "discord:ann", "PERSONAS_ALLOWED_BOTS: .*discord:ID"),
+        (
+            "PERSONAS_ALLOWED_PLACES",
+            "discord:guild:1, 17",
+            'PERSONAS_ALLOWED_PLACES: "17" is no place; write source:kind:id',
+        ),
+        ("PERSONAS_BLOCKED_PLACES", "discord:guild", "PERSONAS_BLOCKED_PLACES: .*discord:channel:17"),
+        ("PERSONAS_BLOCKED_USERS", "ann", 'PERSONAS_BLOCKED_USERS: "ann" is no person or bot; write source:id'),
+        ("PERSONAS_ALLOWED_BOTS", "discord:", "PERSONAS_ALLOWED_BOTS: .*source:id"),
     ],
 )
 def test_a_bad_setting_is_named_with_what_it_must_be(monkeypatch, name, value, complaint):
