@@ -76,7 +76,7 @@ def _run(argv: Sequence[str] | None) -> int:
     words = sys.argv[1:] if argv is None else argv
     for number, word in enumerate(words, start=1):
         if not is_text(word):
-            raise InvalidInput(f"Argument {number} of the command is not UTF-8; type it anew.")
+            raise InvalidInput(f"Argument {number} of the command is not UTF-8; type it again.")
     arguments = build_parser().parse_args(words)
     overrides = {name: getattr(arguments, name, None) for name in ("base_model", "host", "port")}
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})

@@ -73,7 +73,7 @@ class SamplingOverrides:
 
 @dataclass(frozen=True, slots=True)
 class AdapterRef:
-    """An adapter version as everybody names it, also to other processes: whoever loads it knows where it lies.
+    """An adapter version as everybody names it, also to other processes: the side that loads it knows where it lies.
 
     `name` is "codebeard@3"; `content_hash` is the sha256 of adapter_model.safetensors and adapter_config.json. Two
     refs with the same hash are the same weights.

@@ -125,7 +125,7 @@ def load_persona(folder: Path) -> Persona:
 
 
 def load_personas(folder: Path, own: Path | None = None) -> dict[str, Persona]:
-    """Read every persona below `folder`, the shipped ones, and below `own`, those of whoever runs this; by slug.
+    """Read every persona below `folder`, the shipped ones, and below `own`, the operator's own; by slug.
 
     A broken one of one's own, and one whose slug is taken, is left out and logged: it stops nobody else. Raises
     NotFound when there is nobody at all, and InvalidData for a broken shipped one.

@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     def _check_text(cls, value: object) -> object:
         """No path, header or database takes what is refused here."""
         if isinstance(value, str) and not is_text(value):
-            raise ValueError("this holds a NUL character or something that is not UTF-8; write it anew")
+            raise ValueError("this holds a NUL character or something that is not UTF-8; write it again")
         return value
 
     @field_validator("api_key", "discord_token", mode="before")

@@ -35,7 +35,7 @@ class BaseReplies:
         }
 
     def write(self, asks: Sequence[Ask], stage: str, progress: ReportProgress) -> tuple[Written, ...]:
-        """The replies in the order of `asks`. What is kept but damaged, or answers other prompts, is written anew."""
+        """The replies in the order of `asks`. What is kept but damaged, or answers other prompts, is written again."""
         if not asks:
             return ()
         question = {"base": self._base, "asks": [self._described(ask) for ask in asks]}
@@ -65,7 +65,7 @@ def _read(path: Path, question: dict[str, Any]) -> tuple[Written, ...] | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass  # damaged
-    logger.warning("%s does not hold the base model's replies any more; they are written anew.", path)
+    logger.warning("%s does not hold the base model's replies any more; they are written again.", path)
     return None
 
 

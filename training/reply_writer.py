@@ -40,7 +40,7 @@ class Ask:
 
 
 def seeded(messages: Sequence[ChatMessage], sampling: SamplingParams) -> Ask:
-    """The prompt with a seed that its last message alone decides: whoever is asked it, and whatever else is asked."""
+    """The prompt with a seed that its last message alone decides: the same for every persona, in any company."""
     digest = hashlib.sha256(messages[-1].content.encode()).digest()
     return Ask(tuple(messages), replace(sampling, seed=int.from_bytes(digest[:SEED_BYTES], "big")))
 

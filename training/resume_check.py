@@ -33,7 +33,7 @@ def former_checkpoint(checkpoints: CheckpointFile, persona: Persona, *, is_resum
     if not is_resumed:
         if (step := checkpoints.step()) is not None:
             logger.warning(
-                "The training of %s that was stopped at step %d begins anew; --resume would have gone on with it",
+                "The training of %s that was stopped at step %d begins again; --resume would have gone on with it",
                 persona.slug,
                 step,
             )

@@ -53,7 +53,7 @@ class AccessLimits:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """What whoever runs the bot has set; 0 messages a minute mean any number of them."""
+        """What the operator has set; 0 messages a minute mean any number of them."""
         return cls(
             per_user_per_minute=settings.user_messages_per_minute or None,
             per_channel_per_minute=settings.channel_messages_per_minute or None,

@@ -49,7 +49,7 @@ class EditBudget:
         heapq.heappush(self._line, ticket)
         if self._serving is None:
             self._serving = asyncio.create_task(self._serve())
-        await ticket.turn  # cancelled with whoever waits; a cancelled ticket costs no turn
+        await ticket.turn  # cancelled together with the reply that waits; a cancelled ticket costs no turn
 
     async def _serve(self) -> None:
         """Give turns until nobody waits."""

@@ -85,7 +85,7 @@ class ReplyStream:
         they are left over. Where the platform lets them be edited but seldom (`is_seldom_edited`), they show a sign of
         life and then nothing before the reply's end. A reply that can't be shown to its end, because this is cancelled
         or the screen is gone or refuses, is cancelled. One that is shown in part when the platform goes out of reach is
-        read to its end, for whoever shows it later.
+        read to its end, so that it can be shown later.
         """
         self._message_ids = list(onto)
         self._is_seldom_edited = is_seldom_edited

@@ -24,6 +24,7 @@ from core.queue.protocol import JobQueue
 from core.store import exchanges, places
 from core.store.db import Session, Store
 from core.store.places import PlaceChoices
+from core.store.sessions import to_the_end
 
 MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
 MAX_ID_CHARS = 512
@@ -116,9 +117,7 @@ class Responder:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:  # the sender left, but nothing may be recorded and then forgotten
-            await asyncio.wait({opening})
-            if opening.exception() is None:
-                await opening.result().cancel()
+            await to_the_end(_abandon(opening))
             raise
 
     async def _record_and_enqueue(self, incoming: IncomingMessage) -> PendingReply:
@@ -210,6 +209,13 @@ class Responder:
                 usage=Usage(),
                 error=error,
             )
+
+
+async def _abandon(opening: asyncio.Task[PendingReply]) -> None:
+    """Cancel a reply as soon as it is in the queue."""
+    await asyncio.wait({opening})
+    if opening.exception() is None:
+        await opening.result().cancel()
 
 
 async def _may_keep_text(session: Session, incoming: IncomingMessage, choices: PlaceChoices) -> bool:

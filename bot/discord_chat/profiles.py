@@ -75,7 +75,7 @@ class Profiles:
         self._shown.pop(guild_id, None)
 
     def _on_changed(self, guild_id: int, changing: asyncio.Task[None]) -> None:
-        """Whoever did not wait so long is not told; the next reply tries again."""
+        """A reply that did not wait so long is not told; the next one tries again."""
         del self._changing[guild_id]
         if not changing.cancelled() and (error := changing.exception()):
             logger.info("The profile in server %d stays as it is: %s", guild_id, error)

@@ -56,7 +56,7 @@ class DiscordScreen(ABC):
 
     async def edit(self, message_id: str, text: str) -> None:
         fields: Fields = {"content": text}
-        if message_id not in self._pages:  # a page of an earlier reply, which is written anew
+        if message_id not in self._pages:  # a page of an earlier reply, which is rewritten
             await self._clear_last_page()
             self._pages.append(message_id)
             fields["view"] = view_of(self.buttons)

@@ -36,12 +36,12 @@ class CardTexts:
         self._macros: Counter[str] = Counter()
 
     def described(self, text: str) -> str:
-        """A text about the character: whoever talks to it is "the user"."""
+        """A text about the character: the person who talks to it is "the user"."""
         text = re.sub(rf"(^|[.!?]\s+){USER}", r"\1The user", self._expanded(text))
         return self._spelled_apart(text.replace(USER, "the user"))
 
     def spoken(self, text: str) -> str:
-        """A text the character says: whoever talks to it is "you", and called by no name."""
+        """A text the character says: the person who talks to it is "you", and called by no name."""
         text = re.sub(rf"{USER}['’]s\b", "your", self._expanded(text))
         text = re.sub(rf",[ \t]*{USER}(?=\s*(?:[.!?…~,;\"”*]|$))", "", text, flags=re.MULTILINE)
         text = re.sub(rf"(^|[.!?…\"“*]\s*){USER},[ \t]*(\w)", lambda found: found[1] + found[2].upper(), text)

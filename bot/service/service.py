@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 CRASHED = "The program ended before this reply was finished; send the message again."
 ENGINE_STOPPED = "The engine failed again and again and has stopped; see the log above for the cause, and start again."
-LOADING = "The base model {} is loading; whoever asks is answered once it is there."
+LOADING = "The base model {} is loading; questions are answered once it is there."
 NOT_LOADED = "The model could not be loaded, so nothing can be answered; the operator finds the cause in the log."
 STOPPING = "The service is stopping and takes no new messages; try again in a minute."
 STOPPED = "The service was stopped before this reply was finished; send the message again."
@@ -146,7 +146,7 @@ class Service:
     async def start(self) -> None:
         """Let the worker load the model and begin.
 
-        Raises NotFound, InvalidSetting or EngineFailed for a model that could not be loaded; whoever waited was told.
+        Raises NotFound, InvalidSetting or EngineFailed for a model that could not be loaded; the waiting were told.
         """
         self._working = asyncio.create_task(self.worker.run())
         try:

@@ -12,7 +12,7 @@ MAX_CRASHES_OF_A_REPLY = 3
 
 
 class CrashWatch:
-    """Finds the reply that crashes by itself: whoever was in a crashed step is tried again, alone.
+    """Finds the reply that crashes by itself: each reply of a crashed step is tried again, alone.
 
     One that crashes alone as well fails, and is not held against the engine a second time. Times are in seconds.
     """

@@ -109,7 +109,7 @@ class KvSlots:
         return buffers
 
     def clear(self, slot: int) -> None:
-        """Zero a slot: NaN in masked positions would spoil whoever comes next."""
+        """Zero a slot: NaN in masked positions would spoil the next reply."""
         for buffers in self._layers.values():
             for buffer in buffers:
                 buffer[slot].zero_()

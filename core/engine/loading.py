@@ -64,7 +64,7 @@ def load_base_model(
 ) -> LoadedBase:
     """Load a hub id or folder. Only safetensors are read and no code of the model's repository is run.
 
-    `for_serving` lets "auto" choose bf16 on a CPU that gains by it; whoever trains or measures gets fp32 there.
+    `for_serving` lets "auto" choose bf16 on a CPU that gains by it; training and measuring get fp32 there.
     Raises NotFound when the model is not there, InvalidSetting for a device, dtype or model that cannot be used.
     """
     target = choose_device(device)

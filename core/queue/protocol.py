@@ -37,7 +37,7 @@ class JobQueue(Protocol):
         """
 
     async def publish(self, exchange_id: str, chunk: ReplyChunk) -> None:
-        """Hand a chunk of a running job to whoever reads its reply."""
+        """Hand a chunk of a running job to the reader of its reply."""
 
     async def settle(self, exchange_id: str, status: JobStatus) -> None:
         """End a running job; any worker may. Its conversation's next job becomes free to run.

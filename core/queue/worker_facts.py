@@ -1,4 +1,4 @@
-"""What a worker tells everybody about the engine it feeds. Whoever enqueues needs no engine of its own."""
+"""What a worker tells everybody about the engine it feeds. The side that enqueues needs no engine of its own."""
 
 from __future__ import annotations
 

@@ -99,5 +99,5 @@ async def take_turns(session: AsyncSession, *, is_shared: bool) -> None:
         await session.execute(select(lock(TEXT_LOCK)))
 
 
-# Changes that leave the session's own objects behind; the reads in core.store fetch them anew.
+# Changes that leave the session's own objects behind; the reads in core.store fetch them again.
 UNSYNCHRONIZED = {"synchronize_session": False}

@@ -309,5 +309,5 @@ async def _change(session: AsyncSession, exchange_id: str, *former: JobStatus, *
 
 async def _update(session: AsyncSession, *conditions: Any, **values: Any) -> int:
     changed = update(Exchange).where(*conditions).values(**values).returning(Exchange.id)
-    # The session's own objects are left behind here; the reads above fetch them anew.
+    # The session's own objects are left behind here; the reads above fetch them again.
     return len((await session.scalars(changed, execution_options=UNSYNCHRONIZED)).all())

@@ -27,7 +27,7 @@ WRITTEN_WHILE_READING = (sqlite3.SQLITE_READONLY, "25006")  # what SQLite and Po
 
 @contextmanager
 def outages_as_sentences(url: URL, *, is_reading: bool = False) -> Iterator[None]:
-    """Raises StoreUnavailable in place of a driver's error. Whoever writes while `is_reading` gets the driver's own."""
+    """Raises StoreUnavailable in place of a driver's error. A write while `is_reading` gets the driver's own."""
     try:
         yield
     except DBAPIError as error:

@@ -25,7 +25,7 @@ TURN_TIMEOUT_S = 30.0
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await what must not be cut short. Whoever is cancelled meanwhile, however often, waits for its end."""
+    """Await what must not be cut short. A task that is cancelled meanwhile, however often, waits for its end."""
     task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():

@@ -240,7 +240,7 @@ class Worker:
         return request, prompt.dropped
 
     async def _settle(self, reply: _Reply, last: ReplyChunk) -> None:
-        """The ledger first: whoever has read the last chunk may judge the reply."""
+        """The ledger first: a person who has read the last chunk may judge the reply."""
         exchange_id, status = reply.job.exchange_id, STATUS_OF[last.finish_reason or "error"]
         await self._ledger.settle(exchange_id, status, "".join(reply.texts), last, reply.sampling)
         await self._queue.publish(exchange_id, last)

@@ -62,7 +62,7 @@ async def consent(interaction: Interaction) -> None:
 
 
 class ConfirmForget(discord.ui.View):
-    """The last question before /forget. Whoever presses it erases themselves; it works after a restart."""
+    """The last question before /forget. A person who presses it erases themselves; it works after a restart."""
 
     def __init__(self) -> None:
         super().__init__(timeout=None)
@@ -154,5 +154,7 @@ def _as_file(found: dict[str, Any], limit_bytes: int) -> discord.File:
         return discord.File(io.BytesIO(content), "mydata.json")
     packed = gzip.compress(content)
     if len(packed) > limit_bytes:
-        raise InvalidInput("What is kept about you is larger than Discord takes; ask whoever runs this bot for it.")
+        raise InvalidInput(
+            "What is kept about you is larger than Discord takes; ask the person who runs this bot for it."
+        )
     return discord.File(io.BytesIO(packed), "mydata.json.gz")

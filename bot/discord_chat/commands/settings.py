@@ -86,8 +86,8 @@ def _check_free_talk(interaction: Interaction, scope: Scope, *, is_on: bool) -> 
         raise InvalidInput("Free talk is opened channel by channel, so that the bot does not answer everywhere.")
     if is_on and not interaction.client.parts.connection.has_message_content:
         raise PermissionNeeded(
-            "Free talk needs the Message Content intent, which this bot does not have; whoever runs it can switch it on"
-            " in Discord's developer portal (Bot, Privileged Gateway Intents) and start the bot again."
+            "Free talk needs the Message Content intent, which this bot does not have; the person who runs it can"
+            " switch it on in Discord's developer portal (Bot, Privileged Gateway Intents) and start the bot again."
         )
 
 
@@ -97,7 +97,11 @@ def _lines(now: PlaceSettings) -> list[str]:
         f"- free talk **{_on(now.is_free_talk)}**: "
         + ("every message is answered" if now.is_free_talk else "mentions and replies are answered"),
         f"- keeping text **{_on(now.is_text_kept)}**: "
-        + ("of people who agreed with `/consent`" if now.is_text_kept else "no words are kept, whoever agreed"),
+        + (
+            "of people who agreed with `/consent`"
+            if now.is_text_kept
+            else "no words are kept, not even of people who agreed"
+        ),
     ]
 
 

@@ -160,7 +160,7 @@ def test_the_base_models_replies_are_kept_for_the_next_persona_and_damaged_ones_
         mended = {path: text for path, text in kept_replies(trained.settings).items() if text != damage}
         assert len(mended) == 2  # the short measurement after the training left others there
         assert mended.items() <= kept.items()
-    assert "written anew" in caplog.text
+    assert "written again" in caplog.text
     again(load_personas(trained.settings.dir)["monk"])
     assert "Base model" not in asked
 

@@ -289,7 +289,7 @@ def test_a_new_training_names_the_stopped_one_and_takes_its_place(
     persona, settings = workshop
     stopped(workshop, seed=7)
     assert train(persona, settings, **RECIPE).content_hash == whole.content_hash
-    assert "The training of pirate that was stopped at step 3 begins anew" in caplog.text
+    assert "The training of pirate that was stopped at step 3 begins again" in caplog.text
     assert not (settings.data_dir / "training").exists()
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bot.chat.platform import NOT_POSTED, Placeholder
 from bot.chat.responder import MAX_CONVERSATION_CHARS, NOT_QUEUED, DuplicateEvent
 from core.adapters.content_hash import adapter_content_hash
-from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull, StoreUnavailable
+from core.errors import InvalidBlend, InvalidInput, NotFound, QueueFull
 from core.generation import EngineCapabilities, SamplingOverrides
 from core.messages import ChatMessage, Quoted
 from core.store import consent, exchanges, places
@@ -142,28 +142,6 @@ async def test_a_full_queue_settles_the_exchange_with_its_sentence(responder, st
         await responder.open(message(event_id="e9"))
     (refused,) = [row for row in await rows(store) if row.event_id == "e9"]
     assert (refused.status, refused.finish_reason, refused.error) == ("failed", "error", str(caught.value))
-
-
-@pytest.mark.parametrize(
-    ("failure", "sentence"),
-    [
-        (ConnectionError("no route to the queue"), "The message could not be queued; send it again, please."),
-        (StoreUnavailable("The queue's database is locked."), "The queue's database is locked."),
-    ],
-)
-async def test_a_queue_that_fails_otherwise_leaves_no_exchange_queued_for_ever(
-    responder, store, queue, failure, sentence
-):
-    async def enqueue(job):
-        raise failure
-
-    queue.enqueue = enqueue
-    with pytest.raises(type(failure)):
-        await responder.open(message(placeholder=Placeholder("c/9", "a token")))
-    (row,) = await rows(store)
-    assert (row.status, row.finish_reason, row.error) == ("failed", "error", sentence)
-    async with store.write() as session:
-        assert await exchanges.deliveries_of(session, row.id) == []
 
 
 @pytest.mark.parametrize(
