@@ -51,7 +51,7 @@ async def test_a_sender_who_leaves_at_any_moment_leaves_no_lock_and_no_job_behin
     while await is_left_after(ticks):
         async with asyncio.timeout(5), store.write() as session:
             await session.execute(text("UPDATE exchanges SET error = error"))
-        assert queue.depth() == 0
+        assert await queue.depth() == 0
         ticks += 1
     assert ticks > 3
 
