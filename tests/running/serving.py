@@ -24,6 +24,7 @@ from bot.service.service import Service
 from bot.web.app import build_app
 from core.engine.echo_engine import EchoEngine
 from core.queue.jobs import JobStatus
+from core.queue.protocol import JobQueue
 from core.settings import Settings
 from core.store.models import Exchange, Feedback
 from tests.examples.store import write_adapter
@@ -78,6 +79,12 @@ class LiveServer:
 async def until(condition: Callable[[], object]) -> None:
     """Let the server's tasks run until the condition holds."""
     while not condition():  # noqa: ASYNC110 - what is watched is a number of the server's, which sets no event
+        await asyncio.sleep(0)
+
+
+async def until_one_waits(queue: JobQueue) -> None:
+    """Let the server's tasks run until a job waits in the queue."""
+    while not await queue.depth():  # noqa: ASYNC110 - a queue sets no event
         await asyncio.sleep(0)
 
 

@@ -23,7 +23,7 @@ from core.errors import NotFound
 from core.settings import Settings
 from tests.models.tiny_models import make_tiny_model
 from tests.running.command import environment, personas
-from tests.running.serving import write_persona, write_personas
+from tests.running.serving import until_one_waits, write_persona, write_personas
 
 
 class Talk:
@@ -64,8 +64,7 @@ async def test_what_is_asked_while_the_model_loads_waits_and_is_answered(tmp_pat
     )
     talk = Talk(service)
     asking = asyncio.create_task(talk.say("good morning"))
-    while not await service.queue.depth():  # noqa: ASYNC110 - a queue sets no event
-        await asyncio.sleep(0)
+    await until_one_waits(service.queue)
     await service.start()
     assert await asking == "[zen@1] good morning\n"
     assert talk.err.getvalue() == ""

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from core.engine.echo_engine import EchoEngine
-from tests.running.serving import PERSONAS, echo_server, until
+from tests.running.serving import PERSONAS, echo_server, until, until_one_waits
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "zen", "messages": [{"role": "user", "content": "good morning"}]}
@@ -27,8 +27,7 @@ async def test_while_the_model_loads_the_server_is_not_ready_and_what_people_ask
         assert (await http.get("/")).status_code == 200
         ready = await http.get("/readyz")
         asking = asyncio.create_task(http.post(CHAT, json=BODY))
-        while not await server.service.queue.depth():  # noqa: ASYNC110 - a queue sets no event
-            await asyncio.sleep(0)
+        await until_one_waits(server.service.queue)
         assert (await http.get("/metrics")).status_code == 200
         await server.service.start()
         assert (await http.get("/readyz")).status_code == 200

@@ -11,7 +11,7 @@ import pytest
 from bot.chat.judging import record_feedback
 from bot.web import event_stream
 from core.engine.echo_engine import EchoEngine
-from tests.running.serving import echo_server, until
+from tests.running.serving import echo_server, until_one_waits
 
 HELLO = [{"role": "user", "content": "good morning to you"}]
 
@@ -178,7 +178,7 @@ async def test_a_full_queue_answers_429_with_a_time_to_retry(tmp_path):
         running = asyncio.create_task(client.chat.completions.create(model="base", messages=HELLO))
         await engine.gate.wait_until_held()
         waiting = asyncio.create_task(client.chat.completions.create(model="base", messages=HELLO))
-        await until(server.service.queue.depth)
+        await until_one_waits(server.service.queue)
         with pytest.raises(openai.RateLimitError) as full:
             await client.chat.completions.create(model="base", messages=HELLO)
         engine.gate.open()
