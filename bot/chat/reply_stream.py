@@ -161,13 +161,15 @@ class ReplyStream:
         return [(page, text) for page, text in enumerate(pages) if self._shown[page : page + 1] != [text]]
 
     async def _show(self, page: int, text: str) -> None:
-        if page < len(self._message_ids):
+        is_new, is_there = page == len(self._shown), page < len(self._message_ids)
+        if is_new and is_there:  # a message of an earlier reply: a thumb may come as soon as it changes
+            await self._on_posted(self._message_ids[page], page)
+        if is_there:
             await self._screen.edit(self._message_ids[page], text)
         else:
             self._message_ids.append(await self._screen.post(text))
-        is_new = page == len(self._shown)
         self._shown[page : page + 1] = [text]
-        if is_new:
+        if is_new and not is_there:
             await self._on_posted(self._message_ids[page], page)
 
     async def _remove_left_over(self) -> None:

@@ -66,6 +66,7 @@ class Variants:
         end = ReplyChunk(finish_reason="stop")
         pages = ReplyPages(self._capabilities.max_chars, screen.header, self._capabilities.small_print)
         texts = pages.of(words, end, None)
+        await self._note(screen, target, onto[: len(texts)], is_final=False)  # a thumb may come as soon as they change
         keys = []
         for page, text in enumerate(texts):
             await self._replies.budget(screen.channel_key).take(is_final=True)
@@ -75,14 +76,27 @@ class Variants:
                 await screen.edit(onto[page], text)
             keys.append(onto[page] if page < len(onto) else await screen.post(text))
         left_over = onto[len(keys) :]
-        async with self._store.write() as session:
-            for page, key in enumerate(keys):
-                await exchanges.add_delivery(session, target.id, screen.moved.get(key, key), position=page)
-            for key in left_over:
-                await exchanges.remove_delivery(session, self._source, key)
+        await self._note(screen, target, keys, left_over, is_final=True)
         for key in left_over:
             with suppress(ScreenGone):  # somebody was faster
                 await screen.remove(key)
+
+    async def _note(
+        self,
+        screen: ReplyScreen,
+        target: Exchange,
+        keys: Sequence[str],
+        left_over: Sequence[str] = (),
+        *,
+        is_final: bool,
+    ) -> None:
+        """Note which messages show `target`; what is not final is mended where the program ends meanwhile."""
+        async with self._store.write() as session:
+            for page, key in enumerate(keys):
+                shown = screen.moved.get(key, key)
+                await exchanges.add_delivery(session, target.id, shown, position=page, is_final=is_final)
+            for key in left_over:
+                await exchanges.remove_delivery(session, self._source, key)
 
     async def _of(self, exchange_id: str) -> list[Exchange]:
         async with self._store.read() as session:
