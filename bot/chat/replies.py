@@ -183,16 +183,23 @@ class RunningReplies:
                 await self.ended(exchange_id)
 
     async def drain(self, timeout_s: float) -> None:
-        """Answer nothing new, let running replies end, and stop those that take longer than `timeout_s`."""
+        """Answer nothing new, let running replies end, and stop those that take longer than `timeout_s`.
+
+        Nothing runs any more afterwards, also when this is cancelled.
+        """
         self._is_leaving = True
-        if self._busy:
-            await asyncio.wait(list(self._busy), timeout=timeout_s)
-        for running in list(self._running.values()):
-            await running.reply.cancel()
-        if self._busy:
-            await asyncio.wait(list(self._busy), timeout=LAST_WORDS_S)
-        for task in list(self._busy):  # the platform does not answer; what they leave is found at the next start
-            task.cancel()
+        try:
+            if self._busy:
+                await asyncio.wait(list(self._busy), timeout=timeout_s)
+            for running in list(self._running.values()):
+                await running.reply.cancel()
+            if self._busy:
+                await asyncio.wait(list(self._busy), timeout=LAST_WORDS_S)
+        finally:
+            for task in list(self._busy):  # the platform does not answer, or nobody waits; the next start mends it
+                task.cancel()
+            if self._busy:
+                await asyncio.wait(list(self._busy))
 
     async def _deliver(
         self, reply: PendingReply, message: IncomingMessage, make_screen: MakeScreen, onto: Sequence[str]

@@ -18,11 +18,8 @@ NEEDS_WEB = ("bot.web", "bot.commands.serve")
 TORCH_FREE_ENGINE = (
     "base",
     "adapter_cache",
-    "adapter_check",
-    "adapter_hash",
     "deferred_engine",
     "echo_engine",
-    "fingerprint",
     "scheduler",
 )
 IMPORT_ALL = """
