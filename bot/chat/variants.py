@@ -70,13 +70,13 @@ class Variants:
         keys = []
         for page, text in enumerate(texts):
             await self._replies.budget(screen.channel_key).take(is_final=True)
-            if page == len(texts) - 1:
-                screen.buttons = buttons
             if page < len(onto):
                 await screen.edit(onto[page], text)
             keys.append(onto[page] if page < len(onto) else await screen.post(text))
         left_over = onto[len(keys) :]
         await self._note(screen, target, keys, left_over, is_final=True)
+        await self._replies.budget(screen.channel_key).take(is_final=True)
+        await screen.show_buttons(buttons)  # last: a press must find what is shown
         for key in left_over:
             with suppress(ScreenGone):  # somebody was faster
                 await screen.remove(key)
