@@ -29,6 +29,7 @@ class TrainingTable(BaseModel):
     targets: Literal["attention", "all-linear"] | None = None
     epochs: float | None = Field(default=None, gt=0, le=100)
     learning_rate: float | None = Field(default=None, gt=0, lt=1)
+    interpolation: float | None = Field(default=None, gt=0, le=1)
 
 
 class SamplingTable(BaseModel):

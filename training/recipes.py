@@ -11,15 +11,9 @@ from core.personas import Persona
 
 MAX_R = 64
 SMALL_BASE_PARAMETERS = 300_000_000
-# What a small base wants otherwise: it learns simple, short replies only, and those in few steps at a high rate, which
-# overshoots (docs/runs.md).
-SMALL_BASE: dict[str, Any] = {
-    "learning_rate": 1e-3,
-    "max_length": 128,
-    "batch_size": 8,
-    "accumulation": 1,
-    "interpolation": 0.7,
-}
+# What a small base wants otherwise: it learns simple, short replies only, and those in few steps at a high rate
+# (docs/runs.md).
+SMALL_BASE: dict[str, Any] = {"learning_rate": 1e-3, "max_length": 128, "batch_size": 8, "accumulation": 1}
 RECIPE_VERSION = 1  # goes up when the same recipe trains otherwise than before: a stopped training cannot go on then
 QUICK_ROWS = 640  # rows that a quick training reads, once each
 

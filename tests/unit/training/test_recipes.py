@@ -37,9 +37,10 @@ def test_a_rank_wider_than_the_engine_serves_is_refused() -> None:
 def test_a_persona_changes_the_recipe_and_the_caller_changes_it_last(tmp_path: Path) -> None:
     folder = make_persona(tmp_path, "pirate", PIRATE_WORDS).folder
     with (folder / "persona.toml").open("a") as file:
-        file.write('[training]\ntargets = "all-linear"\nepochs = 2.5\nlearning_rate = 1e-4\n')
+        file.write('[training]\ntargets = "all-linear"\nepochs = 2.5\nlearning_rate = 1e-4\ninterpolation = 0.9\n')
     recipe = recipe_for(load_persona(folder), learning_rate=3e-4, seed=7)
     assert (recipe.targets, recipe.epochs, recipe.learning_rate, recipe.seed) == ("all-linear", 2.5, 3e-4, 7)
+    assert recipe.interpolation == 0.9
 
 
 def test_an_override_that_no_recipe_has_is_refused(tmp_path: Path) -> None:
