@@ -27,10 +27,11 @@ class Store:
 
     def __init__(self, engine: AsyncEngine) -> None:
         is_sqlite = engine.dialect.name == "sqlite"
-        turns = asyncio.Semaphore(1 if is_sqlite else POSTGRES_CONNECTIONS)
-        self._writing = Door(engine, turns, is_reading=False)
-        reading_turns = asyncio.Semaphore(SQLITE_READERS) if is_sqlite else turns
-        self._reading = Door(reading_engine(engine), reading_turns, is_reading=True)
+        writers, readers = (1, SQLITE_READERS) if is_sqlite else (POSTGRES_CONNECTIONS, POSTGRES_CONNECTIONS)
+        turns = asyncio.Semaphore(writers)
+        self._writing = Door(engine, turns, writers, is_reading=False)
+        reading_turns = asyncio.Semaphore(readers) if is_sqlite else turns
+        self._reading = Door(reading_engine(engine), reading_turns, readers, is_reading=True)
 
     @classmethod
     async def open(cls, url: str, *, create_or_upgrade: bool) -> Store:

@@ -58,11 +58,13 @@ for _name, _call in vars(AsyncSession).items():
 
 
 class Door:
-    """Lets so many transactions through at once as there are `turns`, in the order in which they came."""
+    """Lets `count` transactions through at once, one for each of the `turns`, in the order in which they came."""
 
-    def __init__(self, engine: AsyncEngine, turns: asyncio.Semaphore, *, is_reading: bool) -> None:
+    def __init__(self, engine: AsyncEngine, turns: asyncio.Semaphore, count: int, *, is_reading: bool) -> None:
         self._engine = engine
         self._turns = turns
+        self._count = count
+        self._is_closed = False
         self._is_reading = is_reading
         self._sessions = async_sessionmaker(engine, class_=UncutSession, expire_on_commit=False)
 
@@ -70,6 +72,11 @@ class Door:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Committed at the end, rolled back when the body raises or is cancelled. Raises StoreUnavailable."""
         await self._wait_for_turn()
+        if self._is_closed:  # a connection that is opened now would never be closed
+            self._turns.release()
+            raise StoreUnavailable(
+                f"The database {name_of(self._engine.url)} is closed already; start the program again."
+            )
         try:
             with outages_as_sentences(self._engine.url, is_reading=self._is_reading):
                 session = self._sessions()
@@ -83,7 +90,18 @@ class Door:
             self._turns.release()
 
     async def close(self) -> None:
-        await to_the_end(self._engine.dispose())
+        """Let running transactions end, open no more, and close the connections."""
+        self._is_closed = True
+        await to_the_end(self._close())
+
+    async def _close(self) -> None:
+        for _ in range(self._count):
+            await self._turns.acquire()
+        try:
+            await self._engine.dispose()
+        finally:
+            for _ in range(self._count):
+                self._turns.release()
 
     async def _wait_for_turn(self) -> None:
         try:
