@@ -69,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     with _quiet_ctrl_c():
+        from bot.service.sources import check_training_sources
         from core.settings import is_text, load_settings  # takes a moment
 
     if sys.stdout is None or sys.stderr is None:
@@ -80,6 +81,7 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = build_parser().parse_args(words)
     overrides = {name: getattr(arguments, name, None) for name in ("base_model", "host", "port")}
     settings = load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    check_training_sources(settings)
     configure_logging(settings.log_level, secrets=settings.secrets)
     quiet_loading(settings)
     module, function = arguments.run.split(":")

@@ -30,7 +30,6 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MAX_COUNT = 1_000_000  # no limit is ever wanted beyond, and numbers without an end overflow somewhere
 MAX_DAYS = 36_500
 MAX_SLUG_CHARS = 200  # file systems take 255 bytes
-SOURCES = frozenset({"playground", "terminal", "api", "author", "discord", "slack"})
 
 logger = logging.getLogger(__name__)
 
@@ -123,14 +122,6 @@ class Settings(BaseSettings):
     @classmethod
     def _ignore_case(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
-
-    @field_validator("training_sources")
-    @classmethod
-    def _check_sources(cls, value: str) -> str:
-        unknown = listed(value) - SOURCES
-        if unknown:
-            raise ValueError(f"unknown source {', '.join(sorted(unknown))}; known are {', '.join(sorted(SOURCES))}")
-        return value
 
     @field_validator("allowed_places", "blocked_places")
     @classmethod

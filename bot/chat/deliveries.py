@@ -24,6 +24,7 @@ class Deliveries:
     def __init__(self, store: Store, source: str) -> None:
         self._store = store
         self._source = source
+        self._unnoted: set[str] = set()  # the exchanges that have a page the store did not take
 
     async def note_page(self, exchange_id: str, screen: ReplyScreen, message_id: str, page: int) -> None:
         """Note which message shows a page, in place of what stood for it."""
@@ -36,20 +37,27 @@ class Deliveries:
                     session, exchange_id, message_id, position=page, is_final=False, token=screen.token
                 )
         except PersonasError as error:
+            self._unnoted.add(exchange_id)
             logger.warning("reply %s: %s", exchange_id, error)
 
     async def note_end(self, exchange_id: str, screen: ReplyScreen, delivered: Delivered) -> None:
         """Note what is shown at the end. What is not shown to its end stays noted as such, for recovery to mend."""
-        shown = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
+        page_ids = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
+        has_news = exchange_id in self._unnoted or bool(screen.moved) or screen.placeholder is not None
+        self._unnoted.discard(exchange_id)
+        if delivered.is_shown and not has_news:
+            # Every page is noted as one that changes. Lost in a crash, this only has them looked at once more.
+            self._store.write_soon(partial(exchanges.finish_deliveries, exchange_id=exchange_id))
+            return
         formers = list(screen.moved)
-        if screen.placeholder is not None and (delivered.is_shown or shown):
+        if screen.placeholder is not None and (delivered.is_shown or page_ids):
             formers.append(screen.placeholder.message_id)
         try:
             async with self._store.write() as session:
                 for former in formers:
                     await exchanges.remove_delivery(session, self._source, former)
                 note = partial(exchanges.add_delivery, is_final=delivered.is_shown, token=screen.token)
-                for page, message_id in enumerate(shown):
+                for page, message_id in enumerate(page_ids):
                     await note(session, exchange_id, message_id, position=page)
                 if delivered.is_shown:
                     await exchanges.finish_deliveries(session, exchange_id)

@@ -31,13 +31,13 @@ class Forgetting:
         self._memory.forget(key)
         await self._replies.stop_answers_to(key)
         async with self._store.write() as session:
-            shown = await exchanges.find_by_delivery(session, self._source, key)
+            exchange = await exchanges.find_by_delivery(session, self._source, key)
             answers = await exchanges.find_by_question(session, self._source, key)
             pages = await exchanges.deliveries_of(session, *(answer.id for answer in answers))
-            if shown is None:
+            if exchange is None:
                 await data_rights.forget_question(session, self._source, key)
-        if shown is not None:
-            await self._forget_reply(shown.id, key)
+        if exchange is not None:
+            await self._forget_reply(exchange.id, key)
         for page in pages:
             self._memory.forget(page.exchange_id)
         return [page.message_id for page in pages]

@@ -111,13 +111,13 @@ async def keep_standing(
     """
     async with store.write() as session:
         variants = [variant.id for variant in await exchanges.variants(session, exchange_id)]
-        given = [row for row in await feedback.of_exchanges(session, *variants) if row.source == source]
-        for row in given:
-            labels = standing.get(row.user_id, ())
-            if user_id not in (None, row.user_id) or label not in (None, row.label) or row.label in labels:
+        given = [thumb for thumb in await feedback.of_exchanges(session, *variants) if thumb.source == source]
+        for thumb in given:
+            labels = standing.get(thumb.user_id, ())
+            if user_id not in (None, thumb.user_id) or label not in (None, thumb.label) or thumb.label in labels:
                 continue
-            judged, judge = row.exchange_id, row.user_id
-            others = {other.label for other in given if other.user_id == judge} - {row.label}
+            judged, judge = thumb.exchange_id, thumb.user_id
+            others = {other.label for other in given if other.user_id == judge} - {thumb.label}
             remaining = [label for label in labels if label not in others]
             if remaining and judged == exchange_id:
                 await feedback.record(session, exchange_id=judged, user_id=judge, label=remaining[0], source=source)
@@ -136,7 +136,7 @@ async def give_missing(store: Store, exchange_id: str, standing: Standing, *, so
         variants = [variant.id for variant in await exchanges.variants(session, exchange_id)]
         if await feedback.has_void_thumbs(session, variants):
             return
-        known = {row.user_id for row in await feedback.of_exchanges(session, *variants) if row.source == source}
+        known = {thumb.user_id for thumb in await feedback.of_exchanges(session, *variants) if thumb.source == source}
         for person, labels in standing.items():
             if len(labels) == 1 and person not in known:
                 label = next(iter(labels))

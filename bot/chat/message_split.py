@@ -48,14 +48,14 @@ def split_message(text: str, limit: int) -> list[str]:
         capacity = room - len(CLOSING) if fence or FENCE in rest[: room + 1] else room
         is_last = len(rest) <= capacity
         end = len(rest) if is_last else _Window(rest[: capacity + 1], is_code=bool(fence)).cut()
-        shown = rest[:end].rstrip()
+        page = rest[:end].rstrip()
         is_broken_line = end < len(rest) and rest[end - 1] != "\n"
         rest = rest[end:].lstrip() if is_broken_line else rest[end:]
-        opening, fence = fence, _fence_after(shown, fence)
+        opening, fence = fence, _fence_after(page, fence)
         if is_last and fence:
-            shown = _without_loose_end(shown)
-        if shown:
-            pages.append(opening + shown + (CLOSING if _fence_after(shown, opening) else ""))
+            page = _without_loose_end(page)
+        if page:
+            pages.append(opening + page + (CLOSING if _fence_after(page, opening) else ""))
     return pages
 
 

@@ -68,11 +68,11 @@ def forgotten(done: Forgotten) -> str:
         (done.corrections, "better answer", "better answers"),
     )
     erased = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts if count)
-    said = f"You are forgotten: {erased or 'there was nothing'}."
+    answer = f"You are forgotten: {erased or 'there was nothing'}."
     if not done.versions:
-        return f"{said} No adapter version was trained on anything of yours."
+        return f"{answer} No adapter version was trained on anything of yours."
     return (
-        f"{said}\nThese adapter versions were trained on something of yours: **{', '.join(done.versions)}**. Weights"
+        f"{answer}\nThese adapter versions were trained on something of yours: **{', '.join(done.versions)}**. Weights"
         " cannot unlearn; ask whoever runs this bot to train new versions and retire these."
     )
 

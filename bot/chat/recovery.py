@@ -61,17 +61,17 @@ class LeftReplies:
             noted = await exchanges.deliveries_of(session, exchange.id)
         return sorted((page for page in noted if not page.is_final), key=lambda page: page.position)
 
-    def texts_of(self, exchange: Exchange, *, header: str, shown: str) -> list[str] | None:
+    def texts_of(self, exchange: Exchange, *, header: str, left_text: str) -> list[str] | None:
         """What the messages must say: all that was written, where it is known, or why there is nothing.
 
-        None where its words are known to nobody any more, but some of them are `shown`: those stay.
+        None where its words are known to nobody any more, but some of them stand in `left_text`: those stay.
         """
         words = self._memory.reply_of(exchange)
         if words is not None:
             end = ReplyChunk(finish_reason=cast(FinishReason, exchange.finish_reason), error=exchange.error)
             pages = ReplyPages(self._capabilities.max_chars, header, self._capabilities.small_print)
             return pages.of(words, end, None)
-        if exchange.status == JobStatus.SUCCEEDED and shown and not is_waiting_line(shown):
+        if exchange.status == JobStatus.SUCCEEDED and left_text and not is_waiting_line(left_text):
             return None
         return [exchange.error or CUT_OFF]
 

@@ -110,10 +110,10 @@ class ReplyStream:
             await asyncio.gather(reading, return_exceptions=True)
             if self._last is None:
                 await reply.cancel()  # nobody reads it any more
-        shown = tuple(self._message_ids[: len(self._shown)])
+        page_ids = tuple(self._message_ids[: len(self._shown)])
         last = self._last or ReplyChunk(finish_reason="cancelled")
         reason = last.finish_reason or "cancelled"
-        return Delivered(shown, self._text, reason, refusal or last.error, last.dropped, is_shown)
+        return Delivered(page_ids, self._text, reason, refusal or last.error, last.dropped, is_shown)
 
     async def _read(self, reply: PendingReply) -> None:
         """Take in the reply as it is written."""

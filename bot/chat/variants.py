@@ -93,8 +93,8 @@ class Variants:
         """Note which messages show `target`; what is not final is mended where the program ends meanwhile."""
         async with self._store.write() as session:
             for page, key in enumerate(keys):
-                shown = screen.moved.get(key, key)
-                await exchanges.add_delivery(session, target.id, shown, position=page, is_final=is_final)
+                page_id = screen.moved.get(key, key)
+                await exchanges.add_delivery(session, target.id, page_id, position=page, is_final=is_final)
             for key in left_over:
                 await exchanges.remove_delivery(session, self._source, key)
 

@@ -11,8 +11,8 @@ from rich.markup import escape
 from bot.commands.logs import configure_logging
 from bot.commands.output import make_console, user_name
 from bot.commands.running import run_service
-from bot.service.process_lock import CHAT_SOURCES
 from bot.service.service import Service
+from bot.service.sources import CHAT_SOURCES
 from bot.terminal.chat import TerminalChat
 from bot.terminal.line_input import edited_lines, piped_lines
 from core.errors import InvalidInput, PersonasError

@@ -18,8 +18,8 @@ from bot.commands.discord_side import DiscordSide
 from bot.commands.listening import listen
 from bot.commands.output import make_console
 from bot.commands.running import INTERRUPTED, import_aside, run_service
-from bot.service.process_lock import SERVER_SOURCES
 from bot.service.service import Service
+from bot.service.sources import SERVER_SOURCES
 from core.settings import Settings
 
 WEB_APP = "bot.web.app"  # brings Gradio, which takes seconds to import; a signal must not wait for it

@@ -44,7 +44,7 @@ class PersonaBot(prefix_commands.AutoShardedBot):
 
     async def on_message(self, message: discord.Message) -> None:
         """In place of discord.py's prefix commands: text from a person is never a command."""
-        await self.parts.hearing.hear(message)
+        await self.parts.listener.hear(message)
 
     async def on_thread_remove(self, thread: discord.Thread) -> None:
         """Somebody took the bot out of a thread. discord.py goes on as if it were a member."""

@@ -36,27 +36,29 @@ def view_of(due: ReplyButtons | None) -> discord.ui.View | None:
     if due.is_running:
         return view_with(reply_button("stop", exchange_id, emoji=STOP, label="Stop"))
     thumbs = (reply_button("up", exchange_id, emoji=UP), reply_button("down", exchange_id, emoji=DOWN))
-    shown = [*(thumbs if due.is_finished else ()), reply_button("again", exchange_id, emoji=AGAIN)]
-    shown.append(reply_button("delete", exchange_id, emoji=DELETE))
+    buttons = [*(thumbs if due.is_finished else ()), reply_button("again", exchange_id, emoji=AGAIN)]
+    buttons.append(reply_button("delete", exchange_id, emoji=DELETE))
     if count > 1:
-        shown += [
+        buttons += [
             reply_button("previous", exchange_id, emoji=PREVIOUS, row=1, disabled=index == 0),
             reply_button("place", exchange_id, label=f"{index + 1}/{count}", row=1, disabled=True),
             reply_button("next", exchange_id, emoji=NEXT, row=1, disabled=index == count - 1),
         ]
         if due.is_finished:
-            shown.append(reply_button("best", exchange_id, emoji=BEST, label="Best", row=1, style=ButtonStyle.success))
-    return view_with(*shown)
+            buttons.append(
+                reply_button("best", exchange_id, emoji=BEST, label="Best", row=1, style=ButtonStyle.success)
+            )
+    return view_with(*buttons)
 
 
-def view_with(*shown: Button) -> discord.ui.View:
+def view_with(*buttons: Button) -> discord.ui.View:
     """A view of these buttons that discord.py does not keep: their custom_ids are enough.
 
     One that it kept for an ephemeral message would time out after 15 minutes, and with it the pattern by which the bot
     knows all such buttons (ViewStore.remove_view lets go of the template).
     """
     view = discord.ui.View(timeout=None)
-    for button in shown:
+    for button in buttons:
         view.add_item(button)
     view.stop()
     return view

@@ -41,7 +41,7 @@ class _Known:
     """What is known of a channel: the messages that can be missed there, and those that show which reply."""
 
     public: set[int] = field(default_factory=set)
-    shown: dict[int, str] = field(default_factory=dict)
+    exchange_of: dict[int, str] = field(default_factory=dict)
 
 
 class CatchUp:
@@ -118,12 +118,12 @@ class CatchUp:
         """What may be looked for, by channel: those where a reply was shown last come first."""
         since = time.time() - SHOWN_WITHIN_S
         async with self._store.read() as session:
-            shown = await exchanges.shown_since(session, SOURCE, since=since, limit=MAX_SHOWN)
+            delivered = await exchanges.shown_since(session, SOURCE, since=since, limit=MAX_SHOWN)
             public = set(filter(is_message, await exchanges.quoted_since(session, SOURCE, since=since)))
         found: defaultdict[int, _Known] = defaultdict(_Known)
-        for key, exchange_id, question_key in shown:
+        for key, exchange_id, question_key in delivered:
             channel_id, message_id = split_key(key)
-            found[channel_id].shown[message_id] = exchange_id
+            found[channel_id].exchange_of[message_id] = exchange_id
             if question_key:  # the answer to a command may be one that only the asker sees
                 public |= {key, question_key}
         for key in public:
@@ -139,12 +139,12 @@ class CatchUp:
             logger.info("Channel %d cannot be read, which says nothing of what was there: %s", channel_id, error)
             return
         await self._removals.forget_messages(channel_id, gone)
-        shown = {known.shown[one] for one in there.keys() & known.shown.keys()}
+        answers = {known.exchange_of[one] for one in there.keys() & known.exchange_of.keys()}
         async with self._store.read() as session:
-            judged = await feedback.judged_from(session, REACTION, shown)
+            judged = await feedback.judged_from(session, REACTION, answers)
         for one, message in there.items():
-            if any(label_of(reaction.emoji) is not None for reaction in message.reactions) and one in known.shown:
-                judged.add(known.shown[one])
+            if any(label_of(reaction.emoji) is not None for reaction in message.reactions) and one in known.exchange_of:
+                judged.add(known.exchange_of[one])
         for exchange_id in judged:  # all of them: as many thumbs as before may be other people's
             await self._reactions.read_again(exchange_id)
 
@@ -157,7 +157,7 @@ class CatchUp:
             return [message async for message in channel.history(limit=PER_PAGE, before=end)]
 
         there: dict[int, discord.Message] = {}
-        left = sorted(known.public | known.shown.keys(), reverse=True)[:MAX_MESSAGES]
+        left = sorted(known.public | known.exchange_of.keys(), reverse=True)[:MAX_MESSAGES]
         known.public &= set(left)
         while left:
             page = await attempt(partial(page_up_to, left[0]))

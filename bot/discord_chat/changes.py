@@ -18,9 +18,9 @@ from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.chat.replies import RunningReplies
 from bot.chat.responder import PendingReply
 from bot.discord_chat import names
-from bot.discord_chat.hearing import Hearing
 from bot.discord_chat.history import History
 from bot.discord_chat.identity import Identities
+from bot.discord_chat.listener import Listener
 from bot.discord_chat.screens import DiscordScreen
 from core.errors import PersonasError
 from core.store import data_rights, exchanges
@@ -42,14 +42,14 @@ class Changes:
         replies: RunningReplies,
         history: History,
         identities: Identities,
-        hearing: Hearing,
+        listener: Listener,
     ) -> None:
         self._store = store
         self._memory = memory
         self._replies = replies
         self._history = history
         self._identities = identities
-        self._hearing = hearing
+        self._listener = listener
         self._newest: dict[str, datetime] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -73,7 +73,7 @@ class Changes:
                     await self._answer_again(message, key, f"message:{message.id}:edit:{edited_at.isoformat()}")
         except PersonasError as error:
             logger.info("An edited question stays answered as it was: %s", error)
-            await self._hearing.say_why_not(message, error)
+            await self._listener.say_why_not(message, error)
         finally:
             if self._newest.get(key) == edited_at:
                 del self._newest[key]
@@ -91,14 +91,14 @@ class Changes:
         if not is_new or not self._replies.admit(event_id, names.user_id(message.author), places_here):
             return
         is_free_talk = former[-1].conversation_id == names.channel_place(message.channel.id)
-        question = await self._hearing.question_in(message, event_id, is_free_talk=is_free_talk)
+        question = await self._listener.question_in(message, event_id, is_free_talk=is_free_talk)
         if question.transcript is None or not question.transcript.is_question:
             return
         first = await self._first_of(onto)
         await self._replies.answer(
             question,
             partial(self._screen_for, message, first),
-            refuse=partial(self._hearing.say, message),
+            refuse=partial(self._listener.say, message),
             onto=() if first is None else onto,
         )
 
@@ -115,7 +115,7 @@ class Changes:
         self, question: discord.Message, first: discord.Message | None, reply: PendingReply
     ) -> DiscordScreen:
         if first is None:
-            return await self._hearing.screen_for(question, reply)
+            return await self._listener.screen_for(question, reply)
         return await self._identities.screen_of(first, reply.model)
 
 

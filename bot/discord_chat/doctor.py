@@ -120,17 +120,17 @@ async def _server(client: discord.Client, settings: Settings, about: Any, *, is_
         async for right, channel in _channels_lacking(client, settings, int(about["id"])):
             if right not in lacks:
                 narrow[right].append(channel)
-    said = [f"may do all it needs{', but' if narrow else ''}"]
+    remarks = [f"may do all it needs{', but' if narrow else ''}"]
     if lacks:
         what = "; ".join(f"{right.name} ({right.without})" for right in lacks)
-        said = [f"lacks {what}: {WHERE}{'; and' if narrow else ''}"]
+        remarks = [f"lacks {what}: {WHERE}{'; and' if narrow else ''}"]
     if narrow:  # often it is meant to be so
         what = "; ".join(f"{right.name} in {_some(channels)}" for right, channels in narrow.items())
-        said.append(f"lacks {what}: {WHERE_IN_CHANNEL}")
+        remarks.append(f"lacks {what}: {WHERE_IN_CHANNEL}")
     level: Level = "warn" if lacks or WEBHOOKS in narrow else "ok"
     if any(right.is_essential for right in lacks):
         level = "fail"
-    return _finding(level, f'in the server "{about["name"]}" the bot {" ".join(said)}')
+    return _finding(level, f'in the server "{about["name"]}" the bot {" ".join(remarks)}')
 
 
 async def _channels_lacking(

@@ -41,9 +41,9 @@ async def delete(interaction: Interaction, exchange_id: str) -> None:
     for variant in variants:
         await parts.replies.stop(variant.id)
         await parts.replies.ended(variant.id)
-    shown = await shown_by(interaction, exchange_id)
-    screen = await parts.identities.screen_on(interaction, shown.exchange, shown.exchange.model)
-    for key in shown.pages_on(screen):
+    reply = await shown_by(interaction, exchange_id)
+    screen = await parts.identities.screen_on(interaction, reply.exchange, reply.exchange.model)
+    for key in reply.pages_on(screen):
         with suppress(ScreenGone):  # somebody was faster
             await screen.remove(key)
         async with parts.store.write() as session:

@@ -168,7 +168,7 @@ class History:
             keys = [delivery.message_id for delivery in await exchanges.deliveries_of(session, exchange.id)]
         at_hand = {_key(page): page for page in known}
         pages = [at_hand.get(key) or await self.fetch(key) for key in keys]
-        words = [own_words(shown.content) for shown in pages if shown is not None]
+        words = [own_words(page.content) for page in pages if page is not None]
         return "\n".join(words) if words else None
 
     async def _history(self, message: discord.Message, conversation_id: str) -> Transcript:
@@ -176,7 +176,7 @@ class History:
         transcript = self._spoken(message, conversation_id)
         earlier = [_spoken_first(found) for found in await self._earlier(message)]
         async with self._store.read() as session:
-            shown = await exchanges.find_by_deliveries(
+            answers = await exchanges.find_by_deliveries(
                 session, SOURCE, [_key(one) for one in earlier if self.is_own(one)]
             )
         told: set[str] = set()
@@ -188,7 +188,7 @@ class History:
                 return replace(transcript, is_cut=True)
             if not is_own:
                 transcript = self._before(transcript, found)
-            elif (exchange := shown.get(_key(found))) is not None and exchange.id not in told:
+            elif (exchange := answers.get(_key(found))) is not None and exchange.id not in told:
                 text = self._memory.reply_of(exchange)
                 if text is not None:
                     told.add(exchange.id)

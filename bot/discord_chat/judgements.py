@@ -21,8 +21,8 @@ async def dislike(interaction: Interaction, exchange_id: str) -> None:
     """Besides, a person who dislikes an answer may write a better one."""
     await interaction.client.parts.judging.judge(exchange_id, user_id(interaction.user), label=False)
     words, button = await invitation(interaction, exchange_id)
-    shown = [button] if button is not None else []
-    await _confirm(interaction, f"{THANKS.format(thumb=DOWN)} {words}", *shown, _take_back("unvote", exchange_id))
+    buttons = [button] if button is not None else []
+    await _confirm(interaction, f"{THANKS.format(thumb=DOWN)} {words}", *buttons, _take_back("unvote", exchange_id))
 
 
 async def take_thumb_back(interaction: Interaction, exchange_id: str) -> None:
@@ -45,6 +45,6 @@ def _take_back(verb: str, exchange_id: str) -> Button:
     return reply_button(verb, exchange_id, label="Take it back")
 
 
-async def _confirm(interaction: Interaction, words: str, *shown: Button) -> None:
+async def _confirm(interaction: Interaction, words: str, *buttons: Button) -> None:
     """Say to the person who pressed, and nobody else, that it counts."""
-    await interaction.followup.send(words, ephemeral=True, view=view_with(*shown))
+    await interaction.followup.send(words, ephemeral=True, view=view_with(*buttons))

@@ -76,14 +76,14 @@ async def _by_token(client: discord.Client, page: Delivery, token: str) -> LeftP
     webhook = discord.Webhook.partial(application_id, token, client=client)
     webhook.type = discord.WebhookType.application  # only such a one may post what only one person sees
     channel_id, message_id = split_key(page.message_id)
-    shown = cast(int, "@original") if page.position == NOT_POSTED else message_id
-    message = await webhook.fetch_message(shown)
+    target = cast(int, "@original") if page.position == NOT_POSTED else message_id
+    message = await webhook.fetch_message(target)
     return LeftPage(
         message_key(channel_id, message.id),
         message.content,
         has_header=True,
         is_running=_is_running(message),
-        edit=partial(webhook.edit_message, shown, allowed_mentions=PINGS_NOBODY),
+        edit=partial(webhook.edit_message, target, allowed_mentions=PINGS_NOBODY),
         post=partial(
             webhook.send,
             wait=True,

@@ -20,9 +20,9 @@ from bot.discord_chat.catch_up import CatchUp
 from bot.discord_chat.changes import Changes
 from bot.discord_chat.connection import CAPABILITIES, Connection
 from bot.discord_chat.faces import Faces
-from bot.discord_chat.hearing import Hearing
 from bot.discord_chat.history import History
 from bot.discord_chat.identity import Identities
+from bot.discord_chat.listener import Listener
 from bot.discord_chat.names import SOURCE
 from bot.discord_chat.profiles import Profiles
 from bot.discord_chat.reactions import Reactions
@@ -56,7 +56,7 @@ class Parts:
     history: History
     profiles: Profiles
     identities: Identities
-    hearing: Hearing
+    listener: Listener
     changes: Changes
     removals: Removals
     reactions: Reactions
@@ -77,7 +77,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     faces = Faces(service.personas)
     webhooks, profiles = Webhooks(connection, faces), Profiles(store, faces)
     identities = Identities(store, history, faces, webhooks, profiles, service.default_persona)
-    hearing = Hearing(connection, store, replies, history, identities, faces, bindings, free_talk)
+    listener = Listener(connection, store, replies, history, identities, faces, bindings, free_talk)
     removals = Removals(
         connection, forgetting, deliveries, history, identities, webhooks, profiles, free_talk, needs_catch_up
     )
@@ -99,8 +99,8 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         history=history,
         profiles=profiles,
         identities=identities,
-        hearing=hearing,
-        changes=Changes(store, memory, replies, history, identities, hearing),
+        listener=listener,
+        changes=Changes(store, memory, replies, history, identities, listener),
         removals=removals,
         reactions=reactions,
         recovery=Recovery(

@@ -120,7 +120,7 @@ class Recovery:
     async def _show(self, exchange: Exchange, pages: list[Delivery], view: discord.ui.View | None) -> None:
         first = await self._reach(pages[0])
         header = self._identities.header(exchange.model) if first.has_header else ""
-        texts = self._left_replies.texts_of(exchange, header=header, shown=own_words(first.content))
+        texts = self._left_replies.texts_of(exchange, header=header, left_text=own_words(first.content))
         if texts is None:
             await self._end(pages[-1], view)
             return

@@ -11,10 +11,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from bot.service.sources import CHAT_SOURCES, SERVER_SOURCES
 from core.errors import StoreUnavailable
-
-SERVER_SOURCES = ("api", "discord", "playground")
-CHAT_SOURCES = ("terminal",)
 
 
 class ProcessLock:

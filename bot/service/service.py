@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from bot.chat.responder import Responder
-from bot.service.process_lock import CHAT_SOURCES, SERVER_SOURCES, ProcessLock
+from bot.service.process_lock import ProcessLock
 from bot.service.retention import keep_erasing
+from bot.service.sources import CHAT_SOURCES, SERVER_SOURCES
 from bot.service.storage import Storage, open_storage
 from core.adapters.folders import AdapterFolders, RegisteredFolders
 from core.adapters.registry import Registry

@@ -106,11 +106,11 @@ class Registry:
             if not folders:
                 continue
             async with store.read() as session:
-                rows = await adapter_versions.versions(session, slug, base_slug)
-            known = {self._folder(row) for row in rows}
+                all_stored = await adapter_versions.versions(session, slug, base_slug)
+            known = {self._folder(stored) for stored in all_stored}
             for folder in folders:
                 if folder not in known:
-                    await self._adopt(store, slug, base_slug, folder, {row.content_hash for row in rows})
+                    await self._adopt(store, slug, base_slug, folder, {stored.content_hash for stored in all_stored})
 
     async def register(
         self,
@@ -145,32 +145,36 @@ class Registry:
         """The versions that answer for these personas now; those without an adapter for this base are left out."""
         named = await adapter_versions.named(session, personas, base_slug)
         aliases: dict[str, dict[Alias, int]] = {}
-        for row, alias in named:
-            aliases.setdefault(row.persona, {})[alias] = row.version
-        return {row.persona: self._registered(row, aliases[row.persona]) for row, alias in named if alias == "champion"}
+        for stored, alias in named:
+            aliases.setdefault(stored.persona, {})[alias] = stored.version
+        return {
+            stored.persona: self._registered(stored, aliases[stored.persona])
+            for stored, alias in named
+            if alias == "champion"
+        }
 
     async def get(self, session: AsyncSession, persona: str, base_slug: str, version: int) -> RegisteredAdapter:
         """One version. Raises NotFound."""
-        row = await adapter_versions.get(session, persona, base_slug, version)
-        return self._registered(row, await adapter_versions.aliases(session, persona, base_slug))
+        stored = await adapter_versions.get(session, persona, base_slug, version)
+        return self._registered(stored, await adapter_versions.aliases(session, persona, base_slug))
 
     async def versions(self, session: AsyncSession, persona: str, base_slug: str) -> list[RegisteredAdapter]:
         """Every version of this persona for this base model, the oldest first."""
-        rows = await adapter_versions.versions(session, persona, base_slug)
+        all_stored = await adapter_versions.versions(session, persona, base_slug)
         aliases = await adapter_versions.aliases(session, persona, base_slug)
-        return [self._registered(row, aliases) for row in rows]
+        return [self._registered(stored, aliases) for stored in all_stored]
 
     async def folders(self, session: AsyncSession, content_hash: str) -> list[Path]:
         """Where the adapter with this content was registered; empty for an unknown one."""
-        return [self._folder(row) for row in await adapter_versions.with_content(session, content_hash)]
+        return [self._folder(stored) for stored in await adapter_versions.with_content(session, content_hash)]
 
     async def record_gate(
         self, session: AsyncSession, persona: str, base_slug: str, version: int, *, passed: bool, by: str
     ) -> RegisteredAdapter:
         """Note whether a version passed its gate against the champion; promotes nothing. Raises NotFound."""
-        row = await adapter_versions.get(session, persona, base_slug, version)
-        row.gate_passed = passed
-        adapter_versions.note(session, row, "gated", actor=by)
+        stored = await adapter_versions.get(session, persona, base_slug, version)
+        stored.gate_passed = passed
+        adapter_versions.note(session, stored, "gated", actor=by)
         return await self.get(session, persona, base_slug, version)
 
     async def promote(
@@ -182,20 +186,20 @@ class Registry:
         passed a gate and `force` is False. A promotion that needed force is recorded as forced.
         """
         async with store.read() as session:
-            row = await adapter_versions.get(session, persona, base_slug, version)
-        await self._check_intact(row)
+            stored = await adapter_versions.get(session, persona, base_slug, version)
+        await self._check_intact(stored)
         async with store.write() as session:
-            row = await adapter_versions.get(session, persona, base_slug, version)
+            stored = await adapter_versions.get(session, persona, base_slug, version)
             former = (await adapter_versions.aliases(session, persona, base_slug, is_locking=True)).get("champion")
             if former != version:
-                _check_gate(row, force=force)
+                _check_gate(stored, force=force)
                 if former is not None:
                     await adapter_versions.point(session, persona, base_slug, "previous", former)
                 await adapter_versions.point(session, persona, base_slug, "champion", version)
                 await adapter_versions.drop(session, persona, base_slug, "challenger", version)
-                is_forced = not row.gate_passed
+                is_forced = not stored.gate_passed
                 note = adapter_versions.note
-                note(session, row, "promoted", former_champion=former, is_forced=is_forced, actor=by)
+                note(session, stored, "promoted", former_champion=former, is_forced=is_forced, actor=by)
             return await self.get(session, persona, base_slug, version)
 
     async def rollback(self, store: Store, persona: str, base_slug: str, *, by: str) -> RegisteredAdapter:
@@ -210,18 +214,18 @@ class Registry:
                 raise NotFound(
                     f"{persona} has no previous version on {base_slug} to roll back to.", advice=ListVersions(persona)
                 )
-            row = await adapter_versions.get(session, persona, base_slug, version)
-        await self._check_intact(row)
+            stored = await adapter_versions.get(session, persona, base_slug, version)
+        await self._check_intact(stored)
         async with store.write() as session:
             aliases = await adapter_versions.aliases(session, persona, base_slug, is_locking=True)
             if aliases.get("previous") != version:
                 raise NotFound(
                     f"{persona}@{version} is not the previous version any more.", advice=ListVersions(persona)
                 )
-            row = await adapter_versions.get(session, persona, base_slug, version)
+            stored = await adapter_versions.get(session, persona, base_slug, version)
             await adapter_versions.point(session, persona, base_slug, "champion", version)
             await adapter_versions.drop(session, persona, base_slug, "previous", version)
-            adapter_versions.note(session, row, "rolled_back", former_champion=aliases.get("champion"), actor=by)
+            adapter_versions.note(session, stored, "rolled_back", former_champion=aliases.get("champion"), actor=by)
             return await self.get(session, persona, base_slug, version)
 
     async def _adopt(self, store: Store, persona: str, base_slug: str, folder: Path, known: Collection[str]) -> None:
@@ -235,7 +239,7 @@ class Registry:
     async def _ship(self, session: AsyncSession, persona: str, base_slug: str, found: _Found, by: str) -> None:
         version = await self._add(session, persona, base_slug, found)
         versions = await adapter_versions.versions(session, persona, base_slug)
-        replaced = {row.version for row in versions if row.origin == "bundled"} - {version}
+        replaced = {stored.version for stored in versions if stored.origin == "bundled"} - {version}
         aliases = await adapter_versions.aliases(session, persona, base_slug)
         for alias, pointed in aliases.items():
             if pointed in replaced:
@@ -243,9 +247,9 @@ class Registry:
         former = aliases.get("champion")
         if former is None or former in replaced:
             await adapter_versions.point(session, persona, base_slug, "champion", version)
-            row = await adapter_versions.get(session, persona, base_slug, version)
-            is_forced = former is not None and not row.gate_passed
-            adapter_versions.note(session, row, "shipped", former_champion=former, is_forced=is_forced, actor=by)
+            stored = await adapter_versions.get(session, persona, base_slug, version)
+            is_forced = former is not None and not stored.gate_passed
+            adapter_versions.note(session, stored, "shipped", former_champion=former, is_forced=is_forced, actor=by)
 
     async def _find(
         self, store: Store, persona: str, base_slug: str, folder: Path, lineage: dict[str, Any], origin: Origin
@@ -254,20 +258,20 @@ class Registry:
         root, path = self._roots.locate(folder)
         content_hash = await asyncio.to_thread(adapter_content_hash, folder)
         async with store.read() as session:
-            row = await adapter_versions.find_by_content(session, persona, base_slug, content_hash)
+            stored = await adapter_versions.find_by_content(session, persona, base_slug, content_hash)
         lost = None
-        if row is not None and not await asyncio.to_thread(has_content, self._folder(row), content_hash):
-            lost = (row.root, row.path)
+        if stored is not None and not await asyncio.to_thread(has_content, self._folder(stored), content_hash):
+            lost = (stored.root, stored.path)
         return _Found(root, path, content_hash, lineage, origin, lost)
 
     async def _add(self, session: AsyncSession, persona: str, base_slug: str, found: _Found) -> int:
-        row = await adapter_versions.find_by_content(session, persona, base_slug, found.content_hash)
-        if row is not None:
-            if (row.root, row.path) == found.lost:
-                row.root, row.path = found.root, found.path
-            row.lineage = found.lineage or row.lineage
-            return row.version
-        row = await adapter_versions.add(
+        stored = await adapter_versions.find_by_content(session, persona, base_slug, found.content_hash)
+        if stored is not None:
+            if (stored.root, stored.path) == found.lost:
+                stored.root, stored.path = found.root, found.path
+            stored.lineage = found.lineage or stored.lineage
+            return stored.version
+        stored = await adapter_versions.add(
             session,
             persona,
             base_slug,
@@ -277,38 +281,38 @@ class Registry:
             origin=found.origin,
             lineage=found.lineage,
         )
-        adapter_versions.note(session, row, "registered", actor=found.origin)
-        return row.version
+        adapter_versions.note(session, stored, "registered", actor=found.origin)
+        return stored.version
 
-    def _folder(self, row: AdapterVersion) -> Path:
-        return self._roots.folder(row.root, row.path)
+    def _folder(self, stored: AdapterVersion) -> Path:
+        return self._roots.folder(stored.root, stored.path)
 
-    async def _check_intact(self, row: AdapterVersion) -> None:
-        if not await asyncio.to_thread(has_content, self._folder(row), row.content_hash):
+    async def _check_intact(self, stored: AdapterVersion) -> None:
+        if not await asyncio.to_thread(has_content, self._folder(stored), stored.content_hash):
             raise AdapterRejected(
-                f"The files of {row.persona}@{row.version} in {self._folder(row)} are gone or have changed since it was"
-                " registered; restore them, or choose another version."
+                f"The files of {stored.persona}@{stored.version} in {self._folder(stored)} are gone or have changed since"
+                " it was registered; restore them, or choose another version."
             )
 
-    def _registered(self, row: AdapterVersion, aliases: Mapping[Alias, int]) -> RegisteredAdapter:
+    def _registered(self, stored: AdapterVersion, aliases: Mapping[Alias, int]) -> RegisteredAdapter:
         return RegisteredAdapter(
-            persona=row.persona,
-            base_model=row.base_model,
-            version=row.version,
-            ref=AdapterRef(f"{row.persona}@{row.version}", row.content_hash),
-            folder=self._folder(row),
-            origin=cast(Origin, row.origin),
-            lineage=dict(row.lineage),
-            created_at=row.created_at,
-            aliases=tuple(sorted(alias for alias, version in aliases.items() if version == row.version)),
-            gate_passed=row.gate_passed,
+            persona=stored.persona,
+            base_model=stored.base_model,
+            version=stored.version,
+            ref=AdapterRef(f"{stored.persona}@{stored.version}", stored.content_hash),
+            folder=self._folder(stored),
+            origin=cast(Origin, stored.origin),
+            lineage=dict(stored.lineage),
+            created_at=stored.created_at,
+            aliases=tuple(sorted(alias for alias, version in aliases.items() if version == stored.version)),
+            gate_passed=stored.gate_passed,
         )
 
 
-def _check_gate(row: AdapterVersion, *, force: bool) -> None:
+def _check_gate(stored: AdapterVersion, *, force: bool) -> None:
     """Raises PermissionNeeded."""
-    if not row.gate_passed and not force:
-        verdict = "has not been through an evaluation gate" if row.gate_passed is None else "failed its gate"
+    if not stored.gate_passed and not force:
+        verdict = "has not been through an evaluation gate" if stored.gate_passed is None else "failed its gate"
         raise PermissionNeeded(
-            f"{row.persona}@{row.version} {verdict}, so it is not promoted.", advice=ForcePromotion()
+            f"{stored.persona}@{stored.version} {verdict}, so it is not promoted.", advice=ForcePromotion()
         )

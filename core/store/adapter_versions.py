@@ -18,10 +18,10 @@ Alias = Literal["champion", "challenger", "previous"]
 async def get(session: AsyncSession, persona: str, base_slug: str, version: int) -> AdapterVersion:
     """One version. Raises NotFound."""
     is_storable = 0 < version < 2**31  # beyond that the driver raises its own error
-    row = await session.get(AdapterVersion, (persona, base_slug, version)) if is_storable else None
-    if row is None:
+    stored = await session.get(AdapterVersion, (persona, base_slug, version)) if is_storable else None
+    if stored is None:
         raise NotFound(f"{persona} has no version {version} on {base_slug}.", advice=ListVersions(persona))
-    return row
+    return stored
 
 
 async def find_by_content(
@@ -54,10 +54,10 @@ async def bases_of(session: AsyncSession, persona: str) -> list[str]:
 async def add(session: AsyncSession, persona: str, base_slug: str, **values: Any) -> AdapterVersion:
     """Write the next version, numbered from 1."""
     newest = await session.scalar(select(func.max(AdapterVersion.version)).where(*_is_of(persona, base_slug)))
-    row = AdapterVersion(persona=persona, base_model=base_slug, version=(newest or 0) + 1, **values)
-    session.add(row)
+    stored = AdapterVersion(persona=persona, base_model=base_slug, version=(newest or 0) + 1, **values)
+    session.add(stored)
     await session.flush()
-    return row
+    return stored
 
 
 async def aliases(session: AsyncSession, persona: str, base_slug: str, *, is_locking: bool = False) -> dict[Alias, int]:
@@ -102,7 +102,7 @@ async def drop(session: AsyncSession, persona: str, base_slug: str, alias: Alias
 
 def note(
     session: AsyncSession,
-    row: AdapterVersion,
+    stored: AdapterVersion,
     kind: str,
     *,
     actor: str,
@@ -112,12 +112,12 @@ def note(
     """Record what happened to a version, with its gate as it stands."""
     session.add(
         RegistryEvent(
-            persona=row.persona,
-            base_model=row.base_model,
+            persona=stored.persona,
+            base_model=stored.base_model,
             kind=kind,
-            version=row.version,
+            version=stored.version,
             former_champion=former_champion,
-            gate_passed=row.gate_passed,
+            gate_passed=stored.gate_passed,
             is_forced=is_forced,
             actor=actor,
         )

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from core.store.deferred import Change, DeferredChanges
 from core.store.engines import POSTGRES_CONNECTIONS, SQLITE_READERS, create_engine, reading_engine
 from core.store.models import Base
 from core.store.outages import outages_as_sentences
@@ -32,6 +33,7 @@ class Store:
         self._writing = Door(engine, turns, writers, is_reading=False)
         reading_turns = asyncio.Semaphore(readers) if is_sqlite else turns
         self._reading = Door(reading_engine(engine), reading_turns, readers, is_reading=True)
+        self._deferred = DeferredChanges(self._writing.transaction)
 
     @classmethod
     async def open(cls, url: str, *, create_or_upgrade: bool) -> Store:
@@ -65,10 +67,15 @@ class Store:
         Keep the body short, for others wait: read no file, ask no network, and open no second one inside it.
         Raises StoreUnavailable when the database is locked, full, read-only or gone; then nothing was written.
         """
-        async with self._writing.transaction() as session:
+        async with self._deferred.transaction() as session:
             yield session
 
+    def write_soon(self, change: Change) -> None:
+        """Let a change ride with the next `write`, or go alone a moment later (see `DeferredChanges` for which may)."""
+        self._deferred.add(change)
+
     async def close(self) -> None:
+        await self._deferred.close()
         await self._reading.close()
         await self._writing.close()
 

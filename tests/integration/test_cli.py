@@ -143,6 +143,7 @@ def test_a_misspelt_setting_is_one_warning_and_no_failure(data_dir, folder):
         ("PERSONAS_MAX_NEW_TOKENS", "40000"),
         ("PERSONAS_QUANTIZATION", "nf5"),
         ("PERSONAS_DEFAULT_PERSONA", "nobody"),
+        ("PERSONAS_TRAINING_SOURCES", "api,discrod"),
     ],
 )
 def test_a_bad_setting_is_named(name, value, data_dir, folder):

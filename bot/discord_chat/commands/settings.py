@@ -55,7 +55,7 @@ async def settings(
     parts, here = interaction.client.parts, places_here(interaction)
     async with parts.store.read() as session:
         now = await places.settings_of(session, *here)
-    now = replace(now, is_free_talk=await parts.hearing.is_free_talk_in(interaction.channel, here))
+    now = replace(now, is_free_talk=await parts.listener.is_free_talk_in(interaction.channel, here))
     lines = [*said, "**What counts here**", *_lines(now), *_warnings(interaction, now)]
     await interaction.edit_original_response(content="\n".join(lines))
 

@@ -152,7 +152,7 @@ async def test_what_a_channel_chose_about_free_talk_is_looked_up_once(
     mod = admin(open_room)
     heard: asyncio.Queue[str] = asyncio.Queue()
     looked_up: list[tuple[str, ...]] = []
-    hear, free_talk_of = open_room.chat.parts.hearing.hear, places.free_talk_of
+    hear, free_talk_of = open_room.chat.parts.listener.hear, places.free_talk_of
 
     async def hear_and_tell(message):
         await hear(message)
@@ -162,7 +162,7 @@ async def test_what_a_channel_chose_about_free_talk_is_looked_up_once(
         looked_up.append(place_ids)
         return await free_talk_of(session, *place_ids)
 
-    monkeypatch.setattr(open_room.chat.parts.hearing, "hear", hear_and_tell)
+    monkeypatch.setattr(open_room.chat.parts.listener, "hear", hear_and_tell)
     monkeypatch.setattr(places, "free_talk_of", look_up)
     for text in ("hello everybody", "how are you all"):
         await open_room.ann.says(open_room.channel, text)

@@ -8,8 +8,8 @@ import pytest
 
 from bot.chat.platform import IncomingMessage
 from bot.discord_chat import names as places
-from bot.service.process_lock import CHAT_SOURCES, SERVER_SOURCES
 from bot.service.service import NOT_LOADED, NotReady, Service
+from bot.service.sources import CHAT_SOURCES, SERVER_SOURCES
 from bot.terminal import chat as terminal_chat
 from bot.web import openai_api, playground_chat
 from core.engine.echo_engine import EchoEngine

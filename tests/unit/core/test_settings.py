@@ -37,7 +37,6 @@ def test_the_environment_wins_over_personas_toml(tmp_path, monkeypatch):
         ("PERSONAS_QUANTIZATION", "int3", "PERSONAS_QUANTIZATION: .*'auto'"),
         ("PERSONAS_DEVICE", "gpu", "PERSONAS_DEVICE"),
         ("PERSONAS_QUEUE_URL", "amqp://x", "PERSONAS_QUEUE_URL: .*memory://"),
-        ("PERSONAS_TRAINING_SOURCES", "discrod", "PERSONAS_TRAINING_SOURCES: unknown source discrod"),
         ("PERSONAS_HOST", "0.0.0.0", "needs PERSONAS_API_KEY"),
         ("PERSONAS_DATA_DIR", "~nouser/x", 'PERSONAS_DATA_DIR: "~nouser" is nobody.s home folder'),
         ("PERSONAS_DIR", "\udcff", "PERSONAS_DIR: .*not UTF-8"),

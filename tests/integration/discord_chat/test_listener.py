@@ -9,8 +9,8 @@ import pytest
 from bot.chat.access import Access, AccessLimits
 from bot.chat.sliding_window import SlidingWindow
 from bot.discord_chat import calls
-from bot.discord_chat.hearing import NOT_TEXT, ONLY_ROLE_NAMED, TOLD_AGAIN_AFTER_S, UNREADABLE_REPLY
 from bot.discord_chat.history import FILES_UNREAD, PARENT_HIDDEN
+from bot.discord_chat.listener import NOT_TEXT, ONLY_ROLE_NAMED, TOLD_AGAIN_AFTER_S, UNREADABLE_REPLY
 from core.store import places
 from tests.discord.rooms import DiscordRoom, discord_room
 from tests.examples.queue import FrozenClock
@@ -122,7 +122,7 @@ async def test_what_is_attached_to_the_message_replied_to_was_not_read_either(op
 
 async def test_whose_reply_is_hidden_is_told_so_once_an_hour_in_each_channel(room: DiscordRoom):
     clock = FrozenClock()
-    room.chat.parts.hearing._told = SlidingWindow(clock, TOLD_AGAIN_AFTER_S)
+    room.chat.parts.listener._told = SlidingWindow(clock, TOLD_AGAIN_AFTER_S)
     sentence = UNREADABLE_REPLY.format(name=room.fake.bot.mention)
     ben = room.fake.add_person("ben")
     answer = await room.ask_and_answer("what is a mutex")

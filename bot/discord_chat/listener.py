@@ -44,7 +44,7 @@ NOT_TEXT = "I can read text only so far; write what it is about."
 logger = logging.getLogger(__name__)
 
 
-class Hearing:
+class Listener:
     """Hears every message once; `hear` it."""
 
     def __init__(
