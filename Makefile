@@ -45,7 +45,7 @@ demo: install ## Chat with four personas on a small real model: http://127.0.0.1
 
 .PHONY: test
 test: install lint types imports ## Run everything CI runs: lint, types, import rules and all tests that need no GPU
-	$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile tests --ignore=tests/gpu
+	$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder tests --ignore=tests/gpu
 
 .PHONY: install
 install: $(VENV)/.installed ## Bring .venv up to date (the other targets do this by themselves)
