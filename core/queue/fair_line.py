@@ -51,9 +51,9 @@ class Place:
 class FairLine:
     """Jobs that wait and jobs that run.
 
-    A person joins the back of the line with the first job, and goes to the back whenever one is taken: while somebody
-    waits whose job may run, nobody else is served twice, however many conversations they have. A conversation runs one
-    job at a time. Among those of one person it goes to the back whenever its running job ends.
+    A person joins the back of the line with the first job, and goes to the back whenever one is taken and whenever one
+    ends: while somebody waits whose job may run, nobody else is served twice, however many conversations they have. A
+    conversation runs one job at a time. Among those of one person it goes to the back whenever its running job ends.
     """
 
     def __init__(self) -> None:
@@ -99,10 +99,10 @@ class FairLine:
         return job
 
     def finish(self, job: ReplyJob) -> None:
-        """End a running job; the conversation's next one waits at the back of its person's."""
-        conversation = self._conversations[job.conversation_id]
+        """End a running job; the person goes to the back of the line, the conversation behind the person's others."""
+        conversation, person = self._conversations[job.conversation_id], self._people[job.user_id]
         conversation.running = None
-        conversation.turn = next(self._turns)
+        conversation.turn, person.turn = next(self._turns), next(self._turns)
         self._leave(job)
 
     def put_back(self, job: ReplyJob) -> None:
@@ -123,8 +123,8 @@ class FairLine:
     def places(self) -> dict[str, Place]:
         """Where every waiting job stands, by its exchange's id, if everybody goes on taking turns.
 
-        A round gives each person one turn. Where people share a conversation, and among those conversations of one
-        person that run, the order is not known, and this is a guess.
+        A round gives each person one turn, last to those whose conversation still runs a job. Where people share a
+        conversation, and among those conversations of one person that run, the order is not known: this is a guess.
         """
         waiting: list[tuple[int, bool, int, str, ReplyJob]] = []
         for name, conversation in self._conversations.items():
@@ -134,12 +134,12 @@ class FairLine:
                 waiting.append((number, is_running, turn, name, job))
         waiting.sort(key=lambda entry: entry[:4])
         next_round: Counter[tuple[str, str]] = Counter()
-        turns: dict[str, tuple[int, int]] = {}
-        for _, _, _, name, job in waiting:
+        turns: dict[str, tuple[int, bool, int]] = {}
+        for _, is_running, _, name, job in waiting:
             person, conversation_key = ("person", job.user_id), ("conversation", name)
             turn = max(next_round[person], next_round[conversation_key])
             next_round[person] = next_round[conversation_key] = turn + 1
-            turns[job.exchange_id] = (turn, self._people[job.user_id].turn)
+            turns[job.exchange_id] = (turn, is_running, self._people[job.user_id].turn)
         in_order = sorted(turns.values())
         return {
             job.exchange_id: Place(bisect_left(in_order, turns[job.exchange_id]), number + is_running)

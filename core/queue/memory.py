@@ -72,7 +72,8 @@ class MemoryJobQueue:
             raise QueueFull(self._describe_full())
         if self._line.waiting_of(job.user_id) >= self._per_person:
             raise QueueFull(
-                f"You have {self._per_person} messages waiting, and nobody may have more; wait until some are answered."
+                f"One person may have {self._per_person} of the queue's {self._size} places, and yours are taken; wait"
+                " until a message of yours is answered."
             )
         entry = self._entries[job.exchange_id] = _Entry(job)
         self._line.add(job)
