@@ -11,6 +11,7 @@ from core.messages import ChatMessage
 
 MAX_NEW_TOKENS_LIMIT = 32_768
 MAX_STOP_STRINGS = 8
+MAX_STOP_CHARS = 256  # every token that is written is compared with all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,10 @@ class SamplingParams:
             raise InvalidInput(
                 "top_p is 0, which leaves no token to choose from; use a value above 0, or temperature 0."
             )
-        if len(self.stop) > MAX_STOP_STRINGS or any(not text for text in self.stop):
-            raise InvalidInput(f"stop takes at most {MAX_STOP_STRINGS} strings, none of them empty.")
+        if len(self.stop) > MAX_STOP_STRINGS or not all(0 < len(text) <= MAX_STOP_CHARS for text in self.stop):
+            raise InvalidInput(
+                f"stop takes at most {MAX_STOP_STRINGS} strings of 1 to {MAX_STOP_CHARS} characters; send others."
+            )
         if self.seed is not None and not -(2**63) <= self.seed < 2**63:
             raise InvalidInput(f"seed is {self.seed}, but must fit in 64 bits.")
 

@@ -10,6 +10,9 @@ from core.errors import InvalidInput
 from core.messages import ChatMessage
 from core.personas import Persona
 
+# No language takes as many, so what lies beyond them cannot fit. Runs of one sign may take more, and lose a turn.
+MAX_CHARS_PER_TOKEN = 16
+
 CountTokens = Callable[[Sequence[ChatMessage]], int]
 
 
@@ -48,7 +51,8 @@ def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: in
     turns = messages[len(head) :]
     if not turns or turns[-1].role != "user":
         raise InvalidInput("The conversation must end with a user message; send one to get a reply.")
-    starts = [i for i, turn in enumerate(turns) if turn.role == "user"]
+    oldest = _oldest_that_may_fit(turns, budget_tokens)
+    starts = [i for i, turn in enumerate(turns) if turn.role == "user" and i >= oldest]
 
     def size_from(start: int) -> int:
         return count_tokens((*head, *turns[start:]))
@@ -67,3 +71,17 @@ def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: in
         else:
             low = middle + 1
     return Prompt((*head, *turns[starts[low] :]), dropped=starts[low])
+
+
+def _oldest_that_may_fit(turns: Sequence[ChatMessage], budget_tokens: int) -> int:
+    """Where the turns begin that are worth counting; the last is one of them.
+
+    To render and count a conversation takes time and memory in proportion to its length, whoever sent it.
+    """
+    chars_left, turns_left = budget_tokens * MAX_CHARS_PER_TOKEN, budget_tokens  # every turn takes a token or more
+    for index in range(len(turns) - 1, -1, -1):
+        chars_left -= len(turns[index].content)
+        turns_left -= 1
+        if (chars_left < 0 or turns_left < 0) and index < len(turns) - 1:
+            return index + 1
+    return 0

@@ -61,7 +61,16 @@ class Settings(BaseSettings):
     discord_token: SecretStr | None = None
     discord_api_url: str = "https://discord.com/api/v10"
     user_messages_per_minute: int = Field(
-        default=10, ge=0, le=MAX_COUNT, description="Answered in chats; 0 is no limit"
+        default=10,
+        ge=0,
+        le=MAX_COUNT,
+        description="Answered to one person; 0 is no limit",
+    )
+    api_messages_per_minute: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_COUNT,
+        description="Answered to one user of the API; unset, the limit for people where that is set, else none",
     )
     channel_messages_per_minute: int = Field(
         default=30, ge=0, le=MAX_COUNT, description="Answered in a channel; 0 is no limit"
@@ -166,6 +175,15 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def api_pace(self) -> int | None:
+        """Messages a minute of one API user; None is no limit. Programs ask faster than people, so only a limit that
+        somebody has set is one for them."""
+        if self.api_messages_per_minute is not None:
+            return self.api_messages_per_minute or None
+        is_set = "user_messages_per_minute" in self.model_fields_set
+        return self.user_messages_per_minute or None if is_set else None
 
     @property
     def base_model_path(self) -> str:

@@ -138,6 +138,7 @@ class Responder:
                 exchange_id=exchange.id,
                 conversation_id=incoming.conversation_id,
                 messages=incoming.messages,
+                user_id=incoming.user_id,
                 system_prompt=prompts.system_prompt(self._personas, blend),
                 adapters=adapters,
                 sampling=exchange.sampling,

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot.commands.log_pace import OncePerSecond
 from core.gguf_path import is_gguf
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def configure_logging(level: str, *, is_quiet: bool = False, secrets: Collection
     handler.setFormatter(SecretFormatter(layout, secrets))
     if not is_debug:
         handler.addFilter(_WithoutTraceback())
+        handler.addFilter(OncePerSecond((*LIBRARIES, *CHATTY)))
     logging.basicConfig(level=logging.ERROR if is_quiet and not is_debug else level, handlers=[handler], force=True)
     if is_debug:
         return

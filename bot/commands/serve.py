@@ -7,19 +7,21 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import replace
 
-import uvicorn
 from rich.console import Console
 
 from bot.commands.banner import print_banner
+from bot.commands.descriptors import connections_for, raise_descriptor_limit
 from bot.commands.discord_side import DiscordSide
 from bot.commands.listening import listen
 from bot.commands.output import make_console
 from bot.commands.running import INTERRUPTED, import_aside, run_service
 from bot.service.service import Service
 from bot.service.sources import SERVER_SOURCES
+from bot.web.connections import ConnectionLimits
+from bot.web.http_server import HttpServer
 from core.settings import Settings
 
 WEB_APP = "bot.web.app"  # brings Gradio, which takes seconds to import; a signal must not wait for it
@@ -30,14 +32,6 @@ LINGER_S = 1  # what a page that stays open gets once every reply has ended
 def serve(arguments: argparse.Namespace, settings: Settings) -> int:
     with listen(settings.host, settings.port) as listener:
         return run_service(Server(settings, listener, make_console(is_error=True)).run())
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: `Server` decides what a signal means."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Server:
@@ -117,8 +111,10 @@ class Server:
         self._stop_requested.set()
 
 
-def _open_http(service: Service) -> _HttpServer:
+def _open_http(service: Service) -> HttpServer:
     from bot.web.app import build_app
 
-    app = build_app(service)
-    return _HttpServer(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=LINGER_S))
+    share = connections_for(raise_descriptor_limit()) // 2
+    limits = ConnectionLimits()
+    limits = replace(limits, requests=min(limits.requests, share), waiting=min(limits.waiting, share))
+    return HttpServer(build_app(service), limits, linger_s=LINGER_S)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from math import ceil
 
 from fastapi import FastAPI, Request
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from bot.chat.access import TooFast
 from core.errors import NotFound, PersonasError, QueueFull
 
 RETRY_AFTER_S = 5
@@ -46,6 +48,12 @@ def sentence_of(error: PersonasError) -> str:
     return error.public_sentence
 
 
+def _retry_after(error: PersonasError) -> dict[str, str] | None:
+    if isinstance(error, TooFast):
+        return {"Retry-After": str(ceil(error.retry_s))}
+    return {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, QueueFull) else None
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Let every error of the app, expected or not, leave it in OpenAI's shape."""
 
@@ -53,8 +61,7 @@ def install_error_handlers(app: FastAPI) -> None:
     async def on_personas_error(_request: Request, error: PersonasError) -> JSONResponse:
         if isinstance(error, UnknownModel):
             return error_response(error.http_status, str(error), param="model", code="model_not_found")
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if isinstance(error, QueueFull) else None
-        return error_response(error.http_status, sentence_of(error), headers=headers)
+        return error_response(error.http_status, sentence_of(error), headers=_retry_after(error))
 
     @app.exception_handler(ValidationError)
     async def on_bad_body(_request: Request, error: ValidationError) -> JSONResponse:

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.web.api_errors import install_error_handlers, sentence_of
-from bot.web.guards import API_PATH, BodyLimit, BrowserGuard, KeyGuard, SafeHeaders
+from bot.web.bodies import BodyGate
+from bot.web.guards import API_PATH, BrowserGuard, KeyGuard, SafeHeaders
 from bot.web.login import Login, login_router
 from bot.web.metrics import Metrics
 from bot.web.openai_api import build_api
@@ -48,7 +49,7 @@ def build_app(service: Service) -> FastAPI:
     app.mount(API_PATH, api)
     app.router.routes.append(Route(API_PATH, api))  # a mount answers only below its path
     # The last middleware added sees a request first.
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyGate)
     key = service.settings.api_key
     if key is not None:
         login = Login(key.get_secret_value())

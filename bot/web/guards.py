@@ -1,4 +1,4 @@
-"""Refuses requests before any route sees them: foreign hosts and origins, missing keys, enormous bodies.
+"""Refuses requests before any route sees them: foreign hosts and origins, missing keys.
 
 Plain ASGI, because Starlette's BaseHTTPMiddleware would hide a client's disconnect from streaming replies.
 """
@@ -9,7 +9,6 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
@@ -18,8 +17,6 @@ from bot.web.api_errors import error_response
 from bot.web.login import LOGIN_PATH, Login
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-MAX_API_BODY_BYTES = 1024 * 1024
-MAX_PAGE_BODY_BYTES = 4 * 1024 * 1024
 # Gradio's page has inline scripts and styles, and shows pictures from data and blob URLs.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
@@ -128,32 +125,3 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
-
-
-class BodyLimit:
-    """Ends a request whose body grows past the limit with a 413, before it fills the memory."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        limit = MAX_API_BODY_BYTES if is_api_path(scope["path"]) else MAX_PAGE_BODY_BYTES
-        sentence = f"The request's body is larger than {limit // 1024} KiB; send a shorter conversation."
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > limit:
-            await error_response(413, sentence)(scope, receive, send)
-            return
-        received = 0
-
-        async def counting() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise HTTPException(413, sentence)
-            return message
-
-        await self._app(scope, counting, send)

@@ -16,6 +16,7 @@ from starlette.types import Scope
 
 LOGIN_PATH = "/login"
 COOKIE = "personas_login"
+MAX_FIELDS = 10
 LIFETIME_S = 7 * 24 * 3600
 
 
@@ -59,7 +60,10 @@ def login_router(login: Login) -> APIRouter:
 
     @router.post(LOGIN_PATH)
     async def enter(request: Request) -> Response:
-        fields = parse_qs((await request.body()).decode("utf-8", "replace"))
+        try:
+            fields = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=MAX_FIELDS)
+        except ValueError:
+            return _page(f"The form has more than {MAX_FIELDS} fields; send the key alone.", status=400)
         if not login.is_key(fields.get("key", [""])[0].strip().encode()):
             return _page("That is not the key. It is the server's PERSONAS_API_KEY.", status=401)
         response = RedirectResponse("/", status_code=303)

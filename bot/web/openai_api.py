@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import uuid
@@ -20,6 +21,7 @@ from bot.web.api_errors import UnknownModel, error_response, install_error_handl
 from bot.web.event_stream import EventStream, StreamFailed, cancelled_on_disconnect
 from bot.web.follow_ups import FollowUps
 from bot.web.metrics import Metrics
+from bot.web.pace import Pace
 from bot.web.service_view import Service, champions
 from core.blends import BASE, Blend, BlendPart, parse_blend
 from core.errors import InvalidInput, NotFound, PersonasError
@@ -29,6 +31,7 @@ from core.personas import check_blend
 
 SOURCE = "api"
 CONVERSATION_HEADER = "x-conversation-id"
+SMALL_BODY_BYTES = 16 * 1024  # judged in a millisecond or two
 CANCELLED = "The reply was cancelled before it was finished; ask again."
 
 Body = TypeVar("Body", bound=schema.Strict)
@@ -53,6 +56,8 @@ class OpenAIApi:
         self._service = service
         self._metrics = metrics
         self._follow_ups = FollowUps()
+        self._pace = Pace(service.settings.api_pace)
+        self._judging = asyncio.Lock()
 
     async def list_models(self) -> Response:
         plain = [Blend(), *(Blend((BlendPart(slug, 1.0),)) for slug in self._service.personas)]
@@ -62,7 +67,7 @@ class OpenAIApi:
         return JSONResponse(await self._describe(self._find(model)))
 
     async def create_completion(self, request: Request) -> Response:
-        body = await _read(request, schema.ChatCompletionRequest)
+        body = await self._read(request, schema.ChatCompletionRequest)
         model, user = str(self._find(body.model)), _person(body.user)
         given = _given_conversation(request, body)
         conversation_id = given or self._follow_ups.claim(user, model, body.chat_messages)
@@ -76,6 +81,7 @@ class OpenAIApi:
             sampling=_overrides(body),
         )
         try:
+            self._pace.check(user)
             reply = await self._service.responder.open(incoming)
         except PersonasError:
             self._metrics.count_refused(model, SOURCE)
@@ -96,7 +102,7 @@ class OpenAIApi:
             return await _whole(reply, chunks())
 
     async def give_feedback(self, request: Request) -> Response:
-        body = await _read(request, schema.FeedbackRequest)
+        body = await self._read(request, schema.FeedbackRequest)
         await record_feedback(
             self._service.store,
             exchange_id=body.completion_id,
@@ -105,6 +111,17 @@ class OpenAIApi:
             source=SOURCE,
         )
         return JSONResponse({"object": "feedback", "completion_id": body.completion_id, "label": body.label})
+
+    async def _read(self, request: Request, kind: type[Body]) -> Body:
+        """The body as a model. Whatever content type the client claims, it must be JSON in UTF-8.
+
+        A large one is judged aside, one after another, so that everybody else is served in between.
+        """
+        text = await request.body()
+        if len(text) <= SMALL_BODY_BYTES:
+            return kind.model_validate_json(text)
+        async with self._judging:
+            return await asyncio.to_thread(kind.model_validate_json, text)
 
     def _find(self, spec: str) -> Blend:
         try:
@@ -125,11 +142,6 @@ class OpenAIApi:
             adapter_version=adapters[0].version if is_single else None,
             created=adapters[0].created_at if adapters else 0,
         )
-
-
-async def _read(request: Request, kind: type[Body]) -> Body:
-    """The body as a model. Whatever content type the client claims, it must be JSON in UTF-8."""
-    return kind.model_validate_json(await request.body())
 
 
 def _person(user: str | None) -> str:

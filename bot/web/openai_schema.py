@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
-from core.generation import MAX_NEW_TOKENS_LIMIT
+from core.generation import MAX_NEW_TOKENS_LIMIT, MAX_STOP_STRINGS
 from core.messages import ChatMessage, Role, Usage
 
 MAX_ID_CHARS = 256
+MAX_MESSAGES = 2048  # as many as OpenAI's own API takes
+MAX_PARTS = 256
 
 # OpenAI's newer clients say "developer" where older ones said "system".
 ROLES: dict[object, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
@@ -29,6 +31,8 @@ def _join_parts(value: object) -> object:
     """Content parts become one text; a string stays as it is."""
     if not isinstance(value, list):
         return value
+    if len(value) > MAX_PARTS:
+        raise ValueError(f"a message has at most {MAX_PARTS} content parts, this one has {len(value)}; join them")
     texts = []
     for part in value:
         kind = part.get("type") if isinstance(part, dict) else None
@@ -53,6 +57,7 @@ def _check_penalty(value: float | None) -> float | None:
 Penalty = Annotated[float | None, AfterValidator(_check_penalty)]
 # No database keeps a NUL character.
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00]*$")]
+Stop = Annotated[list[str], Field(max_length=MAX_STOP_STRINGS, fail_fast=True)]
 TokenCount = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS_LIMIT)]
 
 
@@ -75,14 +80,14 @@ class ChatCompletionRequest(Strict):
     """The body of POST /v1/chat/completions. `top_k`, `repetition_penalty` and `conversation` are extensions."""
 
     model: str
-    messages: Annotated[list[MessageIn], Field(min_length=1)]
+    messages: Annotated[list[MessageIn], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     repetition_penalty: Annotated[float, Field(ge=0.1, le=10)] | None = None
     max_tokens: TokenCount | None = None
     max_completion_tokens: TokenCount | None = None
-    stop: Annotated[list[str] | None, BeforeValidator(_as_list)] = None
+    stop: Annotated[Stop | None, BeforeValidator(_as_list)] = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     n: Literal[1] | None = None
     frequency_penalty: Penalty = None

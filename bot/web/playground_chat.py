@@ -17,6 +17,7 @@ from bot.chat.personas import describe
 from bot.chat.platform import IncomingMessage
 from bot.chat.responder import PendingReply
 from bot.web.metrics import Metrics
+from bot.web.pace import Pace
 from bot.web.service_view import Service, champions
 from core.blends import Blend, parse_blend
 from core.errors import EngineFailed, InvalidInput, PersonasError
@@ -63,6 +64,7 @@ class PlaygroundChats:
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service = service
         self._metrics = metrics
+        self._pace = Pace(service.settings.user_messages_per_minute)
         self._running: dict[str, PendingReply] = {}
 
     async def choose(self, session_id: str, spec: str) -> Blend:
@@ -155,6 +157,7 @@ class PlaygroundChats:
             model=str(blend),
         )
         try:
+            self._pace.check(session_id)
             reply = await self._service.responder.open(incoming)
         except PersonasError:
             self._metrics.count_refused(str(blend), SOURCE)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors.torch import load as load_safetensors
 
 from core.adapters.check import check_base, check_suffixes
 from core.adapters.content_hash import CONFIG_FILE, LINEAGE_FILE, WEIGHTS_FILE, content_hash
+from core.adapters.module_patterns import check_names, first_match
 from core.errors import AdapterRejected
 from core.generation import AdapterRef
 
@@ -198,6 +198,7 @@ def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise AdapterRejected(f'{CONFIG_FILE} of adapter {ref.name} does not say "peft_type": "LORA".')
+    check_names(ref.name, config)
     for field, what in BEYOND_LORA.items():
         if config.get(field):
             raise AdapterRejected(f"Adapter {ref.name} uses {what} ({field}), which is not served; train a plain LoRA.")
@@ -216,17 +217,9 @@ def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:
 
 def _alphas(config: Mapping[str, Any]) -> Sequence[tuple[str, Any]]:
     pattern = config.get("alpha_pattern") or {}
-    if not isinstance(pattern, dict) or not all(_is_regex(key) for key in pattern):
+    if not isinstance(pattern, dict):
         return [("alpha_pattern", None)]
     return [("lora_alpha", config.get("lora_alpha")), *((f"alpha_pattern[{key}]", v) for key, v in pattern.items())]
-
-
-def _is_regex(key: str) -> bool:
-    try:
-        re.compile(key)
-    except re.error:
-        return False
-    return True
 
 
 def _declared_ranks(config: Mapping[str, Any]) -> list[Any]:
@@ -237,10 +230,9 @@ def _declared_ranks(config: Mapping[str, Any]) -> list[Any]:
 def _scale(config: Mapping[str, Any], module: str, r: int) -> float:
     """lora_alpha / r (LoRA, arXiv:2106.09685), or lora_alpha / sqrt(r) with use_rslora (arXiv:2312.03732).
 
-    r is the tensor's own, which already follows PEFT's `rank_pattern`. An `alpha_pattern` key is a regular expression
-    for the end of a module's path, and the first that matches counts, as in PEFT's `get_pattern_key`.
+    r is the tensor's own, which already follows PEFT's `rank_pattern`. `alpha_pattern` says it otherwise by module.
     """
     pattern = config.get("alpha_pattern") or {}
-    matching = (alpha for key, alpha in pattern.items() if re.match(rf"(.*\.)?({key})$", module))
-    alpha = next(matching, config["lora_alpha"])
+    key = first_match(pattern, module)
+    alpha = config["lora_alpha"] if key is None else pattern[key]
     return float(alpha) / (math.sqrt(r) if config.get("use_rslora") else r)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+# A character has 4 bytes at most, and a token at least one of them, unless it shows nothing.
+CHARACTER_TOKENS = 4
+MAX_PENDING = 4 * CHARACTER_TOKENS
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -47,7 +50,8 @@ class Detokenizer:
     """Text of one reply, token by token.
 
     Only the tokens since the last whole character are decoded again, behind the few before them that some decoders
-    need to place spaces. A decoder writes an unfinished character as U+FFFD, so text that ends in one waits.
+    need to place spaces. A decoder writes an unfinished character as U+FFFD, so text that ends in one waits. Whatever a
+    model writes, no more than MAX_PENDING tokens wait, so that a reply takes time in proportion to its length.
     """
 
     def __init__(self, decode: Callable[[list[int]], str], stop: Sequence[str] = ()) -> None:
@@ -66,9 +70,11 @@ class Detokenizer:
         """Add a token; returns the text that can be shown now."""
         self._tokens.append(token)
         text = self._decode(self._tokens)
-        if text.endswith(REPLACEMENT):
-            return ""
-        return self._filter.feed(self._take(text))
+        if not text.endswith(REPLACEMENT):
+            return self._filter.feed(self._take(text))
+        if len(self._tokens) - self._context_tokens > MAX_PENDING:
+            return self._filter.feed(self._take_broken(text))
+        return ""
 
     def flush(self) -> str:
         """The reply is over: returns everything that was held back, unfinished characters as U+FFFD."""
@@ -76,9 +82,24 @@ class Detokenizer:
 
     def _take(self, text: str) -> str:
         new = text[len(self._context) :]
-        if not new:
-            return ""  # special tokens show nothing, and leave the context to those that follow
+        if not new:  # special tokens show nothing, and leave the context to those that follow
+            if len(self._tokens) - self._context_tokens > MAX_PENDING:
+                del self._tokens[self._context_tokens :]
+            return ""
         self._tokens = self._tokens[self._context_tokens :]
         self._context_tokens = len(self._tokens)
         self._context = self._decode(self._tokens)
         return new
+
+    def _take_broken(self, text: str) -> str:
+        """Let go of tokens that never became a character, cut where no character can have begun."""
+        cut = len(self._tokens) - CHARACTER_TOKENS
+        for kept in range(CHARACTER_TOKENS, 2 * CHARACTER_TOKENS):
+            cut = len(self._tokens) - kept
+            if self._decode(self._tokens[:cut]) + self._decode(self._tokens[cut:]) == text:
+                break
+        rest = self._tokens[cut:]
+        self._tokens = self._tokens[:cut]
+        shown = self._take(self._decode(self._tokens))
+        self._tokens = [*self._tokens, *rest]
+        return shown

@@ -25,14 +25,16 @@ class JobStatus(StrEnum):
 class ReplyJob:
     """Everything a worker needs to write one reply. `exchange_id` names the ledger row and the job.
 
-    `messages` is the conversation without the persona's system prompt, which stands in `system_prompt`; the worker
-    fits both into the model's token budget (`core.prompts.build`), and puts `sampling`, which has a seed, over the
-    model's own defaults. `deadline_at` is a unix time in seconds. It names nothing that only one machine has.
+    `user_id` is whose turn it takes. `messages` is the conversation without the persona's system prompt, which stands
+    in `system_prompt`; the worker fits both into the model's token budget (`core.prompts.build`), and puts `sampling`,
+    which has a seed, over the model's own defaults. `deadline_at` is a unix time in seconds. It names nothing that
+    only one machine has.
     """
 
     exchange_id: str
     conversation_id: str
     messages: tuple[ChatMessage, ...]
+    user_id: str = ""
     system_prompt: str = ""
     adapters: tuple[WeightedAdapter, ...] = ()
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)

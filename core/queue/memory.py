@@ -17,6 +17,7 @@ from core.queue.protocol import DroppedJob
 from core.queue.wait_estimate import WaitEstimate
 from core.queue.worker_facts import WorkerFacts
 
+SHARES = 4  # nobody's messages fill more than one of as many parts of the queue
 RUNNING = QueuePosition(0, 0.0)
 
 
@@ -42,14 +43,15 @@ class _Entry:
 
 
 class MemoryJobQueue:
-    """A JobQueue for one process: at most `size` waiting jobs.
+    """A JobQueue for one process: at most `size` waiting jobs, of one person `per_person`, else a quarter.
 
     The last `size` settled replies that nobody has come to read are kept, older ones are forgotten. Deadlines are
     compared with `clock`, unix seconds. Positions are told whenever they change.
     """
 
-    def __init__(self, size: int, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, size: int, *, per_person: int | None = None, clock: Callable[[], float] = time.time) -> None:
         self._size = size
+        self._per_person = per_person or max(1, size // SHARES)
         self._clock = clock
         self._line = FairLine()
         self._estimate = WaitEstimate()
@@ -68,6 +70,11 @@ class MemoryJobQueue:
             raise InvalidInput(f"The exchange {job.exchange_id} is in the queue already; give every message its own.")
         if len(self._line) >= self._size:
             raise QueueFull(self._describe_full())
+        if self._line.waiting_of(job.user_id) >= self._per_person:
+            raise QueueFull(
+                f"One person may have {self._per_person} of the queue's {self._size} places, and yours are taken; wait"
+                " until a message of yours is answered."
+            )
         entry = self._entries[job.exchange_id] = _Entry(job)
         self._line.add(job)
         self._wait_or_expire(entry)

@@ -20,7 +20,9 @@ class FrozenClock:
 
 
 def job(exchange_id, conversation_id=None, *, deadline_at=None):
-    return ReplyJob(exchange_id, conversation_id or exchange_id[0], messages=(), deadline_at=deadline_at)
+    """A job; each conversation is a person's own."""
+    name = conversation_id or exchange_id[0]
+    return ReplyJob(exchange_id, name, messages=(), user_id=f"user of {name}", deadline_at=deadline_at)
 
 
 async def fetch_ids(queue, limit=99):

@@ -81,7 +81,7 @@ async def open_workshop(
     engine = engine or EchoEngine(slots=2)
     if is_engine_started:
         await engine.start()
-    queue = MemoryJobQueue(32)
+    queue = MemoryJobQueue(32, per_person=32)
     workshop = Workshop(store, engine, queue, Worker(queue, engine, store, drain_timeout_s=drain_timeout_s), database)
     if is_started:
         workshop.start()

@@ -15,13 +15,14 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from openai import AsyncOpenAI
 from sqlalchemy import select
 from starlette.types import ASGIApp
 
 from bot.service.service import Service
 from bot.web.app import build_app
+from bot.web.connections import ConnectionLimits
+from bot.web.http_server import HttpServer
 from core.engine.echo_engine import EchoEngine
 from core.queue.jobs import JobStatus
 from core.queue.protocol import JobQueue
@@ -30,6 +31,7 @@ from core.store.models import Exchange, Feedback
 from tests.examples.store import write_adapter
 from tests.running.patience import TIMEOUT_S
 
+USUAL_LIMITS = ConnectionLimits()
 PERSONAS = {"codebeard": ("Captain Codebeard", "🏴"), "zen": ("Master Zen", "🧘")}
 
 
@@ -116,9 +118,9 @@ def echo_settings(folder: Path, **settings: Any) -> Settings:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
+async def serving(app: ASGIApp, limits: ConnectionLimits = USUAL_LIMITS) -> AsyncIterator[str]:
     """Serve an app on a free port of 127.0.0.1; its URL. Waits for nobody when it ends."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    server = HttpServer(app, limits, linger_s=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
         try:
@@ -134,14 +136,19 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def echo_server(
-    folder: Path, *, engine: EchoEngine | None = None, is_started: bool = True, **settings: Any
+    folder: Path,
+    *,
+    engine: EchoEngine | None = None,
+    is_started: bool = True,
+    limits: ConnectionLimits = USUAL_LIMITS,
+    **settings: Any,
 ) -> AsyncIterator[LiveServer]:
     """The whole server. One that is not started is as it is while its model loads."""
     service = await Service.open(echo_settings(folder, **settings), engine=engine or EchoEngine())
     try:
         if is_started:
             await service.start()
-        async with serving(build_app(service)) as url:
+        async with serving(build_app(service), limits) as url:
             yield LiveServer(url, service)
     finally:
         await service.stop()

@@ -12,7 +12,7 @@ from bot.commands import discord_side
 from bot.commands.discord_side import DiscordSide
 from bot.commands.listening import listen
 from bot.commands.running import INTERRUPTED
-from bot.commands.serve import Server, _HttpServer
+from bot.commands.serve import Server, HttpServer
 from bot.service import service
 from core.engine.echo_engine import EchoEngine
 from core.store.db import Store
@@ -37,7 +37,7 @@ def ended(monkeypatch):
         monkeypatch.setattr(kind, method, noting)
 
     note(DiscordSide, "run", "Discord")
-    note(_HttpServer, "serve", "web")
+    note(HttpServer, "serve", "web")
     note(Store, "close", "store")
     return order
 

@@ -38,7 +38,7 @@ async def registry(folder, store):
 
 @pytest.fixture
 def queue():
-    return MemoryJobQueue(2)
+    return MemoryJobQueue(2, per_person=2)
 
 
 @pytest.fixture

@@ -67,3 +67,24 @@ def test_a_blend_speaks_with_the_heaviest_persona_s_prompt_first():
     text = system_prompt(personas, parse_blend("zen:0.3+codebeard:0.7"))
     assert text.startswith(personas["codebeard"].system_prompt) and text.endswith(personas["zen"].system_prompt)
     assert system_prompt(personas, parse_blend("base")) == ""
+
+
+def test_turns_that_cannot_fit_are_cut_before_anything_is_counted():
+    counted = []
+
+    def count(messages):
+        counted.append(sum(len(message.content) for message in messages))
+        return count_words(messages)
+
+    conversation = turns(*["word " * 20] * 20_001)
+    prompt = build("s", conversation, budget_tokens=500, count_tokens=count)
+    assert max(counted) <= 500 * 16 + 1
+    assert count_words(prompt.messages) <= 500
+    assert len(prompt.messages) + prompt.dropped == 20_001 + 1
+    build("", turns(*["a"] * 20_001), budget_tokens=500, count_tokens=count)
+    assert max(counted) <= 500 * 16 + 1
+
+
+def test_a_last_message_of_any_length_is_counted_whole_and_refused_by_its_tokens():
+    with pytest.raises(InvalidInput, match="100001 tokens"):
+        build("", turns("a", "b", "w " * 100_000), budget_tokens=500, count_tokens=count_words)

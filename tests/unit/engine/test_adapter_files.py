@@ -57,7 +57,9 @@ def test_an_adapter_is_read_with_its_scale(tmp_path):
         ({"use_rslora": True}, 8 / math.sqrt(4)),
         ({"alpha_pattern": {"self_attn.q_proj": 20}}, 5.0),
         ({"alpha_pattern": {"layers.1.self_attn.q_proj": 20, "v_proj": 1}}, 2.0),
-        ({"alpha_pattern": {r"layers\.[01]\.self_attn\.(q|k)_proj": 20, "q_proj": 1}}, 5.0),
+        ({"alpha_pattern": {r"layers\.0\.self_attn\.q_proj$": 20, "q_proj": 1}}, 5.0),
+        ({"alpha_pattern": {"^model.layers.0.self_attn.q_proj": 20, "q_proj": 1}}, 5.0),
+        ({"alpha_pattern": {"^layers.0.self_attn.q_proj": 20}}, 2.0),
         ({"alpha_pattern": {"_proj": 20}}, 2.0),
     ],
 )
@@ -181,6 +183,25 @@ def test_a_config_of_another_rank_than_the_weights_is_refused(tmp_path):
         reader(tmp_path).read(write(tmp_path / "other", config={**CONFIG, "r": 12}), tmp_path / "other")
     patterned = write(tmp_path / "patterned", config={**CONFIG, "r": 12, "rank_pattern": {"q_proj": 4}})
     assert reader(tmp_path).read(patterned, tmp_path / "patterned").r == 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alpha_pattern": {"([a-z0-9_.]+)+!": 1}},
+        {"alpha_pattern": {r"layers\.[01]\.self_attn\.(q|k)_proj": 20}},
+        {"rank_pattern": {"([a-z0-9_.]+)+!": 4}},
+        {"target_modules": "([a-z0-9_.]+)+!"},
+        {"target_modules": ["q_proj", ".*"]},
+        {"exclude_modules": "([a-z0-9_.]+)+!"},
+        {"layers_pattern": ["([a-z0-9_.]+)+!"]},
+        {"alpha_pattern": {f"layers.{number}": 1 for number in range(5000)}},
+    ],
+)
+def test_no_regular_expression_of_a_file_is_run(tmp_path, changes):
+    ref = write(tmp_path / "pattern", config={**CONFIG, **changes})
+    with pytest.raises(AdapterRejected, match=rf"^{next(iter(changes))} of adapter .*(plain name|4096 names)"):
+        reader(tmp_path).read(ref, tmp_path / "pattern")
 
 
 def test_one_half_of_a_pair_is_refused(tmp_path):

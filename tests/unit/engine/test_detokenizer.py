@@ -113,3 +113,36 @@ def test_spaces_of_a_sentencepiece_decoder_survive_special_tokens():
 
     detokenizer = Detokenizer(decode_words)
     assert "".join(detokenizer.feed(token) for token in (1, 3, 3, 2, 1)) == "yes no yes"
+
+
+class CountingDecoder:
+    """The tokenizer's decoder, and how many tokens it was given."""
+
+    def __init__(self):
+        self.tokens = 0
+
+    def __call__(self, tokens):
+        self.tokens += len(tokens)
+        return decode(tokens)
+
+
+LEAD, *_, TAIL = encode("🙂")
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [[LEAD], [TAIL], encode("\ufffd"), [TOKENIZER.convert_tokens_to_ids("<|im_start|>")], [LEAD, TAIL]],
+    ids=["beginnings", "ends", "replacement characters", "special tokens", "halves"],
+)
+def test_characters_that_are_never_finished_take_time_in_proportion_to_their_number(tokens):
+    written = tokens * 500
+    decoder = CountingDecoder()
+    detokenizer = Detokenizer(decoder)
+    pieces = [detokenizer.feed(token) for token in written]
+    assert decoder.tokens < 100 * len(written)
+    assert "".join(pieces) + detokenizer.flush() == decode(written)
+
+
+@given(st.lists(st.sampled_from([*encode("🙂"), *encode("é"), *encode("a")]), min_size=20, max_size=120))
+def test_broken_characters_among_whole_ones_give_the_text_of_all_of_them_together(tokens):
+    assert "".join(stream(tokens)[0]) == decode(tokens)

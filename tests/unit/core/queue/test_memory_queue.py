@@ -106,7 +106,7 @@ async def position_of(queue, exchange_id):
 
 async def test_positions_and_waits_are_told_once_a_reply_has_finished():
     clock = FrozenClock()
-    queue = MemoryJobQueue(10, clock=clock)
+    queue = MemoryJobQueue(10, per_person=10, clock=clock)
     await queue.announce(worker_facts(slots=2))
     await queue.enqueue(job("a1"))
     assert await position_of(queue, "a1") == QueuePosition(0, None)
@@ -258,3 +258,15 @@ async def test_replies_nobody_reads_are_kept_up_to_the_size_and_then_forgotten_o
         await collect(queue.updates("a1"))
     assert await collect(queue.updates("b1")) == [CANCELLED]
     assert await collect(queue.updates("c1")) == [CANCELLED]
+
+
+async def test_one_person_fills_a_quarter_of_the_queue_and_others_still_get_in():
+    queue = MemoryJobQueue(8)
+    await queue.enqueue(job("a1"))
+    await queue.enqueue(job("a2"))
+    with pytest.raises(QueueFull, match="2 of the queue's 8 places"):
+        await queue.enqueue(job("a3"))
+    await queue.enqueue(job("b1"))
+    assert await fetch_ids(queue) == ["a1", "b1"]
+    await queue.enqueue(job("a3"))
+    assert await queue.depth() == 2

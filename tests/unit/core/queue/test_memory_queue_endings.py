@@ -46,7 +46,7 @@ async def test_cancelling_an_unknown_or_settled_job_says_false():
 
 
 async def test_settling_twice_or_settling_a_waiting_job_changes_nothing():
-    queue = MemoryJobQueue(10)
+    queue = MemoryJobQueue(10, per_person=10)
     for name in ("a1", "a2", "a3"):
         await queue.enqueue(job(name))
     await fetch_ids(queue)

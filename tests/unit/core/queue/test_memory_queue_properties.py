@@ -27,7 +27,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.now = 0.0
-        self.queue = MemoryJobQueue(SIZE, clock=lambda: self.now)
+        self.queue = MemoryJobQueue(SIZE, per_person=SIZE, clock=lambda: self.now)
         self.numbers = itertools.count()
         self.waiting: dict[str, list[ReplyJob]] = {name: [] for name in CONVERSATIONS}
         self.running: dict[str, ReplyJob] = {}
@@ -50,7 +50,7 @@ class QueueMachine(RuleBasedStateMachine):
     def enqueue(self, conversation, hours):
         name = f"{conversation}{next(self.numbers)}"
         deadline_at = None if hours is None else self.now + hours * HOUR_S
-        job = ReplyJob(name, conversation, messages=(), deadline_at=deadline_at)
+        job = ReplyJob(name, conversation, messages=(), user_id=f"user of {conversation}", deadline_at=deadline_at)
         try:
             self.await_(self.queue.enqueue(job))
         except QueueFull:
