@@ -142,7 +142,7 @@ class Responder:
                 adapters=adapters,
                 sampling=exchange.sampling,
                 enqueued_at=now,
-                deadline_at=now + self._reply_timeout_s,
+                timeout_s=self._reply_timeout_s,
             )
             await self._queue.enqueue(job)
         except BaseException as error:  # whatever it is, nobody would ever answer this exchange

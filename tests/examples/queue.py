@@ -10,7 +10,7 @@ from core.queue.worker_facts import WorkerFacts
 
 
 class FrozenClock:
-    """Unix seconds that move only when a test moves them."""
+    """Seconds that move only when a test moves them."""
 
     def __init__(self):
         self.now = 1_000.0
@@ -19,8 +19,8 @@ class FrozenClock:
         return self.now
 
 
-def job(exchange_id, conversation_id=None, *, deadline_at=None):
-    return ReplyJob(exchange_id, conversation_id or exchange_id[0], messages=(), deadline_at=deadline_at)
+def job(exchange_id, conversation_id=None, *, timeout_s=None):
+    return ReplyJob(exchange_id, conversation_id or exchange_id[0], messages=(), timeout_s=timeout_s)
 
 
 async def fetch_ids(queue, limit=99):
