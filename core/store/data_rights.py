@@ -168,6 +168,18 @@ async def forget_delivery(session: AsyncSession, source: str, message_id: str) -
     return erased
 
 
+async def longest_gap_lately(session: AsyncSession, *, now: float, lately_s: float) -> tuple[float, float]:
+    """Between which two unix times the ledger knows of nothing, if that lasted till `lately_s` ago or longer.
+
+    The second is `now` where nothing has happened since. Both are `now` when all that is known happened lately.
+    """
+    lately = now - lately_s
+    before = await session.scalar(select(func.max(Exchange.created_at)).where(Exchange.created_at <= lately))
+    since = await session.scalar(select(func.min(Exchange.created_at)).where(Exchange.created_at > lately))
+    end = now if since is None else min(since, now)
+    return (end if before is None else before), end
+
+
 async def purge(session: AsyncSession, *, before: float) -> int:
     """Erase text that is older than this unix time, unless everybody whose words it holds agrees to its being kept.
 
