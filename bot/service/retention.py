@@ -73,8 +73,8 @@ def _check_gap(before: float, after: float) -> None:
         return
     days = round((after - before) / DAY_S)
     raise ClockDoubted(
-        f"Nothing happened for {days} days before {_day(after)}, or this machine's clock is wrong, so no text was erased;"
-        " set the clock, or if it is right, run `personas data purge --trust-clock`."
+        f"Nothing happened for {days} days before {_day(after)}, or this machine's clock is wrong, so no text was"
+        " erased; set the clock, or if it is right, run `personas data purge --trust-clock`."
     )
 
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from bot.web.api_errors import install_error_handlers, sentence_of
 from bot.web.guards import API_PATH, BodyLimit, BrowserGuard, KeyGuard, SafeHeaders
+from bot.web.late_requests import LateRequests
 from bot.web.login import Login, login_router
 from bot.web.metrics import Metrics
 from bot.web.openai_api import build_api
@@ -58,6 +59,7 @@ def build_app(service: Service) -> FastAPI:
         app.add_middleware(KeyGuard, login=login, wrong_keys=wrong_keys)
     app.add_middleware(BrowserGuard, is_loopback_only=key is None)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(LateRequests)
     mount_playground(app, service, metrics)  # at "/", so it comes after every other route
     return app
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     delete,
     exists,
+    func,
     literal,
     or_,
     select,

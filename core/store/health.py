@@ -22,7 +22,7 @@ DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class StoreHealth:
-    """What the last transaction said of the database. Some writes go on working on a damaged one, and count for nothing.
+    """What the last transaction said of the database. That some writes work on a damaged one counts for nothing.
 
     `try_write` and `check` are transactions that tell of their end here, as all others do.
     """
