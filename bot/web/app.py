@@ -73,7 +73,7 @@ async def not_ready_reason(service: Service) -> str | None:
     try:
         async with service.store.read() as session:
             await session.execute(select(1))
-        problem = await service.store.problem()
+        problem: PersonasError | None = await service.store.problem()
     except PersonasError as error:
         problem = error
     return None if problem is None else sentence_of(problem)

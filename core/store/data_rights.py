@@ -175,8 +175,8 @@ async def longest_gap_lately(session: AsyncSession, *, now: float, lately_s: flo
     The second is `now` where nothing has happened since. Both are `now` when all that is known happened lately.
     """
     lately = now - lately_s
-    before = await session.scalar(select(func.max(Exchange.created_at)).where(Exchange.created_at <= lately))
-    since = await session.scalar(select(func.min(Exchange.created_at)).where(Exchange.created_at > lately))
+    before = await session.scalar(select(func.max(Exchange.finished_at)).where(Exchange.finished_at <= lately))
+    since = await session.scalar(select(func.min(Exchange.finished_at)).where(Exchange.finished_at > lately))
     end = now if since is None else min(since, now)
     return (end if before is None else before), end
 
