@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import URL, select, text
@@ -18,6 +20,7 @@ from core.store.outages import SQLITE_ADVICE, driver_code, name_of
 TRIED_AGAIN_AFTER_S = 1.0
 CHECKED_AGAIN_AFTER_S = 60.0  # a whole database is read then
 ANSWERED_WITHIN_S = 1.0
+LEAST_FREE_BYTES = 2**20  # on its disk; less counts as full, once a write has failed
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -81,6 +84,7 @@ class StoreHealth:
         try:
             if was_damaged:
                 await self._check()
+            _check_space(self._url)
             await self._try_write()
         except StoreUnavailable as error:
             self._failed, self._is_damaged = error, self._is_damaged or was_damaged
@@ -104,6 +108,15 @@ async def check_integrity(session: AsyncSession) -> None:
     if found != "ok":
         url = session.get_bind().engine.url
         raise StoreUnavailable(f"The database {name_of(url)} {SQLITE_ADVICE[sqlite3.SQLITE_CORRUPT]}.")
+
+
+def _check_space(url: URL) -> None:
+    """A small write may still find room in SQLite's own files. Raises StoreUnavailable while the disk is full."""
+    if url.get_backend_name() != "sqlite":
+        return
+    with suppress(OSError):  # whoever writes next says why
+        if shutil.disk_usage(Path(url.database or "").parent).free < LEAST_FREE_BYTES:
+            raise StoreUnavailable(f"The database {name_of(url)} {SQLITE_ADVICE[sqlite3.SQLITE_FULL]}.")
 
 
 def _identity(url: URL) -> tuple[int, int] | None:
