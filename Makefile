@@ -61,9 +61,15 @@ $(VENV)/.installed: pyproject.toml Makefile
 	@touch $@
 
 .PHONY: lint
-lint: install ## Check style and formatting
+lint: install ## Check style, formatting and that every package that is imported is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/deptry .
+
+.PHONY: audit
+audit: install ## Look up known holes in the packages that are installed (asks PyPI, so no other target runs it)
+	@$(PIP_INSTALL) 'pip-audit>=2.10,<3'
+	$(BIN)/pip-audit --local --skip-editable
 
 .PHONY: format
 format: install ## Format the code and fix what can be fixed

@@ -29,6 +29,7 @@ PREFIX, TEST_PREFIX = "PERSONAS_", "PERSONAS_TEST_"  # the latter is for our own
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MAX_COUNT = 1_000_000  # no limit is ever wanted beyond, and numbers without an end overflow somewhere
 MAX_DAYS = 36_500
+MIN_KEY_CHARS = 16  # of a key that opens the server to more than this machine
 MAX_SLUG_CHARS = 200  # file systems take 255 bytes
 
 logger = logging.getLogger(__name__)
@@ -158,10 +159,18 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_host(self) -> Settings:
-        if self.host not in LOOPBACK_HOSTS and self.api_key is None:
+        if self.host in LOOPBACK_HOSTS:
+            return self
+        if self.api_key is None:
             raise ValueError(
                 f"PERSONAS_HOST={self.host} opens the server to others, which needs PERSONAS_API_KEY;"
                 " set one, or use 127.0.0.1"
+            )
+        if len(self.api_key.get_secret_value()) < MIN_KEY_CHARS:
+            raise ValueError(
+                f"PERSONAS_API_KEY is shorter than {MIN_KEY_CHARS} characters, and PERSONAS_HOST={self.host} opens the"
+                " server to others, who may guess it; make a longer one, with `openssl rand -hex 16` for instance,"
+                " or use 127.0.0.1"
             )
         return self
 

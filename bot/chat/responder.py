@@ -123,6 +123,8 @@ class Responder:
     async def _record_and_enqueue(self, incoming: IncomingMessage) -> PendingReply:
         """What is decided about the message and what is written of it are one transaction."""
         facts = await self._queue.facts()
+        if facts is not None:  # else the worker refuses what it cannot read
+            _check_fits(incoming.messages[-1], facts.max_message_chars)
         async with self._store.write() as session:
             choices = await places.choices_of(session, incoming.conversation_id, *incoming.places)
             blend = self._choose_blend(incoming, choices)
@@ -143,7 +145,7 @@ class Responder:
                 adapters=adapters,
                 sampling=exchange.sampling,
                 enqueued_at=now,
-                deadline_at=now + self._reply_timeout_s,
+                timeout_s=self._reply_timeout_s,
             )
             await self._queue.enqueue(job)
         except BaseException as error:  # whatever it is, nobody would ever answer this exchange
@@ -265,6 +267,15 @@ def _check_conversation(messages: Sequence[ChatMessage]) -> None:
         )
     for message in messages:
         _check_text("A message", message.content)
+
+
+def _check_fits(last: ChatMessage, max_chars: int) -> None:
+    """Only the last message must fit; older ones are left out. Raises InvalidInput."""
+    if len(last.content) > max_chars:
+        raise InvalidInput(
+            f"The message is too long: {len(last.content)} characters, and this model has room for {max_chars} at"
+            " the very most; send a shorter one."
+        )
 
 
 def _check_text(what: str, text: str) -> None:

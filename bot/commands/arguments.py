@@ -208,6 +208,14 @@ def _add_upkeep(commands: Any) -> None:
     actions = db.add_subparsers(metavar="ACTION", required=True, title="actions")
     _add(actions, "upgrade", "database:upgrade", "create the database or bring it up to date", "personas db upgrade")
     _add(actions, "current", "database:current", "say which schema the database has", "personas db current")
+    backup = _add(
+        actions,
+        "backup",
+        "database:backup",
+        "copy the SQLite database to a new file, also while the server runs",
+        "personas db backup /backups/personas.db",
+    )
+    backup.add_argument("file", metavar="FILE", help="the copy, which must not exist yet")
     data = _add(commands, "data", "", "look at what is kept about people, and erase it", "personas data purge")
     actions = data.add_subparsers(metavar="ACTION", required=True, title="actions")
     show = _add(
@@ -223,12 +231,18 @@ def _add_upkeep(commands: Any) -> None:
     )
     _add_user(forget)
     forget.add_argument("--yes", action="store_true", dest="is_sure", help="erase, which nothing brings back")
-    _add(
+    purge = _add(
         actions,
         "purge",
         "data:purge",
         "erase text older than PERSONAS_KEEP_TEXT_DAYS now, as `personas serve` does every day",
         "personas data purge",
+    )
+    purge.add_argument(
+        "--trust-clock",
+        action="store_true",
+        dest="is_clock_trusted",
+        help="erase although nothing has happened for so long that the clock may be wrong",
     )
     doctor = _add(
         commands,

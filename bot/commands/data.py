@@ -57,10 +57,12 @@ def forget(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def purge(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Erase old text now, as a running service does every day."""
+    """Erase old text now, as a running service does every day. Raises ClockDoubted."""
 
     async def erase(store: Store) -> int:
-        return await erase_old_text(store, keep_text_days=settings.keep_text_days)
+        return await erase_old_text(
+            store, keep_text_days=settings.keep_text_days, is_clock_trusted=arguments.is_clock_trusted
+        )
 
     erased = _with_store(settings, erase)
     make_console().print(f"Erased the text of {erased} exchanges older than {settings.keep_text_days} days.")

@@ -1,14 +1,16 @@
-"""`personas db`: the schema of the database."""
+"""`personas db`: the schema of the database, and copies of it."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
 from bot.commands.output import make_console
 from core.settings import Settings
+from core.store.backup import back_up
 from core.store.db import Store
 from core.store.db import upgrade as upgrade_store
 from core.store.schema import alembic_config
@@ -28,6 +30,12 @@ def current(arguments: argparse.Namespace, settings: Settings) -> int:
 
     asyncio.run(check())
     make_console().print(f"The database is up to date (schema {_newest()}).")
+    return 0
+
+
+def backup(arguments: argparse.Namespace, settings: Settings) -> int:
+    back_up(settings.store_url, Path(arguments.file))
+    make_console().print(f"The database is copied to {arguments.file} and intact.", markup=False)
     return 0
 
 

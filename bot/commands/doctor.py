@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import platform
+import shutil
 import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -21,8 +22,10 @@ from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.content_hash import adapter_content_hash
 from core.errors import PersonasError
 from core.gguf_path import gguf_file, is_gguf
-from core.settings import Settings, base_folder
+from core.private_files import close_folder, is_open_to_others
+from core.settings import SETTINGS_FILE, Settings, base_folder
 
+FREE_BYTES, LEAST_FREE_BYTES = 2**30, 2**27  # below the latter hardly a day of messages fits
 EXTRAS = {"web": "gradio", "engine": "transformers", "train": "trl"}
 
 
@@ -59,8 +62,29 @@ def check_port(settings: Settings) -> Iterator[Finding]:
 
 
 def check_data(settings: Settings) -> Iterator[Finding]:
+    folder = settings.data_dir.resolve()
+    mended = close_folder(settings.data_dir)
     with ProcessLock(settings.data_dir):
-        yield Finding("ok", "data", f"{settings.data_dir.resolve()} can be written")
+        yield Finding("ok", "data", f"{folder} can be written")
+    if mended:
+        yield Finding("warn", "rights", f"others on this machine could read {mended[0]}; now only its owner can")
+    elif is_open_to_others(folder):
+        yield Finding("warn", "rights", f"others on this machine may read {folder}; set PERSONAS_DATA_DIR to one's own")
+    else:
+        yield Finding("ok", "rights", f"{folder} is its owner's alone")
+    if settings.secrets and is_open_to_others(Path(SETTINGS_FILE)):
+        advice = f"`chmod 600 {SETTINGS_FILE}` closes it"
+        yield Finding(
+            "warn", "rights", f"others on this machine may read {SETTINGS_FILE}, and secrets are set; {advice}"
+        )
+    yield _space(folder)
+
+
+def _space(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    level: Level = "fail" if free < LEAST_FREE_BYTES else "warn" if free < FREE_BYTES else "ok"
+    advice = "" if level == "ok" else "; free some, or set PERSONAS_DATA_DIR to a folder on a larger disk"
+    return Finding(level, "space", f"{free / 2**30:.1f} GiB are free for {folder}{advice}")
 
 
 def check_personas(settings: Settings) -> Iterator[Finding]:
@@ -68,8 +92,9 @@ def check_personas(settings: Settings) -> Iterator[Finding]:
 
     async def visit() -> list[Finding]:
         async with open_storage(settings) as storage:
+            await storage.store.check_integrity()
             found = [
-                Finding("ok", "database", settings.store_url if settings.is_sqlite else "up to date"),
+                Finding("ok", "database", f"{settings.store_url} is intact" if settings.is_sqlite else "up to date"),
                 Finding("ok", "personas", f"{', '.join(storage.personas)}; {storage.default_persona} is the default"),
             ]
             fingerprint = local_fingerprint(settings.base_model_path)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from bot.service.sources import CHAT_SOURCES, SERVER_SOURCES
 from core.errors import StoreUnavailable
+from core.private_files import make_private_folder
 
 
 class ProcessLock:
@@ -55,7 +56,7 @@ class ProcessLock:
 @contextmanager
 def _lock_file(data_dir: Path, source: str) -> Iterator[int]:
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_private_folder(data_dir)
         path = data_dir / f"in-use.{quote(source, safe='')}.lock"
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

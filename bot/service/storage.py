@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from core.adapters.registry import Registry
 from core.errors import InvalidSetting, NotFound
 from core.personas import Persona, find_persona, load_personas
+from core.private_files import close_folder
 from core.settings import Settings
 from core.store.db import Store
 
@@ -44,6 +45,7 @@ async def open_storage(settings: Settings, *, shipped_by: str = "bundled") -> As
     date; another database only by `personas db upgrade`. Raises NotFound and InvalidData for the personas, and
     StoreUnavailable for the store.
     """
+    close_folder(settings.data_dir)
     personas = load_personas(settings.dir, settings.own_dir)
     store = await Store.open(settings.store_url, create_or_upgrade=settings.is_sqlite)
     try:

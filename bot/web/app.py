@@ -14,11 +14,13 @@ from starlette.routing import Route
 from bot.web.api_errors import install_error_handlers, sentence_of
 from bot.web.bodies import BodyGate
 from bot.web.guards import API_PATH, BrowserGuard, KeyGuard, SafeHeaders
+from bot.web.late_requests import LateRequests
 from bot.web.login import Login, login_router
 from bot.web.metrics import Metrics
 from bot.web.openai_api import build_api
 from bot.web.playground import mount_playground
 from bot.web.service_view import Service
+from bot.web.wrong_keys import WrongKeys
 from core.errors import PersonasError
 
 PROBES = ["GET", "HEAD"]  # load balancers ask without wanting a body
@@ -53,10 +55,12 @@ def build_app(service: Service) -> FastAPI:
     key = service.settings.api_key
     if key is not None:
         login = Login(key.get_secret_value())
-        app.include_router(login_router(login))
-        app.add_middleware(KeyGuard, login=login)
+        wrong_keys = WrongKeys()
+        app.include_router(login_router(login, wrong_keys))
+        app.add_middleware(KeyGuard, login=login, wrong_keys=wrong_keys)
     app.add_middleware(BrowserGuard, is_loopback_only=key is None)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(LateRequests)
     mount_playground(app, service, metrics)  # at "/", so it comes after every other route
     return app
 
@@ -70,6 +74,7 @@ async def not_ready_reason(service: Service) -> str | None:
     try:
         async with service.store.read() as session:
             await session.execute(select(1))
+        problem: PersonasError | None = await service.store.problem()
     except PersonasError as error:
-        return sentence_of(error)
-    return None
+        problem = error
+    return None if problem is None else sentence_of(problem)

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocketClose
 
 from bot.web.api_errors import error_response
 from bot.web.login import LOGIN_PATH, Login
+from bot.web.wrong_keys import WrongKeys
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 # Gradio's page has inline scripts and styles, and shows pictures from data and blob URLs.
@@ -82,12 +83,15 @@ class BrowserGuard:
 class KeyGuard:
     """Lets nobody past without PERSONAS_API_KEY: a bearer token, or for the pages the cookie that a login sets."""
 
-    def __init__(self, app: ASGIApp, *, login: Login) -> None:
+    def __init__(self, app: ASGIApp, *, login: Login, wrong_keys: WrongKeys) -> None:
         self._app = app
         self._login = login
+        self._wrong_keys = wrong_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (refusal := self._refusal(scope)) is not None:
+            if self._login.has_bearer(scope):
+                await self._wrong_keys.slow_down(scope)
             await refusal(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -97,6 +97,8 @@ class Playground:
                     elem_id="message",
                 )
                 status = gr.Markdown(elem_id="status")
+                if self._service.settings.api_key is not None:
+                    gr.HTML('<a href="/logout">Log out</a>', elem_id="logout")
                 clock = gr.Timer(LOADING_POLL_S)
             self._wire(page, conversation, picker, blend, about, chatbot, message, status, clock)
         page.queue(default_concurrency_limit=None, api_open=False)

@@ -27,8 +27,10 @@ class ReplyJob:
 
     `user_id` is whose turn it takes. `messages` is the conversation without the persona's system prompt, which stands
     in `system_prompt`; the worker fits both into the model's token budget (`core.prompts.build`), and puts `sampling`,
-    which has a seed, over the model's own defaults. `deadline_at` is a unix time in seconds. It names nothing that
-    only one machine has.
+    which has a seed, over the model's own defaults. It names nothing that only one machine has.
+
+    `timeout_s` is how long the reply may take from when it is enqueued, and in a job that was fetched what is left of
+    that. It is no point in time, so no two clocks are ever compared, and a clock that is set ends no reply.
     """
 
     exchange_id: str
@@ -39,7 +41,7 @@ class ReplyJob:
     adapters: tuple[WeightedAdapter, ...] = ()
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     enqueued_at: float = 0.0
-    deadline_at: float | None = None
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,9 @@ class _Entry:
     """A job that waits or runs."""
 
     job: ReplyJob
+    deadline: float | None  # on the queue's clock, as is `started_at`
     stream: Mailbox[ReplyUpdate] = field(default_factory=Mailbox)
-    started_at: float | None = None  # unix time; None while it waits
+    started_at: float | None = None  # None while it waits
     has_reader: bool = False
     is_cancelled: bool = False
     expiry: asyncio.TimerHandle | None = None
@@ -45,11 +46,11 @@ class _Entry:
 class MemoryJobQueue:
     """A JobQueue for one process: at most `size` waiting jobs, of one person `per_person`, else a quarter.
 
-    The last `size` settled replies that nobody has come to read are kept, older ones are forgotten. Deadlines are
-    compared with `clock`, unix seconds. Positions are told whenever they change.
+    The last `size` settled replies that nobody has come to read are kept, older ones are forgotten. Timeouts are
+    counted on `clock`, which nobody sets: seconds since some moment. Positions are told whenever they change.
     """
 
-    def __init__(self, size: int, *, per_person: int | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, size: int, *, per_person: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = size
         self._per_person = per_person or max(1, size // SHARES)
         self._clock = clock
@@ -75,7 +76,8 @@ class MemoryJobQueue:
                 f"One person may have {self._per_person} of the queue's {self._size} places, and yours are taken; wait"
                 " until a message of yours is answered."
             )
-        entry = self._entries[job.exchange_id] = _Entry(job)
+        deadline = None if job.timeout_s is None else self._clock() + job.timeout_s
+        entry = self._entries[job.exchange_id] = _Entry(job, deadline)
         self._line.add(job)
         self._wait_or_expire(entry)
         self._note_change()
@@ -186,20 +188,21 @@ class MemoryJobQueue:
             job = self._line.take()
             entry = self._entries[job.exchange_id]
             entry.started_at = self._clock()
-            if job.deadline_at is not None and job.deadline_at <= entry.started_at:
+            left_s = None if entry.deadline is None else entry.deadline - entry.started_at
+            if left_s is not None and left_s <= 0:
                 self._line.put_back(job)
                 self._expire(entry)
                 continue
             if entry.expiry is not None:
                 entry.expiry.cancel()
-            jobs.append(job)
+            jobs.append(replace(job, timeout_s=left_s))
         return jobs
 
     def _wait_or_expire(self, entry: _Entry) -> None:
         """Let a waiting job expire at its deadline even when nobody fetches, because every slot is busy."""
-        if entry.job.deadline_at is None or self._is_closed:
+        if entry.deadline is None or self._is_closed:
             return
-        left_s = entry.job.deadline_at - self._clock()
+        left_s = entry.deadline - self._clock()
         if left_s <= 0:
             self._expire(entry)
         else:

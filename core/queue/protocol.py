@@ -33,7 +33,8 @@ class JobQueue(Protocol):
         """Wait for at least one job that may run now, take at most `limit` (at least 1).
 
         Fair: conversations take turns. A conversation with a running job waits. Jobs past their deadline are settled
-        as failed and never handed out. Returns [] only after `close`. Cancelling it takes no job.
+        as failed and never handed out; the others say in `timeout_s` what is left. Returns [] only after `close`.
+        Cancelling it takes no job.
         """
 
     async def publish(self, exchange_id: str, chunk: ReplyChunk) -> None:

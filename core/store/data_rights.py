@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     delete,
     exists,
+    func,
     literal,
     or_,
     select,
@@ -166,6 +167,18 @@ async def forget_delivery(session: AsyncSession, source: str, message_id: str) -
     erased = await erase_text(session, holds_message(source, message_id, Exchange.id.in_(said)))
     await exchanges.remove_delivery(session, source, message_id)
     return erased
+
+
+async def longest_gap_lately(session: AsyncSession, *, now: float, lately_s: float) -> tuple[float, float]:
+    """Between which two unix times the ledger knows of nothing, if that lasted till `lately_s` ago or longer.
+
+    The second is `now` where nothing has happened since. Both are `now` when all that is known happened lately.
+    """
+    lately = now - lately_s
+    before = await session.scalar(select(func.max(Exchange.finished_at)).where(Exchange.finished_at <= lately))
+    since = await session.scalar(select(func.min(Exchange.finished_at)).where(Exchange.finished_at > lately))
+    end = now if since is None else min(since, now)
+    return (end if before is None else before), end
 
 
 async def purge(session: AsyncSession, *, before: float) -> int:

@@ -11,8 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from core.errors import StoreUnavailable
 from core.store.deferred import Change, DeferredChanges
 from core.store.engines import POSTGRES_CONNECTIONS, SQLITE_READERS, create_engine, reading_engine
+from core.store.health import StoreHealth, check_integrity, write_something
 from core.store.models import Base
 from core.store.outages import outages_as_sentences
 from core.store.schema import prepare
@@ -30,9 +32,10 @@ class Store:
         is_sqlite = engine.dialect.name == "sqlite"
         writers, readers = (1, SQLITE_READERS) if is_sqlite else (POSTGRES_CONNECTIONS, POSTGRES_CONNECTIONS)
         turns = asyncio.Semaphore(writers)
-        self._writing = Door(engine, turns, writers, is_reading=False)
+        self._health = StoreHealth(engine.url, try_write=self._write_something, check=self.check_integrity)
+        self._writing = Door(engine, turns, writers, is_reading=False, health=self._health)
         reading_turns = asyncio.Semaphore(readers) if is_sqlite else turns
-        self._reading = Door(reading_engine(engine), reading_turns, readers, is_reading=True)
+        self._reading = Door(reading_engine(engine), reading_turns, readers, is_reading=True, health=self._health)
         self._deferred = DeferredChanges(self._writing.transaction)
 
     @classmethod
@@ -74,7 +77,21 @@ class Store:
         """Let a change ride with the next `write`, or go alone a moment later (see `DeferredChanges` for which may)."""
         self._deferred.add(change)
 
+    async def problem(self) -> StoreUnavailable | None:
+        """Why the last write failed, or the database is damaged; None when it works, again or still."""
+        return await self._health.problem()
+
+    async def check_integrity(self) -> None:
+        """Read an SQLite database as a whole, which takes a while. Raises StoreUnavailable when it is damaged."""
+        async with self.read() as session:
+            await check_integrity(session)
+
+    async def _write_something(self) -> None:
+        async with self._writing.transaction() as session:
+            await write_something(session)
+
     async def close(self) -> None:
+        await self._health.close()
         await self._deferred.close()
         await self._reading.close()
         await self._writing.close()

@@ -49,6 +49,13 @@ def outage_sentence(url: URL, error: BaseException | None) -> str:
     return f"The database {name_of(url)} cannot be used ({error}); check PERSONAS_DATABASE_URL and that it is running."
 
 
+def driver_code(error: StoreUnavailable) -> int | str | None:
+    """What the driver called the error behind this one: SQLite's number without its detail, PostgreSQL's characters."""
+    cause = error.__cause__
+    code = _code_of(cause.orig) if isinstance(cause, DBAPIError) else None
+    return code & 0xFF if isinstance(code, int) else code
+
+
 def name_of(url: URL) -> str:
     """A file's path, or the URL without its password."""
     return url.database or "" if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from core.advice import UpgradeDatabase
 from core.errors import StoreUnavailable
+from core.private_files import close_to_others, make_private_file, make_private_folder
 from core.shipped import shipped_folder
 from core.store.outages import name_of, outage_sentence
 
@@ -45,7 +46,9 @@ def _prepare_file(url: URL, *, may_create: bool) -> None:
     try:
         if not may_create and not path.exists():
             raise StoreUnavailable(f"There is no database {path} yet.", advice=UpgradeDatabase())
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
+        make_private_file(path)  # SQLite gives the files beside it the same rights
+        close_to_others(path.with_name(f"{path.name}{ending}") for ending in ("", "-wal", "-shm", "-journal"))
         sqlite3.connect(path).close()
     except OSError as error:
         raise StoreUnavailable(

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from core.errors import StoreUnavailable
+from core.store.health import StoreHealth
 from core.store.outages import name_of, outages_as_sentences
 
 T = TypeVar("T")
@@ -60,8 +61,11 @@ for _name, _call in vars(AsyncSession).items():
 class Door:
     """Lets `count` transactions through at once, one for each of the `turns`, in the order in which they came."""
 
-    def __init__(self, engine: AsyncEngine, turns: asyncio.Semaphore, count: int, *, is_reading: bool) -> None:
+    def __init__(
+        self, engine: AsyncEngine, turns: asyncio.Semaphore, count: int, *, is_reading: bool, health: StoreHealth
+    ) -> None:
         self._engine = engine
+        self._health = health
         self._turns = turns
         self._count = count
         self._is_closed = False
@@ -84,8 +88,12 @@ class Door:
                     await session.connection()  # begins, and waits here for other processes
                     yield session
                     await session.commit()
+                    self._health.note_success(is_reading=self._is_reading)
                 finally:
                     await session.close()
+        except StoreUnavailable as error:
+            self._health.note_failure(error, is_reading=self._is_reading)
+            raise
         finally:
             self._turns.release()
 

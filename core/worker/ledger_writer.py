@@ -10,12 +10,14 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from core.errors import StoreUnavailable
+from core.errors import InvalidInput, StoreUnavailable
 from core.generation import SamplingParams
 from core.messages import ReplyChunk, Usage
 from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import Store
+from core.store.erasure import erase_text
+from core.store.models import Exchange
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,10 @@ class LedgerWriter:
         last: ReplyChunk,
         sampling: SamplingParams | None = None,
     ) -> None:
-        """Note how an exchange ended; `last` is the reply's last chunk, `sampling` what was used if it ran."""
+        """Note how an exchange ended; `last` is the reply's last chunk, `sampling` what was used if it ran.
+
+        What was refused for what it is, too long say, is good for nothing, so its text goes.
+        """
         settlement = partial(
             exchanges.settle,
             exchange_id=exchange_id,
@@ -69,7 +74,10 @@ class LedgerWriter:
             error=last.error,
             sampling=sampling,
         )
-        await self._write(exchange_id, settlement)
+        is_refused = last.finish_reason == "error" and last.error_status == InvalidInput.http_status
+        await self._write(
+            exchange_id, partial(_settle_and_erase, exchange_id, settlement) if is_refused else settlement
+        )
 
     async def requeue(self, exchange_id: str) -> None:
         await self._write(exchange_id, partial(exchanges.requeue, exchange_id=exchange_id))
@@ -120,3 +128,10 @@ class LedgerWriter:
         except Exception:  # the boundary of a job: a reader waits for what comes after this write
             logger.exception("The ledger refused to be written for %s", exchange_id)
         return True
+
+
+async def _settle_and_erase(
+    exchange_id: str, settle: Callable[[AsyncSession], Awaitable[bool]], session: AsyncSession
+) -> None:
+    if await settle(session):
+        await erase_text(session, Exchange.id == exchange_id)

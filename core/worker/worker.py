@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -42,6 +41,7 @@ class _Reply:
     """A reply in the making. `sampling` is known once it runs, `stop` says why it ends before its time."""
 
     job: ReplyJob
+    deadline: float | None  # on the event loop's clock
     sampling: SamplingParams | None = None
     texts: list[str] = field(default_factory=list)
     stop: StopReason | None = None
@@ -59,7 +59,7 @@ class _Reply:
 class Worker:
     """Feeds one engine from a queue. `run` it as a task; `drain` ends it.
 
-    `drain_timeout_s` is how long running replies get to finish when it drains; `clock` gives unix seconds.
+    `drain_timeout_s` is how long running replies get to finish when it drains.
     """
 
     def __init__(
@@ -69,13 +69,11 @@ class Worker:
         store: Store,
         *,
         drain_timeout_s: float,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
         self._engine = engine
         self._ledger = LedgerWriter(store)
         self._drain_timeout_s = drain_timeout_s
-        self._clock = clock
         self._writing: dict[str, _Reply] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_room = asyncio.Event()
@@ -145,8 +143,10 @@ class Worker:
             jobs = await self._queue.fetch(room)
             if not jobs:
                 return
+            now = asyncio.get_running_loop().time()
             for job in jobs:
-                reply = self._writing[job.exchange_id] = _Reply(job)
+                deadline = None if job.timeout_s is None else now + job.timeout_s
+                reply = self._writing[job.exchange_id] = _Reply(job, deadline)
                 self._start(self._run_job(reply))
 
     async def _run_job(self, reply: _Reply) -> None:
@@ -179,10 +179,8 @@ class Worker:
 
     async def _write(self, reply: _Reply) -> ReplyChunk | None:
         """Write one reply. Gives its last chunk, not published yet; None when the job is to be handed back."""
-        deadline_at = reply.job.deadline_at
-        left_s = None if deadline_at is None else deadline_at - self._clock()
         try:
-            async with asyncio.timeout(left_s) as timeout:
+            async with asyncio.timeout_at(reply.deadline) as timeout:
                 reply.timeout = timeout
                 if reply.stop is None:
                     last = await self._stream(reply)

@@ -10,7 +10,7 @@ from core.queue.worker_facts import WorkerFacts
 
 
 class FrozenClock:
-    """Unix seconds that move only when a test moves them."""
+    """Seconds that move only when a test moves them."""
 
     def __init__(self):
         self.now = 1_000.0
@@ -19,10 +19,10 @@ class FrozenClock:
         return self.now
 
 
-def job(exchange_id, conversation_id=None, *, deadline_at=None):
+def job(exchange_id, conversation_id=None, *, timeout_s=None):
     """A job; each conversation is a person's own."""
     name = conversation_id or exchange_id[0]
-    return ReplyJob(exchange_id, name, messages=(), user_id=f"user of {name}", deadline_at=deadline_at)
+    return ReplyJob(exchange_id, name, messages=(), user_id=f"user of {name}", timeout_s=timeout_s)
 
 
 async def fetch_ids(queue, limit=99):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,13 +75,14 @@ async def open_workshop(
     is_started: bool = True,
     is_engine_started: bool = True,
     drain_timeout_s: float = 30.0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Workshop]:
     database = folder / "personas.db"
     store = await Store.open(sqlite_url(database), create_or_upgrade=True)
     engine = engine or EchoEngine(slots=2)
     if is_engine_started:
         await engine.start()
-    queue = MemoryJobQueue(32, per_person=32)
+    queue = MemoryJobQueue(32, per_person=32, clock=clock)
     workshop = Workshop(store, engine, queue, Worker(queue, engine, store, drain_timeout_s=drain_timeout_s), database)
     if is_started:
         workshop.start()

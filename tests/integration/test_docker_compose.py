@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from core.settings import ROOT, Settings
+from tests.running.serving import echo_server
 
 
 def compose() -> list[str]:
@@ -53,6 +58,39 @@ def test_each_profile_migrates_before_it_serves_and_keeps_its_data():
 def test_the_image_runs_as_an_ordinary_user_and_checks_its_health():
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     assert "USER personas" in lines and any(line.startswith("HEALTHCHECK") for line in lines)
+
+
+async def test_the_images_health_check_asks_at_the_port_that_is_set(tmp_path):
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    found = re.search(r"^HEALTHCHECK .*\n\s+CMD (\[.+\])$", dockerfile, flags=re.MULTILINE)
+    assert found is not None
+    _, *arguments = json.loads(found[1])
+
+    async def is_well(port: int) -> bool:
+        environment = {**os.environ, "PERSONAS_PORT": str(port), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, *arguments]
+        done = await asyncio.to_thread(subprocess.run, command, env=environment, cwd="/", capture_output=True)
+        return done.returncode == 0
+
+    async with echo_server(tmp_path) as server:
+        port = urlsplit(server.url).port
+        assert port is not None
+        assert await is_well(port)
+    assert not await is_well(port)
+
+
+def test_nothing_takes_the_whole_machine_and_no_log_grows_for_ever():
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    for service in services.values():
+        assert service["mem_limit"] and service["pids_limit"]
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+        assert service["cap_drop"] == ["ALL"]
+
+
+def test_the_base_image_is_named_by_its_release_and_can_be_given_by_digest():
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^ARG PYTHON_IMAGE=python:3\.11\.\d+-", dockerfile, flags=re.MULTILINE)
+    assert re.findall(r"^FROM (\S+)", dockerfile, flags=re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
 
 
 def test_the_image_is_built_from_every_folder_that_the_wheel_is_made_of():

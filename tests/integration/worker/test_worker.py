@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-import time
 from dataclasses import asdict, replace
 
 import pytest
@@ -13,8 +12,7 @@ from core.generation import AdapterRef, EngineCapabilities, SamplingOverrides, S
 from core.messages import ChatMessage, ReplyChunk, Usage
 from core.queue.jobs import JobStatus
 from core.worker import worker as worker_module
-from core.worker.worker import Worker
-from tests.examples.queue import collect, next_chunk
+from tests.examples.queue import FrozenClock, collect, next_chunk
 from tests.examples.workshop import open_workshop, text_of
 
 
@@ -185,7 +183,7 @@ async def test_a_job_cancelled_in_the_queue_is_settled_in_the_ledger(shop):
 
 
 async def test_a_job_that_expired_in_the_queue_is_settled_in_the_ledger(shop):
-    asked = await shop.ask("too late", deadline_at=time.time() - 1)
+    asked = await shop.ask("too late", timeout_s=-1.0)
     (last,) = await shop.read(asked)
     await shop.drain()
     row = await shop.row(asked)
@@ -194,14 +192,10 @@ async def test_a_job_that_expired_in_the_queue_is_settled_in_the_ledger(shop):
 
 
 async def test_a_running_job_is_stopped_at_its_deadline(tmp_path):
-    hour_s = 3_600.0  # the worker's clock is nearly an hour ahead of the queue's, which lets nothing expire
-    async with open_workshop(tmp_path, is_started=False) as shop:
-        clock = time.time() + hour_s - 0.2
-        shop.worker = Worker(shop.queue, shop.engine, shop.store, drain_timeout_s=30, clock=lambda: clock)
-        shop.start()
+    async with open_workshop(tmp_path, clock=FrozenClock()) as shop:  # the queue's, which lets nothing expire
         shop.engine.gate.close()
         shop.engine.gate.let_through(1)
-        asked = await shop.ask("one two", deadline_at=clock + 0.2)
+        asked = await shop.ask("one two", timeout_s=0.2)
         *words, last = await shop.read(asked)
         row = await shop.row(asked)
         assert (row.status, row.reply, row.error) == ("failed", text_of(words), last.error)

@@ -118,7 +118,7 @@ async def test_whatever_happens_every_exchange_ends_and_every_reader_gets_one_la
                         text,
                         conversation=f"c{chance.randrange(5)}",
                         sampling=SamplingOverrides(max_new_tokens=chance.randint(1, 5), seed=number),
-                        deadline_at=chance.choice([None, 0.0]),
+                        timeout_s=chance.choice([None, 0.0]),
                     )
                 )
             except QueueFull:

@@ -133,8 +133,17 @@ def test_a_settings_file_that_is_no_toml_is_named(tmp_path):
 
 def test_with_an_api_key_another_host_is_allowed_and_the_key_stays_out_of_sight(monkeypatch):
     monkeypatch.setenv("PERSONAS_HOST", "0.0.0.0")
-    monkeypatch.setenv("PERSONAS_API_KEY", "s3cret-key")
+    monkeypatch.setenv("PERSONAS_API_KEY", "s3cret-key-of-16")
     assert "s3cret-key" not in repr(load_settings())
+
+
+def test_a_key_that_can_be_guessed_opens_the_server_to_nobody_else(monkeypatch):
+    monkeypatch.setenv("PERSONAS_API_KEY", "s3cret-key-of-1")
+    assert load_settings().host == "127.0.0.1"
+    monkeypatch.setenv("PERSONAS_HOST", "0.0.0.0")
+    with pytest.raises(InvalidSetting, match="shorter than 16 characters") as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def test_a_job_cancelled_while_it_ran_is_not_handed_out_again_when_it_is_r
 async def test_a_job_past_its_deadline_is_failed_with_a_sentence_instead_of_handed_out():
     clock = FrozenClock()
     queue = MemoryJobQueue(10, clock=clock)
-    await queue.enqueue(job("a1", deadline_at=clock.now + 60))
+    await queue.enqueue(job("a1", timeout_s=60))
     await queue.enqueue(job("b1"))
     clock.now += 61
     assert await fetch_ids(queue) == ["b1"]
@@ -106,7 +106,7 @@ async def test_a_job_past_its_deadline_is_failed_with_a_sentence_instead_of_hand
 async def test_an_expired_job_does_not_cost_its_conversation_the_turn():
     clock = FrozenClock()
     queue = MemoryJobQueue(10, clock=clock)
-    await queue.enqueue(job("a1", deadline_at=clock.now + 60))
+    await queue.enqueue(job("a1", timeout_s=60))
     await queue.enqueue(job("a2"))
     await queue.enqueue(job("b1"))
     clock.now += 60
@@ -116,7 +116,7 @@ async def test_an_expired_job_does_not_cost_its_conversation_the_turn():
 async def test_a_job_expires_even_when_nobody_fetches():
     clock = FrozenClock()
     queue = MemoryJobQueue(10, clock=clock)
-    await queue.enqueue(job("a1", deadline_at=clock.now + 0.01))
+    await queue.enqueue(job("a1", timeout_s=0.01))
     reading = asyncio.create_task(collect(queue.updates("a1")))
     clock.now += 60  # the timer runs on the loop's own clock, and asks this one
     (chunk,) = await reading
@@ -127,14 +127,14 @@ async def test_a_job_expires_even_when_nobody_fetches():
 async def test_a_job_that_came_too_late_fails_at_once():
     clock = FrozenClock()
     queue = MemoryJobQueue(10, clock=clock)
-    await queue.enqueue(job("a1", deadline_at=clock.now - 1))
+    await queue.enqueue(job("a1", timeout_s=-1))
     (chunk,) = await collect(queue.updates("a1"))
     assert chunk.finish_reason == "error"
 
 
 async def test_closing_ends_everybody_who_waits():
     queue = MemoryJobQueue(10)
-    await queue.enqueue(job("a1", deadline_at=queue._clock() + 60))
+    await queue.enqueue(job("a1", timeout_s=60))
     await fetch_ids(queue)
     waiting = [
         asyncio.create_task(fetch_ids(queue)),

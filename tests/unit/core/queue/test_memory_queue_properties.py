@@ -49,8 +49,9 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(conversation=st.sampled_from(CONVERSATIONS), hours=st.none() | st.integers(1, 20))
     def enqueue(self, conversation, hours):
         name = f"{conversation}{next(self.numbers)}"
-        deadline_at = None if hours is None else self.now + hours * HOUR_S
-        job = ReplyJob(name, conversation, messages=(), user_id=f"user of {conversation}", deadline_at=deadline_at)
+        timeout_s = None if hours is None else hours * HOUR_S
+        user_id = f"user of {conversation}"
+        job = ReplyJob(name, conversation, messages=(), user_id=user_id, enqueued_at=self.now, timeout_s=timeout_s)
         try:
             self.await_(self.queue.enqueue(job))
         except QueueFull:
@@ -67,10 +68,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.take_in_dropped()
         assert len(jobs) <= limit
         for job in jobs:
-            assert not self.is_late(job)
             assert job.conversation_id not in {running.conversation_id for running in self.running.values()}
-            assert job is self.waiting[job.conversation_id].pop(0), "out of order, lost or handed out twice"
-            self.running[job.exchange_id] = job
+            asked = self.waiting[job.conversation_id].pop(0)
+            assert job.exchange_id == asked.exchange_id, "out of order, lost or handed out twice"
+            assert not self.is_late(asked)
+            if asked.timeout_s is not None:
+                assert job.timeout_s == asked.enqueued_at + asked.timeout_s - self.now, "told a wrong time that is left"
+            self.running[job.exchange_id] = asked
             self.count_service(job.conversation_id)
             if job.exchange_id in self.again:
                 self.again.remove(job.exchange_id)
@@ -154,7 +158,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.served = {name: self.served.get(name, {}) for name in eligible}
 
     def is_late(self, job):
-        return job.deadline_at is not None and job.deadline_at <= self.now
+        return job.timeout_s is not None and job.enqueued_at + job.timeout_s <= self.now
 
     async def fetch_now(self, limit):
         """What fetch hands out without waiting."""
