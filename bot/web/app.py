@@ -12,7 +12,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.web.api_errors import install_error_handlers, sentence_of
-from bot.web.guards import API_PATH, BodyLimit, BrowserGuard, KeyGuard, SafeHeaders
+from bot.web.api_paths import API_PATH
+from bot.web.body_rest import BodyRest
+from bot.web.cors import AllowedOrigins, ApiCors
+from bot.web.guards import BodyLimit, BrowserGuard, KeyGuard, MisplacedApi, SafeHeaders
 from bot.web.login import Login, login_router
 from bot.web.metrics import Metrics
 from bot.web.openai_api import build_api
@@ -48,13 +51,17 @@ def build_app(service: Service) -> FastAPI:
     app.mount(API_PATH, api)
     app.router.routes.append(Route(API_PATH, api))  # a mount answers only below its path
     # The last middleware added sees a request first.
+    app.add_middleware(MisplacedApi)
     app.add_middleware(BodyLimit)
     key = service.settings.api_key
     if key is not None:
         login = Login(key.get_secret_value())
         app.include_router(login_router(login))
         app.add_middleware(KeyGuard, login=login)
-    app.add_middleware(BrowserGuard, is_loopback_only=key is None)
+    allowed = AllowedOrigins(service.settings.allowed_web_origins)
+    app.add_middleware(BrowserGuard, is_loopback_only=key is None, allowed=allowed)
+    app.add_middleware(ApiCors, allowed=allowed)
+    app.add_middleware(BodyRest)
     app.add_middleware(SafeHeaders)
     mount_playground(app, service, metrics)  # at "/", so it comes after every other route
     return app
