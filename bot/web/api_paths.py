@@ -29,8 +29,6 @@ def is_misplaced(path: str) -> bool:
 
 def not_found_sentence(path: str) -> str:
     """What a client is told that asks for a path where nothing is."""
-    rest = path.removeprefix(API_PATH) if is_api_path(path) else path
-    is_base_url_wrong = is_misplaced(path) or (is_api_path(path) and is_misplaced(f"/{rest.lstrip('/')}"))
-    is_known = any(rest.rstrip("/").endswith(route.removeprefix(API_PATH)) for route in ROUTES)
-    advice = f"; {BASE_URL_ADVICE}" if is_base_url_wrong and is_known else ""
+    is_known = any(path.rstrip("/").endswith(route.removeprefix(API_PATH)) for route in ROUTES)
+    advice = f"; {BASE_URL_ADVICE}" if is_known or is_misplaced(path) else ""
     return f"There is nothing at {path[:200]}{advice}; the API has {', '.join(ROUTES)}."

@@ -70,7 +70,7 @@ class EventStream(Response):
         self.background = None
         self._reply = reply
         self._records = records
-        self._headers = headers
+        self._ask_headers = headers
         self._is_named = is_named
         self._is_begun = False
 
@@ -104,7 +104,7 @@ class EventStream(Response):
         if not self._is_begun:
             self._is_begun = True
             # X-Accel-Buffering: nginx passes each event on at once.
-            self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **self._headers()})
+            self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **self._ask_headers()})
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": body, "more_body": not is_last})
 

@@ -107,7 +107,7 @@ class SharedFields(Strict):
     frequency_penalty: Penalty | None = None
     seed: Annotated[Seed | None, read_as(-1, None)] = None
     stream: bool | None = None
-    user: Id | None = None
+    user: Annotated[Id | None, BeforeValidator(lambda value: None if value == "" else value)] = None
 
     min_p: Any = None
     typical_p: Any = None

@@ -14,7 +14,16 @@ from pydantic import ValidationError
 
 from bot.web.api_errors import BadField
 from bot.web.client_messages import MessageIn, Placed, ReadMessages, read_messages
-from bot.web.openai_fields import NO_FORMATS, SharedFields, Strict, TokenCount, is_nothing, is_plain_text, only
+from bot.web.openai_fields import (
+    NO_FORMATS,
+    NO_LOGPROBS,
+    SharedFields,
+    Strict,
+    TokenCount,
+    is_nothing,
+    is_plain_text,
+    only,
+)
 from core.generation import SamplingOverrides
 from core.messages import ReplyChunk, Usage
 
@@ -50,6 +59,7 @@ class ResponsesRequest(SharedFields):
     previous_response_id: Annotated[Any, only(is_nothing, NO_STORE)] = None
     conversation: Annotated[Any, only(is_nothing, NO_STORE)] = None
     prompt: Annotated[Any, only(is_nothing, "no prompts are kept here; write it out in instructions and input")] = None
+    include: Annotated[Any, only(lambda value: "logprobs" not in str(value), NO_LOGPROBS)] = None
     background: Annotated[Any, only(is_nothing, "replies are not written in the background; leave this out")] = None
 
     def read(self) -> ReadMessages:

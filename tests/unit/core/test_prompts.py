@@ -67,3 +67,24 @@ def test_a_blend_speaks_with_the_heaviest_persona_s_prompt_first():
     text = system_prompt(personas, parse_blend("zen:0.3+codebeard:0.7"))
     assert text.startswith(personas["codebeard"].system_prompt) and text.endswith(personas["zen"].system_prompt)
     assert system_prompt(personas, parse_blend("base")) == ""
+
+
+def test_a_system_message_anywhere_and_two_turns_of_one_role_are_arranged_and_nothing_is_lost():
+    conversation = (*turns("a"), ChatMessage("user", "b"), ChatMessage("system", "late"))
+    prompt = build("s", conversation, budget_tokens=100, count_tokens=count_words)
+    assert prompt.messages == (ChatMessage("system", "s\n\nlate"), ChatMessage("user", "a\n\nb"))
+
+
+def test_a_greeting_stays_while_everything_fits_and_is_counted_when_it_does_not():
+    conversation = (ChatMessage("assistant", "ahoy you all"), *turns("one", "two", "three"))
+    whole = build("", conversation, budget_tokens=100, count_tokens=count_words)
+    cut = build("", conversation, budget_tokens=7, count_tokens=count_words)
+    assert (whole.messages, whole.dropped) == (conversation, 0)
+    assert (cut.messages, cut.dropped) == (conversation[1:], 1)
+
+
+def test_a_turn_without_words_is_left_out():
+    conversation = (*turns("a", "  "), ChatMessage("user", "b"))
+    assert build("", conversation, budget_tokens=100, count_tokens=count_words).messages == (
+        ChatMessage("user", "a\n\nb"),
+    )
