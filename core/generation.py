@@ -16,13 +16,19 @@ MAX_STOP_CHARS = 256  # every token that is written is compared with all of them
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How the next token is chosen. `temperature=0` is greedy. `seed=None` lets the engine draw one."""
+    """How the next token is chosen. `temperature=0` is greedy. `seed=None` lets the engine draw one.
+
+    `repetition_penalty` (1 is none) covers the prompt and the reply; `presence_penalty` and `frequency_penalty` (0 is
+    none) cover the reply alone, as OpenAI means them.
+    """
 
     max_new_tokens: int = 512
     temperature: float = 0.7
     top_p: float = 1.0
     top_k: int = 0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     stop: tuple[str, ...] = ()
     seed: int | None = None
 
@@ -33,6 +39,8 @@ class SamplingParams:
             ("top_p", self.top_p, 0.0, 1.0),
             ("top_k", self.top_k, 0, 1_000_000),
             ("repetition_penalty", self.repetition_penalty, 0.1, 10.0),
+            ("presence_penalty", self.presence_penalty, -2.0, 2.0),
+            ("frequency_penalty", self.frequency_penalty, -2.0, 2.0),
         )
         for name, value, low, high in limits:
             if not low <= value <= high:  # NaN fails this too
@@ -58,6 +66,8 @@ class SamplingOverrides:
     top_p: float | None = None
     top_k: int | None = None
     repetition_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
     stop: tuple[str, ...] | None = None
     seed: int | None = None
 

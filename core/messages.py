@@ -47,7 +47,7 @@ class ReplyChunk:
     `text` holds only whole characters: a token that ends inside a UTF-8 sequence is held back until it is complete.
     `error` is the sentence for the user when `finish_reason` is "error", and `error_status` what HTTP calls it
     (see `core.errors`). `dropped` counts the older messages of the conversation that did not fit the model's context;
-    the last chunk says so.
+    every chunk with text says so, and the last one.
     """
 
     text: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from core.blends import Blend
 from core.errors import InvalidInput
@@ -40,10 +41,20 @@ def compose(system: str, conversation: Sequence[ChatMessage]) -> tuple[ChatMessa
     return (ChatMessage("system", joined), *turns) if joined else turns
 
 
+def join_turns(turns: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
+    """The same words as turns that alternate, which many chat templates ask for; turns without words are left out."""
+    worded = [turn for turn in turns if turn.content.strip()]
+    return tuple(
+        ChatMessage(role, "\n\n".join(turn.content for turn in group))
+        for role, group in groupby(worded, key=lambda turn: turn.role)
+    )
+
+
 def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: int, count_tokens: CountTokens) -> Prompt:
     """Fit a conversation into `budget_tokens`, dropping the oldest turns first; the last message always stays.
 
-    A kept conversation starts with a user turn, because many chat templates refuse another start.
+    Where turns are left out, what is kept starts with a user turn. An assistant turn at the very start, such as a
+    character's greeting, stays while everything fits.
     Raises InvalidInput when even the last message does not fit.
     """
     messages = compose(system, conversation)
@@ -52,10 +63,10 @@ def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: in
     if not turns or turns[-1].role != "user":
         raise InvalidInput("The conversation must end with a user message; send one to get a reply.")
     oldest = _oldest_that_may_fit(turns, budget_tokens)
-    starts = [i for i, turn in enumerate(turns) if turn.role == "user" and i >= oldest]
+    starts = [i for i, turn in enumerate(turns) if i >= oldest and (turn.role == "user" or i == 0)]
 
     def size_from(start: int) -> int:
-        return count_tokens((*head, *turns[start:]))
+        return count_tokens((*head, *join_turns(turns[start:])))
 
     if (size := size_from(starts[-1])) > budget_tokens:
         raise InvalidInput(
@@ -70,7 +81,7 @@ def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: in
             high = middle
         else:
             low = middle + 1
-    return Prompt((*head, *turns[starts[low] :]), dropped=starts[low])
+    return Prompt((*head, *join_turns(turns[starts[low] :])), dropped=starts[low])
 
 
 def _oldest_that_may_fit(turns: Sequence[ChatMessage], budget_tokens: int) -> int:

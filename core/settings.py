@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=7860, ge=0, le=65_535)
     api_key: SecretStr | None = None
+    allowed_origins: str = Field(
+        default="", description='Browser and desktop apps that may use the API, as in "app://obsidian.md"; * is any'
+    )
     default_persona: str = "codebeard"
     contact: str = Field(default="", max_length=200, description="Who runs this, for /privacy: a name, mail or link")
     training_sources: str = "playground,terminal,api,author"
@@ -138,6 +141,14 @@ class Settings(BaseSettings):
     def _check_places(cls, value: str) -> str:
         return _checked(value, parse_place)
 
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for name in sorted(listed(value)):
+            if not re.fullmatch(r"\*|null|[a-z][a-z0-9+.-]*://[^/\s?#@]+/?", name.lower()):
+                raise ValueError(f'"{name[:100]}" is no origin; write scheme://host, as in "app://obsidian.md"')
+        return value
+
     @field_validator("blocked_users", "allowed_bots")
     @classmethod
     def _check_people(cls, value: str) -> str:
@@ -171,6 +182,15 @@ class Settings(BaseSettings):
                 f"PERSONAS_API_KEY is shorter than {MIN_KEY_CHARS} characters, and PERSONAS_HOST={self.host} opens the"
                 " server to others, who may guess it; make a longer one, with `openssl rand -hex 16` for instance,"
                 " or use 127.0.0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_origins(self) -> Settings:
+        if self.api_key is None and self.allowed_web_origins & {"*", "null"}:
+            raise ValueError(
+                "PERSONAS_ALLOWED_ORIGINS with * or null lets any website in, which needs PERSONAS_API_KEY; set one, or"
+                " name the origins"
             )
         return self
 
@@ -217,6 +237,11 @@ class Settings(BaseSettings):
         """Every secret there is, so that none of them is ever shown."""
         found = [getattr(self, name) for name in type(self).model_fields]
         return tuple(one.get_secret_value() for one in found if isinstance(one, SecretStr))
+
+    @property
+    def allowed_web_origins(self) -> frozenset[str]:
+        """The origins of browser and desktop apps that may use the API, as browsers write them."""
+        return frozenset(name.lower().rstrip("/") for name in listed(self.allowed_origins))
 
     @property
     def is_sqlite(self) -> bool:

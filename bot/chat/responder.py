@@ -258,7 +258,8 @@ def _check(incoming: IncomingMessage) -> None:
 
 
 def _check_conversation(messages: Sequence[ChatMessage]) -> None:
-    if not messages or messages[-1].role != "user" or not messages[-1].content.strip():
+    turns = [message for message in messages if message.role != "system"]  # those may stand anywhere
+    if not turns or turns[-1].role != "user" or not turns[-1].content.strip():
         raise InvalidInput("The conversation must end with a message of the user that is not empty; write one.")
     size = sum(len(message.content) for message in messages)
     if size > MAX_CONVERSATION_CHARS:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from bot.chat.judging import record_feedback
 from bot.chat.personas import describe
 from bot.chat.platform import IncomingMessage
+from bot.chat.reply_pages import DROPPED_NOTE
 from bot.chat.responder import PendingReply
 from bot.service.service import Service
 from core.blends import BASE, Blend, parse_blend
@@ -131,6 +132,8 @@ class TerminalChat:
                     written += chunk.text
                     self._console.out(chunk.text.translate(CONTROLS), end="", highlight=False)
         self._console.print(" [dim](stopped)[/dim]" if chunk.finish_reason == "cancelled" else "")
+        if chunk.dropped:
+            self._console.print(f"[dim]{DROPPED_NOTE}[/dim]")
         if chunk.finish_reason == "error":
             raise EngineFailed(chunk.error or "The reply could not be written; ask again.")
         if written:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 from math import ceil
 
 from fastapi import FastAPI, Request
@@ -12,17 +13,26 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from bot.chat.access import TooFast
-from core.errors import NotFound, PersonasError, QueueFull
+from bot.web.api_paths import not_found_sentence
+from core.errors import InvalidBlend, InvalidInput, NotFound, PersonasError, QueueFull
 
 RETRY_AFTER_S = 5
 UNEXPECTED = "Something went wrong on the server; its log says what. Try again."
-TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}  # others: invalid_request_error
 
 logger = logging.getLogger(__name__)
 
 
 class UnknownModel(NotFound):
     """A `model` that names no persona; OpenAI's clients know its code."""
+
+
+class BadField(InvalidInput):
+    """A field of a body that is not what it must be; OpenAI's clients are told its name."""
+
+    def __init__(self, param: str, reason: str) -> None:
+        super().__init__(f"{param}: {reason}.")
+        self.param = param
 
 
 def error_body(status: int, message: str, *, param: str | None = None, code: str | None = None) -> dict[str, object]:
@@ -61,6 +71,9 @@ def install_error_handlers(app: FastAPI) -> None:
     async def on_personas_error(_request: Request, error: PersonasError) -> JSONResponse:
         if isinstance(error, UnknownModel):
             return error_response(error.http_status, str(error), param="model", code="model_not_found")
+        if isinstance(error, BadField | InvalidBlend):
+            param = error.param if isinstance(error, BadField) else "model"
+            return error_response(error.http_status, str(error), param=param)
         return error_response(error.http_status, sentence_of(error), headers=_retry_after(error))
 
     @app.exception_handler(ValidationError)
@@ -74,11 +87,14 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
-        messages = {
-            404: f"There is nothing at {request.url.path[:200]}; see /v1/models and /v1/chat/completions.",
-            405: f"{request.method} is not possible at {request.url.path[:200]}.",
-        }
-        return error_response(error.status_code, messages.get(error.status_code, error.detail), headers=error.headers)
+        is_plain = error.detail == HTTPStatus(error.status_code).phrase  # Starlette's own, which says nothing more
+        if error.status_code == 404 and is_plain:
+            return error_response(404, not_found_sentence(request.url.path), code="unknown_url")
+        sentence = error.detail
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "")
+            sentence = f"{request.method} is not possible at {request.url.path[:200]}; use {allowed or 'another'}."
+        return error_response(error.status_code, sentence, headers=error.headers)
 
     @app.exception_handler(Exception)
     async def on_unexpected(_request: Request, _error: Exception) -> JSONResponse:

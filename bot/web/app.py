@@ -12,8 +12,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.web.api_errors import install_error_handlers, sentence_of
-from bot.web.bodies import BodyGate
-from bot.web.guards import API_PATH, BrowserGuard, KeyGuard, SafeHeaders
+from bot.web.api_paths import API_PATH
+from bot.web.body_gate import BodyGate
+from bot.web.body_rest import BodyRest
+from bot.web.cors import AllowedOrigins, ApiCors
+from bot.web.guards import BrowserGuard, KeyGuard, MisplacedApi, SafeHeaders
 from bot.web.late_requests import LateRequests
 from bot.web.login import Login, login_router
 from bot.web.metrics import Metrics
@@ -51,6 +54,7 @@ def build_app(service: Service) -> FastAPI:
     app.mount(API_PATH, api)
     app.router.routes.append(Route(API_PATH, api))  # a mount answers only below its path
     # The last middleware added sees a request first.
+    app.add_middleware(MisplacedApi)
     app.add_middleware(BodyGate)
     key = service.settings.api_key
     if key is not None:
@@ -58,7 +62,10 @@ def build_app(service: Service) -> FastAPI:
         wrong_keys = WrongKeys()
         app.include_router(login_router(login, wrong_keys))
         app.add_middleware(KeyGuard, login=login, wrong_keys=wrong_keys)
-    app.add_middleware(BrowserGuard, is_loopback_only=key is None)
+    allowed = AllowedOrigins(service.settings.allowed_web_origins)
+    app.add_middleware(BrowserGuard, is_loopback_only=key is None, allowed=allowed)
+    app.add_middleware(ApiCors, allowed=allowed)
+    app.add_middleware(BodyRest)
     app.add_middleware(SafeHeaders)
     app.add_middleware(LateRequests)
     mount_playground(app, service, metrics)  # at "/", so it comes after every other route

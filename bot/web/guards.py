@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from bot.web.api_errors import error_response
+from bot.web.api_paths import is_api_path, is_misplaced, not_found_sentence
+from bot.web.cors import AllowedOrigins, foreign_origin_sentence
 from bot.web.login import LOGIN_PATH, Login
 from bot.web.wrong_keys import WrongKeys
 
@@ -24,7 +26,6 @@ CONTENT_SECURITY_POLICY = (
     " img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none';"
     " base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
-API_PATH = "/v1"
 OPEN_PATHS = frozenset({"/healthz", "/readyz", LOGIN_PATH})
 
 
@@ -37,21 +38,18 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
-def is_api_path(path: str) -> bool:
-    return path == API_PATH or path.startswith(f"{API_PATH}/")
-
-
 class BrowserGuard:
     """Keeps other websites out of a person's own server.
 
     Without a key the only protection is that the port is on loopback, which DNS rebinding defeats: so then the Host
     header must name this machine. A browser tells a request's origin on everything but plain reads, and that must
-    be this server.
+    be this server, or at the API's paths one of those that are allowed there.
     """
 
-    def __init__(self, app: ASGIApp, *, is_loopback_only: bool) -> None:
+    def __init__(self, app: ASGIApp, *, is_loopback_only: bool, allowed: AllowedOrigins) -> None:
         self._app = app
         self._is_loopback_only = is_loopback_only
+        self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # nothing here speaks it, and a browser sends one across origins
@@ -73,10 +71,10 @@ class BrowserGuard:
         origin = headers.get("origin")
         if scope["method"] in SAFE_METHODS or origin is None:
             return None
+        if is_api_path(scope["path"]) and self._allowed.has(origin):
+            return None
         if origin.partition("://")[2].lower() != host.lower():
-            return (
-                f'A page of "{origin[:100]}" may not use this server; a proxy in between must pass the Host header on.'
-            )
+            return foreign_origin_sentence(origin)
         return None
 
 
@@ -129,3 +127,17 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+class MisplacedApi:
+    """Answers a client with a wrong base URL in OpenAI's shape, where it would meet the playground's pages."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_misplaced(scope["path"]):
+            refusal = error_response(404, not_found_sentence(scope["path"]), code="unknown_url")
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)

@@ -1,105 +1,52 @@
-"""OpenAI's request and response shapes, with our extensions. Knows no HTTP and no queue."""
+"""Request and response shapes of OpenAI's chat completions and models, with our extensions. Knows no HTTP, no queue."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import BeforeValidator, Field, StrictBool
 
-from core.generation import MAX_NEW_TOKENS_LIMIT, MAX_STOP_STRINGS
-from core.messages import ChatMessage, Role, Usage
-
-MAX_ID_CHARS = 256
-MAX_MESSAGES = 2048  # as many as OpenAI's own API takes
-MAX_PARTS = 256
-
-# OpenAI's newer clients say "developer" where older ones said "system".
-ROLES: dict[object, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-
-
-def _check_role(value: object) -> Role:
-    if value in ("tool", "function"):
-        raise ValueError("personas call no tools, so tool messages are not understood; send user and assistant turns")
-    if not isinstance(value, str) or value not in ROLES:
-        raise ValueError('a role is "system", "user" or "assistant"')
-    return ROLES[value]
-
-
-def _join_parts(value: object) -> object:
-    """Content parts become one text; a string stays as it is."""
-    if not isinstance(value, list):
-        return value
-    if len(value) > MAX_PARTS:
-        raise ValueError(f"a message has at most {MAX_PARTS} content parts, this one has {len(value)}; join them")
-    texts = []
-    for part in value:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in ("image_url", "input_audio", "file"):
-            raise ValueError(f"personas read text only, so a part of type {kind} cannot be used; leave it out")
-        if not isinstance(part, dict) or kind != "text" or not isinstance(part.get("text"), str):
-            raise ValueError('a content part is {"type": "text", "text": "..."}')
-        texts.append(part["text"])
-    return "\n".join(texts)
+from bot.web.client_messages import MAX_MESSAGES, MessageIn, Placed, ReadMessages, read_messages
+from bot.web.openai_fields import CompletionOnlyFields, Id, SharedFields, Strict, TokenCount
+from core.generation import MAX_STOP_STRINGS, SamplingOverrides
+from core.messages import Usage
 
 
 def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    """A lone stop string; an empty list asks for none and takes none away from a persona that has some."""
+    return [value] if isinstance(value, str) else value or None
 
 
-def _check_penalty(value: float | None) -> float | None:
-    if value:
-        raise ValueError("this penalty is not supported; leave it out, or use repetition_penalty")
-    return value
-
-
-Penalty = Annotated[float | None, AfterValidator(_check_penalty)]
-# No database keeps a NUL character.
-Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00]*$")]
 Stop = Annotated[list[str], Field(max_length=MAX_STOP_STRINGS, fail_fast=True)]
-TokenCount = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS_LIMIT)]
-
-
-class Strict(BaseModel):
-    """JSON's own types and nothing converted; unknown fields are ignored, because OpenAI's clients send many."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, allow_inf_nan=False)
-
-
-class MessageIn(Strict):
-    role: Annotated[Role, BeforeValidator(_check_role)]
-    content: Annotated[str, BeforeValidator(_join_parts)]
 
 
 class StreamOptions(Strict):
     include_usage: bool | None = None
 
 
-class ChatCompletionRequest(Strict):
-    """The body of POST /v1/chat/completions. `top_k`, `repetition_penalty` and `conversation` are extensions."""
+class ChatCompletionRequest(SharedFields, CompletionOnlyFields):
+    """The body of POST /v1/chat/completions. `conversation` is an extension."""
 
     model: str
     messages: Annotated[list[MessageIn], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
-    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
-    repetition_penalty: Annotated[float, Field(ge=0.1, le=10)] | None = None
     max_tokens: TokenCount | None = None
     max_completion_tokens: TokenCount | None = None
     stop: Annotated[Stop | None, BeforeValidator(_as_list)] = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    n: Literal[1] | None = None
-    frequency_penalty: Penalty = None
-    presence_penalty: Penalty = None
-    stream: bool | None = None
     stream_options: StreamOptions | None = None
-    user: Id | None = None
     conversation: Id | None = None
 
+    def read(self) -> ReadMessages:
+        """Raises BadField."""
+        return read_messages([Placed(f"messages.{index}", one) for index, one in enumerate(self.messages)])
+
     @property
-    def chat_messages(self) -> tuple[ChatMessage, ...]:
-        return tuple(ChatMessage(message.role, message.content) for message in self.messages)
+    def overrides(self) -> SamplingOverrides:
+        max_tokens = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        stop = None if self.stop is None else tuple(self.stop)
+        return replace(self.sampling, max_new_tokens=max_tokens, stop=stop)
 
     @property
     def is_usage_streamed(self) -> bool:
@@ -124,9 +71,16 @@ def usage_body(usage: Usage) -> dict[str, Any]:
 
 
 def completion_body(
-    completion_id: str, model: str, created: int, *, text: str, finish_reason: str, usage: Usage
+    completion_id: str,
+    model: str,
+    created: int,
+    *,
+    text: str,
+    finish_reason: str,
+    usage: Usage,
+    told: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """A whole reply."""
+    """A whole reply. `told` are the fields of our own."""
     message = {"role": "assistant", "content": text, "refusal": None}
     return {
         "id": completion_id,
@@ -135,6 +89,7 @@ def completion_body(
         "model": model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}],
         "usage": usage_body(usage),
+        **told,
     }
 
 

@@ -253,4 +253,5 @@ def _shown(chat: Chat) -> list[dict[str, str]]:
 def _content(turn: Turn) -> str:
     if turn.role == "user":
         return turn.text
-    return f"<small>{escape(turn.author)}</small>\n\n{turn.text or '…'}"
+    note = f"\n\n<small>{escape(turn.note)}</small>" if turn.note else ""
+    return f"<small>{escape(turn.author)}</small>\n\n{turn.text or '…'}{note}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from bot.chat.judging import record_feedback
 from bot.chat.personas import describe
 from bot.chat.platform import IncomingMessage
+from bot.chat.reply_pages import DROPPED_NOTE
 from bot.chat.responder import PendingReply
 from bot.web.metrics import Metrics
 from bot.web.pace import Pace
@@ -32,12 +33,16 @@ MAX_MESSAGE_CHARS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message of the chat; a reply knows its exchange and who wrote it ("🏴‍☠️ Captain Codebeard")."""
+    """One message of the chat; a reply knows its exchange and who wrote it ("🏴‍☠️ Captain Codebeard").
+
+    `note` is a remark that stands under it and is no part of what was said.
+    """
 
     role: Role
     text: str
     author: str = ""
     exchange_id: str = ""
+    note: str = ""
 
 
 Chat = tuple[Turn, ...]
@@ -178,7 +183,8 @@ class PlaygroundChats:
         shown_at = 0.0
         async with aclosing(self._metrics.measured(reply, SOURCE)) as chunks:
             async for chunk in chunks:
-                answer = replace(answer, text=answer.text + chunk.text)
+                note = DROPPED_NOTE if chunk.dropped else ""
+                answer = replace(answer, text=answer.text + chunk.text, note=note)
                 now = time.monotonic()
                 if chunk.finish_reason is not None or now - shown_at >= UPDATE_INTERVAL_S:
                     shown_at = now

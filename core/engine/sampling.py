@@ -17,11 +17,16 @@ COLDEST = 1e-30
 
 @dataclass(slots=True)
 class RowSampler:
-    """Sampling state of one reply. `seen` marks the tokens of prompt and reply: [vocab], only where penalised."""
+    """Sampling state of one reply.
+
+    `seen` marks the tokens of prompt and reply, `counts` counts those of the reply: [vocab] each, and None where no
+    penalty asks for it.
+    """
 
     params: SamplingParams
     random: random.Random
-    seen: torch.Tensor | None
+    seen: torch.Tensor | None = None
+    counts: torch.Tensor | None = None
 
     @classmethod
     def start(
@@ -35,27 +40,43 @@ class RowSampler:
         if params.repetition_penalty != 1:
             seen = torch.zeros(vocab, dtype=torch.bool, device=device)
             seen[torch.tensor(tokens, device=device)] = True
+        counts = None
+        if params.presence_penalty or params.frequency_penalty:
+            counts = torch.bincount(torch.tensor(tokens[len(tokens) - written :], dtype=torch.long), minlength=vocab)
+            counts = counts.to(device=device, dtype=torch.float32)
         numbers = random.Random(params.seed)
         for _ in range(written):
             numbers.random()
-        return cls(params, numbers, seen)
+        return cls(params, numbers, seen, counts)
+
+    @property
+    def is_penalised(self) -> bool:
+        return self.seen is not None or self.counts is not None
 
     @property
     def is_plain_greedy(self) -> bool:
-        return self.params.temperature == 0 and self.seen is None
+        return self.params.temperature == 0 and not self.is_penalised
 
     @property
     def is_limited(self) -> bool:
         """Whether only the likeliest tokens may be chosen."""
         return self.params.top_k > 0 or self.params.top_p < 1
 
+    def note(self, token: int) -> None:
+        """Remember a chosen token for the penalties."""
+        if self.seen is not None:
+            self.seen[token] = True
+        if self.counts is not None:
+            self.counts[token] += 1
+
 
 @torch.inference_mode()
 def sample(logits: torch.Tensor, rows: list[RowSampler]) -> list[int | None]:
     """One token id per row of logits [rows, vocab]; None where a row holds NaN or infinity.
 
-    The order is transformers' own: repetition penalty, temperature, top_k, top_p. One uniform number per token picks
-    from the cumulative distribution, so tiny rounding differences between batches almost never change the choice.
+    The order is transformers' own: repetition penalty, temperature, top_k, top_p; the two other penalties follow the
+    first. One uniform number per token picks from the cumulative distribution, so tiny rounding differences between
+    batches almost never change the choice.
     """
     if not all(row.is_plain_greedy for row in rows):
         logits = _penalise(logits.float(), rows)
@@ -68,18 +89,26 @@ def sample(logits: torch.Tensor, rows: list[RowSampler]) -> list[int | None]:
         for index, drawn_token in zip(drawn, _draw(logits[drawn], [rows[i] for i in drawn]), strict=True):
             chosen[index] = drawn_token
     for row, token in zip(rows, chosen, strict=True):
-        if row.seen is not None and token is not None:
-            row.seen[token] = True
+        if token is not None:
+            row.note(token)
     return chosen
 
 
 def _penalise(logits: torch.Tensor, rows: list[RowSampler]) -> torch.Tensor:
-    """Divide positive and multiply negative logits of seen tokens by the penalty (CTRL, arXiv:1909.05858)."""
+    """Make what stands there already less likely, row by row.
+
+    The repetition penalty divides positive and multiplies negative logits of seen tokens (CTRL, arXiv:1909.05858). Then
+    presence_penalty is taken off each token of the reply, and frequency_penalty as often as the token stands there
+    (https://platform.openai.com/docs/api-reference/chat/create).
+    """
     for index, row in enumerate(rows):
         if row.seen is not None:
             penalty = row.params.repetition_penalty
             scores = logits[index]
             logits[index] = torch.where(row.seen, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
+        if row.counts is not None:
+            logits[index] -= row.params.frequency_penalty * row.counts
+            logits[index] -= row.params.presence_penalty * (row.counts > 0)
     return logits
 
 

@@ -50,7 +50,9 @@ class MemoryJobQueue:
     counted on `clock`, which nobody sets: seconds since some moment. Positions are told whenever they change.
     """
 
-    def __init__(self, size: int, *, per_person: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, size: int, *, per_person: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._size = size
         self._per_person = per_person or max(1, size // SHARES)
         self._clock = clock

@@ -210,10 +210,11 @@ class Worker:
         try:
             async for chunk in self._engine.submit(request):
                 reply.texts.append(chunk.text)
+                told = replace(chunk, dropped=dropped) if dropped else chunk
                 if chunk.finish_reason is None:
-                    await self._queue.publish(request.request_id, chunk)
+                    await self._queue.publish(request.request_id, told)
                 else:
-                    last = replace(chunk, dropped=dropped)
+                    last = told
         finally:
             if last is None:
                 await self._engine.cancel(request.request_id)

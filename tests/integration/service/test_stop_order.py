@@ -12,7 +12,7 @@ from bot.commands import discord_side
 from bot.commands.discord_side import DiscordSide
 from bot.commands.listening import listen
 from bot.commands.running import INTERRUPTED
-from bot.commands.serve import Server, HttpServer
+from bot.commands.serve import HttpServer, Server
 from bot.service import service
 from core.engine.echo_engine import EchoEngine
 from core.store.db import Store

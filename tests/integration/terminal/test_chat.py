@@ -257,3 +257,9 @@ def test_in_a_terminal_a_key_gives_a_thumb_and_ctrl_d_ends_it(tmp_path, tiny):
         terminal.type(CTRL_D)
         assert terminal.process.wait(120) == 0
     assert ledger(tmp_path / "data") == [("succeeded", 0)]
+
+
+async def test_older_messages_that_do_not_fit_are_told_of(talk):
+    assert "left out" not in await talk.say("word " * 60)
+    said = [await talk.say("word " * 60) for _ in range(3)]
+    assert said[-1].rstrip().endswith("Older messages were left out.")

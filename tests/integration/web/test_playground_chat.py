@@ -6,7 +6,8 @@ import pytest
 
 from bot.service.service import Service
 from bot.web.metrics import Metrics
-from bot.web.playground_chat import PlaygroundChats
+from bot.web.playground import _shown
+from bot.web.playground_chat import Conversation, PlaygroundChats
 from core.blends import parse_blend
 from core.engine.echo_engine import EchoEngine
 from tests.running.serving import echo_server, echo_settings
@@ -34,3 +35,16 @@ async def test_the_page_begins_with_the_default_persona_however_it_is_written(tm
     assert parts["picker"]["value"] == "zen"
     assert ["🧊 Base model", "base"] in parts["picker"]["choices"]
     assert "Master Zen" in parts["chat"]["placeholder"]
+
+
+async def test_older_messages_that_do_not_fit_are_told_of_under_the_reply(tmp_path):
+    async with echo_server(tmp_path) as server:
+        metrics = Metrics(server.service.store, server.service.queue, server.service.engine)
+        chats, conversation = PlaygroundChats(server.service, metrics), Conversation()
+        for _ in range(4):
+            async for _turns in chats.send("here", conversation, "word " * 60, "zen"):
+                pass
+    shown = [message["content"] for message in _shown(conversation.turns)]
+    assert "left out" not in shown[1]
+    assert "Older messages were left out." in shown[-1]
+    assert "left out" not in conversation.turns[-1].text

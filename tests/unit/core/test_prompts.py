@@ -88,3 +88,24 @@ def test_turns_that_cannot_fit_are_cut_before_anything_is_counted():
 def test_a_last_message_of_any_length_is_counted_whole_and_refused_by_its_tokens():
     with pytest.raises(InvalidInput, match="100001 tokens"):
         build("", turns("a", "b", "w " * 100_000), budget_tokens=500, count_tokens=count_words)
+
+
+def test_a_system_message_anywhere_and_two_turns_of_one_role_are_arranged_and_nothing_is_lost():
+    conversation = (*turns("a"), ChatMessage("user", "b"), ChatMessage("system", "late"))
+    prompt = build("s", conversation, budget_tokens=100, count_tokens=count_words)
+    assert prompt.messages == (ChatMessage("system", "s\n\nlate"), ChatMessage("user", "a\n\nb"))
+
+
+def test_a_greeting_stays_while_everything_fits_and_is_counted_when_it_does_not():
+    conversation = (ChatMessage("assistant", "ahoy you all"), *turns("one", "two", "three"))
+    whole = build("", conversation, budget_tokens=100, count_tokens=count_words)
+    cut = build("", conversation, budget_tokens=7, count_tokens=count_words)
+    assert (whole.messages, whole.dropped) == (conversation, 0)
+    assert (cut.messages, cut.dropped) == (conversation[1:], 1)
+
+
+def test_a_turn_without_words_is_left_out():
+    conversation = (*turns("a", "  "), ChatMessage("user", "b"))
+    assert build("", conversation, budget_tokens=100, count_tokens=count_words).messages == (
+        ChatMessage("user", "a\n\nb"),
+    )

@@ -52,6 +52,9 @@ def test_the_environment_wins_over_personas_toml(tmp_path, monkeypatch):
         ),
         ("PERSONAS_BLOCKED_PLACES", "discord:guild", "PERSONAS_BLOCKED_PLACES: .*discord:channel:17"),
         ("PERSONAS_BLOCKED_USERS", "ann", 'PERSONAS_BLOCKED_USERS: "ann" is no person or bot; write source:id'),
+        ("PERSONAS_ALLOWED_ORIGINS", "obsidian", 'PERSONAS_ALLOWED_ORIGINS: "obsidian" is no origin; write scheme'),
+        ("PERSONAS_ALLOWED_ORIGINS", "https://a.example/x", "PERSONAS_ALLOWED_ORIGINS: .* is no origin"),
+        ("PERSONAS_ALLOWED_ORIGINS", "*", "needs PERSONAS_API_KEY"),
         ("PERSONAS_ALLOWED_BOTS", "discord:", "PERSONAS_ALLOWED_BOTS: .*source:id"),
     ],
 )

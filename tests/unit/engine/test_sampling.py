@@ -113,6 +113,63 @@ def test_the_penalty_covers_the_prompt_and_what_was_written():
     assert [sample(logits.clone(), [sampler])[0] for _ in range(3)] == [1, 2, 0]
 
 
+def expected_penalised(logits, params, reply):
+    """OpenAI's formula, written out token by token."""
+    scores = logits.clone()
+    for token in set(reply):
+        scores[token] -= reply.count(token) * params.frequency_penalty + params.presence_penalty
+    return scores
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.builds(
+            SamplingParams,
+            temperature=st.sampled_from([0.0, 1.0]),
+            top_p=st.sampled_from([0.9, 1.0]),
+            presence_penalty=st.sampled_from([0.0, 0.5, 2.0, -2.0]),
+            frequency_penalty=st.sampled_from([0.0, 0.25, 2.0, -1.0]),
+            seed=st.integers(0, 1000),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.integers(0, 100),
+)
+def test_presence_and_frequency_penalties_follow_openai_s_formula_in_every_row(batch, seed):
+    rows = [RowSampler.start(params, PROMPT, 50, torch.device("cpu")) for params in batch]
+    replies = [[] for _ in batch]
+    for step in range(6):
+        logits = random_logits(len(batch), 50, seed + step, 1.0)
+        for params, scores, reply, token in zip(batch, logits, replies, sample(logits.clone(), rows), strict=True):
+            numbers = random.Random(params.seed)
+            for _ in reply:
+                numbers.random()
+            alone = RowSampler(SamplingParams(temperature=params.temperature, top_p=params.top_p), numbers)
+            assert sample(expected_penalised(scores, params, reply)[None], [alone]) == [token]
+            reply.append(token)
+
+
+def test_the_penalties_of_a_reply_leave_the_prompt_alone():
+    sampler = row(vocab=4, prompt=[0], presence_penalty=1.0, frequency_penalty=1.0, temperature=0)
+    logits = torch.tensor([[4.0, 3.0, 2.5, -1.0]])
+    assert [sample(logits.clone(), [sampler])[0] for _ in range(4)] == [0, 1, 2, 0]
+
+
+def test_a_reply_that_begins_again_counts_what_it_wrote_before():
+    params = SamplingParams(temperature=1.0, presence_penalty=0.5, frequency_penalty=0.7, seed=5)
+    whole, cpu = RowSampler.start(params, PROMPT, 50, torch.device("cpu")), torch.device("cpu")
+    steps = [random_logits(1, 50, seed) for seed in range(8)]
+    tokens = [sample(logits.clone(), [whole])[0] for logits in steps]
+    again = RowSampler.start(params, PROMPT + tokens[:4], 50, cpu, written=4)
+    assert [sample(logits.clone(), [again])[0] for logits in steps[4:]] == tokens[4:]
+
+
+def test_a_row_without_penalties_keeps_no_count():
+    assert not row(temperature=0, presence_penalty=0.0, frequency_penalty=0.0).is_penalised
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_row_without_numbers_fails_alone(bad, temperature):

@@ -160,3 +160,15 @@ def test_roles_that_a_template_refuses_are_one_sentence_for_the_user(case: _Case
         return
     with pytest.raises(InvalidInput, match="refuses this conversation: Conversation roles must alternate"):
         case.template.render(turns)
+
+
+@pytest.mark.parametrize("family", TEMPLATES)
+@pytest.mark.parametrize("system", [SYSTEM, ""])
+def test_a_character_s_greeting_reaches_every_model(family: str, system: str) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = TEMPLATES[family].template
+    greeted = compose(system, [ChatMessage("assistant", "Ahoy, I am Ada."), ChatMessage("user", "Hi.")])
+    text = ChatTemplate(tokenizer).render(greeted)
+    assert "Ahoy, I am Ada." in text
+    assert text.index("Ahoy, I am Ada.") < text.index("Hi.")
+    assert system in text
