@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -25,8 +25,6 @@ def calls_on(*numbers: signal.Signals, call: Callable[[], object]) -> Iterator[N
         yield
     finally:
         for number, handler in former.items():
-            try:
+            with suppress(NotImplementedError):
                 loop.remove_signal_handler(number)
-            except NotImplementedError:
-                pass
             signal.signal(number, handler)

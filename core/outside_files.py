@@ -85,9 +85,10 @@ def read_toml(path: Path, *, max_bytes: int = MAX_SMALL_BYTES) -> dict[str, Any]
     """A file's TOML. Raises NotFound, and InvalidData that names the file."""
     text = read_text(path, max_bytes=max_bytes)
     try:
-        return _parsed(lambda: tomllib.loads(text), "not valid TOML")
+        value: dict[str, Any] = _parsed(lambda: tomllib.loads(text), "not valid TOML")
     except InvalidData as error:
         raise InvalidData(f"{path} cannot be read: it is {error}.") from error
+    return value
 
 
 def parse_json(content: bytes, *, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
@@ -118,9 +119,9 @@ def _check_value(value: Any, depth: int, name: str = "a number") -> None:
         for key, inner in value.items() if isinstance(value, dict) else ((name, inner) for inner in value):
             _check_value(inner, depth - 1, str(key))
     elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{ascii(name[:MAX_NAME_CHARS])} is infinite or no number")
+        raise ValueError(f"{name[:MAX_NAME_CHARS]!a} is infinite or no number")
     elif isinstance(value, int) and abs(value) > MAX_INTEGER:
-        raise ValueError(f"{ascii(name[:MAX_NAME_CHARS])} has too many digits")
+        raise ValueError(f"{name[:MAX_NAME_CHARS]!a} has too many digits")
 
 
 def _decoded(path: Path, content: bytes) -> str:

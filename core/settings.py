@@ -38,9 +38,7 @@ logger = logging.getLogger(__name__)
 class Settings(BaseSettings):
     """Every setting. The environment name is PERSONAS_ and the field's name in capitals; the environment wins."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     base_model: str = Field(
         default=DEFAULT_MODEL, description='Hub id, folder or GGUF file; "smollm2" is the small default model'

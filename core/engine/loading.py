@@ -38,7 +38,16 @@ from core.errors import InvalidSetting, NotFound
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 # What a model's config or tokenizer raises when it is broken or of a kind that this transformers does not know.
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, ArithmeticError, SafetensorError)
+UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    ArithmeticError,
+    SafetensorError,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -147,7 +147,8 @@ async def test_a_database_from_a_newer_version_is_left_alone(path, may_upgrade):
         connection.execute("UPDATE alembic_version SET version_num = '29990101_add_telepathy'")
     with pytest.raises(StoreUnavailable, match=r"newer version of personas \(schema 29990101_add_telepathy\)"):
         await Store.open(sqlite_url(path), create_or_upgrade=may_upgrade)
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("29990101_add_telepathy",)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("29990101_add_telepathy",)
 
 
 async def test_a_file_that_is_no_database_is_refused_and_unchanged(tmp_path):

@@ -9,7 +9,8 @@ from tests.examples.persona_folders import GOOD_TOML, write_persona
 
 
 @pytest.mark.parametrize(
-    "text", ["a\x1b[31mred", "a\x00", "bell\x07", "a\u202etxt.exe", "a\u200fb", "a\u2066b", "a\u200bb", "a\x85b", "\ue000"]
+    "text",
+    ["a\x1b[31mred", "a\x00", "bell\x07", "a\u202etxt.exe", "a\u200fb", "a\u2066b", "a\u200bb", "a\x85b", "\ue000"],
 )
 def test_what_cannot_be_printed_is_refused_by_its_number(text):
     with pytest.raises(ValueError, match=r"character \d+ is U\+[0-9A-F]{4}, which cannot be printed"):
@@ -28,7 +29,10 @@ def test_what_shows_nothing_is_refused(text):
         ("  Ada \n Lovelace\t", "Ada Lovelace"),
         ("a\u2028b\u00a0c", "a b c"),
         ("🏴‍☠️ 👩🏽‍🚀", "🏴‍☠️ 👩🏽‍🚀"),
-        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"),
+        (
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+            "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        ),
         ("می‌خواهم", "می‌خواهم"),
     ],
 )
