@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from core.blends import BASE, SLUG_PATTERN, Blend
 from core.errors import InvalidData, NotFound
 from core.generation import SamplingOverrides
+from core.outside_files import read_bytes, read_text, read_toml
+from core.persona_names import name_key, one_line
 
 MAX_SYSTEM_PROMPT_CHARS = 8_000
 MAX_NAME_CHARS, MAX_DESCRIPTION_CHARS, MAX_GREETING_CHARS = 80, 300, 500
+MAX_TOP_K = 1_000_000  # no vocabulary is larger
+MAX_AVATAR_BYTES = 8 << 20  # what Discord takes
+RESERVED_NAMES = frozenset({BASE, "default"})  # what can be typed on Discord where a persona's name can
+
+Line = Annotated[str, BeforeValidator(lambda value: one_line(value) if isinstance(value, str) else value)]
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +45,7 @@ class SamplingTable(BaseModel):
 
     temperature: float | None = Field(default=None, ge=0, le=5)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
+    top_k: int | None = Field(default=None, ge=0, le=MAX_TOP_K)
     repetition_penalty: float | None = Field(default=None, ge=0.1, le=10)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
@@ -50,10 +56,10 @@ class PersonaFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, max_length=MAX_NAME_CHARS)
-    description: str = Field(min_length=1, max_length=MAX_DESCRIPTION_CHARS)
-    emoji: str = Field(default="🎭", min_length=1, max_length=8)
-    greeting: str = Field(min_length=1, max_length=MAX_GREETING_CHARS)
+    name: Line = Field(min_length=1, max_length=MAX_NAME_CHARS)
+    description: Line = Field(min_length=1, max_length=MAX_DESCRIPTION_CHARS)
+    emoji: Line = Field(default="🎭", min_length=1, max_length=8)
+    greeting: Line = Field(min_length=1, max_length=MAX_GREETING_CHARS)
     catchphrases: tuple[str, ...] = ()
     sampling: SamplingTable = SamplingTable()
     training: TrainingTable = TrainingTable()
@@ -91,6 +97,16 @@ class Persona:
         path = self.folder / "avatar.png"
         return path if path.is_file() else None
 
+    def read_avatar(self) -> bytes | None:
+        """Its picture; None where there is none that can be read, which the log says."""
+        if self.avatar is None:
+            return None
+        try:
+            return read_bytes(self.avatar, max_bytes=MAX_AVATAR_BYTES)
+        except (InvalidData, NotFound) as error:
+            logger.warning("%s is shown without its picture: %s", self.slug, error)
+            return None
+
     def adapter_folder(self, base_slug: str) -> Path:
         """Where the persona ships its adapter for a base model (see `core.settings.base_slug`)."""
         return self.folder / "adapters" / base_slug
@@ -105,20 +121,12 @@ def load_persona(folder: Path) -> Persona:
         )
     path = folder / "persona.toml"
     try:
-        file = PersonaFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        system_prompt = (folder / "system_prompt.md").read_text(encoding="utf-8").strip()
-    except FileNotFoundError as error:
-        raise InvalidData(f"{folder}: {Path(error.filename).name} is missing; every persona needs one.") from error
-    except UnicodeDecodeError as error:
-        raise InvalidData(
-            f"{folder}: a file is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8."
-        ) from error
-    except OSError as error:
-        raise InvalidData(f"{folder}: a file cannot be read ({error.strerror}); check its rights.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidData(f"{path}: not valid TOML: {error}.") from error
+        file = PersonaFile.model_validate(read_toml(path))
+        system_prompt = read_text(folder / "system_prompt.md").strip()
+    except NotFound as error:
+        raise InvalidData(f"{str(error).rstrip('.')}; every persona needs one.") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_reason(e['msg'])}" for e in error.errors())
         raise InvalidData(f"{path}: {problems}.") from error
     if len(system_prompt) > MAX_SYSTEM_PROMPT_CHARS:
         raise InvalidData(
@@ -130,15 +138,25 @@ def load_persona(folder: Path) -> Persona:
 def load_personas(folder: Path, own: Path | None = None) -> dict[str, Persona]:
     """Read every persona below `folder`, the shipped ones, and below `own`, the operator's own; by slug.
 
-    A broken one of one's own, and one whose slug is taken, is left out and logged: it stops nobody else. Raises
-    NotFound when there is nobody at all, and InvalidData for a broken shipped one.
+    A broken one, and one whose slug or name is taken, is left out and logged: it stops nobody else. Raises NotFound
+    when there is nobody at all.
     """
-    personas = {path.name: load_persona(path) for path in _persona_folders(folder)}
-    for path in _persona_folders(own) if own is not None and own.resolve() != folder.resolve() else ():
+    folders = _persona_folders(folder)
+    if own is not None and own.resolve() != folder.resolve():
+        folders += _persona_folders(own)
+    personas: dict[str, Persona] = {}
+    names = {name_key(path.name): path.name for path in folders} | {name: name for name in RESERVED_NAMES}
+    for path in folders:
         try:
             if path.name in personas:
                 raise InvalidData(f"{path} has the short name of {personas[path.name].folder}; rename it.")
-            personas[path.name] = load_persona(path)
+            persona = load_persona(path)
+            if (holder := names.setdefault(name_key(persona.name), persona.slug)) != persona.slug:
+                raise InvalidData(
+                    f'{path}: the name "{persona.name}" already means {holder} where people choose who answers; give'
+                    " another one."
+                )
+            personas[path.name] = persona
         except InvalidData as error:
             logger.error(
                 "%s is left out: %s", path.name, error
@@ -153,6 +171,10 @@ def load_personas(folder: Path, own: Path | None = None) -> dict[str, Persona]:
 def _persona_folders(folder: Path) -> list[Path]:
     """Without those that are just being written, whose names begin with a dot."""
     return sorted(path.parent for path in folder.glob("[!.]*/persona.toml"))
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
 
 
 def find_persona(personas: Mapping[str, Persona], slug: str) -> Persona:

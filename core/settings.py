@@ -13,14 +13,15 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from core.default_model import DEFAULT_MODEL
-from core.errors import InvalidInput, InvalidSetting
+from core.errors import InvalidData, InvalidInput, InvalidSetting, NotFound
 from core.generation import MAX_NEW_TOKENS_LIMIT
 from core.gguf_path import SUFFIX as GGUF_SUFFIX
 from core.gguf_path import is_gguf
 from core.names import parse_person, parse_place
+from core.outside_files import read_toml
 from core.shipped import shipped_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,9 +39,7 @@ logger = logging.getLogger(__name__)
 class Settings(BaseSettings):
     """Every setting. The environment name is PERSONAS_ and the field's name in capitals; the environment wins."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, toml_file=SETTINGS_FILE, env_ignore_empty=True, extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     base_model: str = Field(
         default=DEFAULT_MODEL, description='Hub id, folder or GGUF file; "smollm2" is the small default model'
@@ -203,7 +202,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _read_file())
 
     @property
     def api_pace(self) -> int | None:
@@ -227,7 +226,10 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         """The database's SQLAlchemy URL with its async driver."""
         if self.database_url is None:
-            return f"sqlite+aiosqlite:///{self.data_dir.resolve() / 'personas.db'}"
+            from sqlalchemy import URL  # takes a moment, and not every command has a store
+
+            url = URL.create("sqlite+aiosqlite", database=str(self.data_dir.resolve() / "personas.db"))
+            return url.render_as_string()
         scheme, separator, rest = self.database_url.partition("://")
         drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
         return f"{drivers.get(scheme, scheme)}{separator}{rest}"
@@ -245,7 +247,7 @@ class Settings(BaseSettings):
 
     @property
     def is_sqlite(self) -> bool:
-        return urlsplit(self.store_url).scheme.startswith("sqlite")
+        return self.database_url is None or urlsplit(self.database_url).scheme.startswith("sqlite")
 
     @property
     def own_dir(self) -> Path:
@@ -311,6 +313,14 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", name) or "model"
 
 
+def _read_file() -> dict[str, Any]:
+    """What personas.toml in the current folder says. Raises InvalidData."""
+    try:
+        return read_toml(Path(SETTINGS_FILE))
+    except NotFound:
+        return {}
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings. Raises InvalidSetting naming every bad one and where it stands.
 
@@ -323,8 +333,8 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         problems = [_problem(e["loc"], e["type"], e["msg"], overrides) for e in error.errors(include_input=False)]
         raise InvalidSetting(f"Bad setting: {'; '.join(problems)}.") from error
-    except (ValueError, OSError) as error:  # TOML that does not parse
-        raise InvalidSetting(f"personas.toml cannot be read: {error}.") from error
+    except InvalidData as error:
+        raise InvalidSetting(str(error)) from error
 
 
 def _strangers(names: Iterable[str]) -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from peft import PeftModel
 from safetensors import SafetensorError
 
 from core.adapters.content_hash import CONFIG_FILE, adapter_content_hash
 from core.adapters.lineage import read_lineage
 from core.errors import AdapterRejected, InvalidData, PersonasError, StoreUnavailable
+from core.outside_files import read_json
 
 PARTIAL_PREFIX = ".partial-"
+LOCK_FILE = ".lock"  # in a partial folder, while it is in use
 RELOADED = "reloaded"
+TOLERANCE = 1e-4  # a share of the largest logit
 BYTES_PER_WEIGHT = 2  # bf16
 RESERVE_BYTES = 64 << 20  # for config, lineage and the ledger, and for whatever else writes meanwhile
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
@@ -44,15 +46,14 @@ def partial_folder(parent: Path) -> Iterator[Path]:
         parent.mkdir(parents=True, exist_ok=True)
         _remove_left_behind(parent)
         folder = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=parent))
-        lock = os.open(folder, os.O_RDONLY)
+        lock = FileLock(folder / LOCK_FILE)
+        lock.acquire(blocking=False)
     except OSError as error:
         raise StoreUnavailable(
             f"Nothing can be written below {parent}: {error.strerror}; free some space or set PERSONAS_DATA_DIR to"
             " another folder."
         ) from error
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield folder
     except (OSError, SafetensorError) as error:
         if isinstance(error, OSError) and error.errno not in DISK_ERRORS:
@@ -61,8 +62,8 @@ def partial_folder(parent: Path) -> Iterator[Path]:
             f"The adapter could not be written below {parent} ({error}); free some space and train again."
         ) from error
     finally:
+        lock.release()  # before: Windows removes no file that is open
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
 
 
 def check_free_space(folder: Path, weights: int) -> None:
@@ -93,32 +94,42 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
         _cast(trained, dtypes)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
     path = folder / CONFIG_FILE
-    values = json.loads(path.read_text(encoding="utf-8"))
+    values = read_json(path)
     values["target_modules"] = sorted(values["target_modules"])
     write_json(path, values)
 
 
-def check_saved_adapter(model: PeftModel, folder: Path, input_ids: torch.Tensor, *, tolerance: float) -> None:
+def check_saved_adapter(model: PeftModel, folder: Path, input_ids: torch.Tensor) -> None:
     """Load the saved adapter beside the one in memory and compare their logits on `input_ids` [rows, tokens].
 
-    Raises AdapterNotSaved when they differ by more than `tolerance`, a share of the largest logit.
+    Both compute in the same dtype: the same weights then give the same logits on every processor, however the base
+    model rounds. Raises AdapterNotSaved when they differ by more than TOLERANCE.
     """
     model.eval()
     with torch.no_grad():
         expected = model(input_ids=input_ids).logits.float()
         model.load_adapter(str(folder), adapter_name=RELOADED)
-        model.set_adapter(RELOADED)
         try:
+            _cast_reloaded(model)
+            model.set_adapter(RELOADED)
             found = model(input_ids=input_ids).logits.float()
         finally:
             model.set_adapter("default")
             model.delete_adapter(RELOADED)
     difference = (found - expected).abs().max().item()
-    if not difference <= tolerance * expected.abs().max().item():
+    if not difference <= TOLERANCE * expected.abs().max().item():
         raise AdapterNotSaved(
             f"The adapter in {folder} answers differently from the trained one (logits differ by {difference:.3g});"
             " this is a fault of the program, please report it."
         )
+
+
+def _cast_reloaded(model: PeftModel) -> None:
+    """Give the reloaded weights the dtype of the trained ones: PEFT reads bf16 as fp32."""
+    parameters = dict(model.named_parameters())
+    for name, parameter in parameters.items():
+        if f".{RELOADED}." in name:
+            parameter.data = parameter.data.to(parameters[name.replace(f".{RELOADED}.", ".default.")].dtype)
 
 
 def move_into_place(folder: Path, target: Path, *, is_replacing: bool) -> Path:
@@ -141,12 +152,9 @@ def move_into_place(folder: Path, target: Path, *, is_replacing: bool) -> Path:
 def _remove_left_behind(parent: Path) -> None:
     for folder in parent.glob(f"{PARTIAL_PREFIX}*"):
         with suppress(OSError):  # somebody works in it, or it is gone
-            lock = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(lock)
+            with FileLock(folder / LOCK_FILE, blocking=False):
+                pass
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_whole(folder: Path, content_hash: str) -> bool:

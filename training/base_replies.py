@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from core.engine.loading import base_fingerprint
+from core.errors import InvalidData, NotFound
+from core.outside_files import read_json
 from training.adapter_folder import write_json
 from training.progress import ReportProgress
 from training.reply_writer import Ask, ReplyWriter, Written
 
 NAME_CHARS = 16
+MAX_BYTES = 256 << 20  # of replies
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +59,14 @@ class BaseReplies:
 def _read(path: Path, question: dict[str, Any]) -> tuple[Written, ...] | None:
     """The replies in this file; None where there are none, or not to this question."""
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json(path, max_bytes=MAX_BYTES)
         replies = kept.pop("replies")
         is_whole = kept == question and len(replies) == len(question["asks"])
         if is_whole and all(isinstance(one["text"], str) and isinstance(one["is_cut"], bool) for one in replies):
             return tuple(Written(one["text"], one["is_cut"]) for one in replies)
-    except FileNotFoundError:
+    except NotFound:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (InvalidData, KeyError, TypeError, AttributeError):
         pass  # damaged
     logger.warning("%s does not hold the base model's replies any more; they are written again.", path)
     return None

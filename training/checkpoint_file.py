@@ -6,9 +6,7 @@ beside its place, brought to the disk and renamed, so that neither a kill nor a 
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from core.errors import InvalidData, PersonasError, StoreUnavailable
 
 FILE, PARTIAL = "checkpoint.safetensors", "checkpoint.partial"
+LOCK_FILE = ".lock"
 HEADER = "training"
-UNREADABLE = (OSError, SafetensorError, ValueError, KeyError, TypeError)
-
-logger = logging.getLogger(__name__)
+UNREADABLE = (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError)
 
 
 class TrainingRuns(PersonasError):
@@ -68,28 +66,24 @@ class CheckpointFile:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.folder, os.O_RDONLY)
+            lock = FileLock(self.folder / LOCK_FILE, blocking=False).acquire()
+        except Timeout as error:
+            raise TrainingRuns(
+                f"Another process trains in {self.folder} already; wait for it, or stop it first."
+            ) from error
         except OSError as error:
             raise StoreUnavailable(
                 f"Nothing can be written below {self.folder}: {error.strerror}; free some space or set"
                 " PERSONAS_DATA_DIR to another folder."
             ) from error
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise TrainingRuns(
-                    f"Another process trains in {self.folder} already; wait for it, or stop it first."
-                ) from error
-            except OSError:  # a file system without locks
-                logger.info("%s cannot be locked; do not train there twice at once", self.folder)
+        with lock:
             try:
                 (self.folder / PARTIAL).unlink(missing_ok=True)  # of a process that was killed while it wrote
                 yield
             finally:
+                with suppress(OSError):  # Windows keeps what is open
+                    (self.folder / LOCK_FILE).unlink()
                 self._remove_empty_folders()
-        finally:
-            os.close(descriptor)
 
     def step(self) -> int | None:
         """The step of the checkpoint that lies here; None where there is none that can be read."""
@@ -102,6 +96,8 @@ class CheckpointFile:
         """The checkpoint, on the CPU; None where there is none. Raises InvalidData when it is damaged."""
         if not self._path.exists():
             return None
+        if not self._path.is_file():  # opening a pipe would wait for somebody to write
+            raise InvalidData(f"{self._path} is no file; remove it, and train without --resume.")
         try:
             header = self._header()
             with safe_open(self._path, framework="pt") as file:
@@ -160,8 +156,10 @@ def differences(former: dict[str, Any], present: dict[str, Any]) -> list[str]:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Bring a file, or the names in a folder, to the disk. Windows opens no folder, and needs none of it."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

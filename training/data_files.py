@@ -5,7 +5,7 @@ Knows no tokenizer and no persona. All bad rows of a file are reported at once.
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from core.errors import InvalidData, NotFound
 from core.messages import ChatMessage, Role
+from core.outside_files import BOM, open_regular, parse_json
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_TEXT_CHARS = 32_000
@@ -76,14 +77,7 @@ def spread(rows: Sequence[TrainingRow], count: int) -> list[TrainingRow]:
 
 def parse_row(line: bytes) -> TrainingRow:
     """Read one line. Raises InvalidData with every reason why it is not a row."""
-    try:
-        value = json.loads(line.decode("utf-8"), object_pairs_hook=_unique_keys)
-    except UnicodeDecodeError as error:
-        raise InvalidData(f"not UTF-8 text ({error.reason} at byte {error.start})") from error
-    except RecursionError as error:
-        raise InvalidData("nested too deeply") from error
-    except ValueError as error:
-        raise InvalidData(f"not JSON ({error})") from error
+    value = parse_json(line, object_pairs_hook=_unique_keys)
     if not isinstance(value, dict):
         raise InvalidData(f"a JSON {_json_type(value)}, but a row is an object with instruction and output")
     problems = [f'unknown key "{key[:40]}"' for key in value if key not in KEYS]
@@ -103,20 +97,18 @@ def parse_row(line: bytes) -> TrainingRow:
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        size_bytes = path.stat().st_size
-        if size_bytes > MAX_FILE_BYTES:
-            raise InvalidData(
-                f"{path} is {size_bytes / 2**20:.0f} MiB large; at most {MAX_FILE_BYTES / 2**20:.0f} MiB are read."
-            )
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes > MAX_FILE_BYTES:
+                raise InvalidData(
+                    f"{path} is {size_bytes / 2**20:.0f} MiB large; at most {MAX_FILE_BYTES / 2**20:.0f} MiB are read."
+                )
             for number, line in enumerate(file, start=1):
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                text = line.removeprefix(BOM) if number == 1 else line
                 if text.strip():
                     yield number, text
-    except FileNotFoundError as error:
+    except NotFound as error:
         raise NotFound(f"{path} does not exist; write the rows there, one JSON object a line.") from error
-    except OSError as error:
-        raise InvalidData(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from bot.new_persona.starter import starter_draft
 from bot.service.storage import Storage, open_storage
 from core.blends import BASE, SLUG_PATTERN
 from core.errors import InvalidInput
-from core.personas import MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS
+from core.persona_names import name_key
+from core.personas import MAX_DESCRIPTION_CHARS, MAX_NAME_CHARS, RESERVED_NAMES
 from core.settings import Settings
 from core.store import adapter_versions
 
-RESERVED_NAMES = frozenset({BASE, "default"})  # what can be typed on Discord where a persona's name can
 RESTART = "A `personas serve` that is running sees it after a restart, on Discord and in the playground, too."
 
 
@@ -89,8 +89,8 @@ async def _check_nobody(draft: PersonaDraft, settings: Settings) -> None:
 
 def _check_name(draft: PersonaDraft, storage: Storage) -> None:
     """People may choose a persona by its name, so no two have the same, and none has another's slug for a name."""
-    name = draft.name.casefold()
-    named = {persona.name.casefold(): slug for slug, persona in storage.personas.items()}
+    name = name_key(draft.name)
+    named = {name_key(persona.name): slug for slug, persona in storage.personas.items()}
     if name in named or name in storage.personas or name in RESERVED_NAMES:
         whose = named.get(name, name)
         raise InvalidInput(

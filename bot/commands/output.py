@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
 import os
-import pwd
 import sys
 import time
 
@@ -34,11 +34,25 @@ def moment(unix_s: float) -> str:
 
 
 def user_name() -> str:
-    """Who is at the keyboard. A container may run as a user without a name."""
+    """Who is at the keyboard: as the system knows them, not the environment, where it can be asked.
+
+    A container may run as a user without a name.
+    """
+    try:
+        import pwd  # Windows has none
+    except ImportError:
+        return _name_in_environment()
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def _name_in_environment() -> str:
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # which of them, depends on Python's version
+        return "somebody"
 
 
 def print_finding(console: Console, finding: Finding) -> None:

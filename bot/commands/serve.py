@@ -22,6 +22,7 @@ from bot.service.service import Service
 from bot.service.sources import SERVER_SOURCES
 from bot.web.connections import ConnectionLimits
 from bot.web.http_server import HttpServer
+from core.loop_signals import calls_on
 from core.settings import Settings
 
 WEB_APP = "bot.web.app"  # brings Gradio, which takes seconds to import; a signal must not wait for it
@@ -48,14 +49,12 @@ class Server:
 
     async def run(self) -> int:
         """The exit status. Raises PersonasError when something could not be opened, loaded or kept running."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._on_signal)
-        self._service = service = await Service.open(self._settings, sources=SERVER_SOURCES)
-        try:
-            await self._serve(service)
-        finally:
-            await service.stop()  # every front end has ended by now, so nothing uses the store any more
+        with calls_on(signal.SIGINT, signal.SIGTERM, call=self._on_signal):
+            self._service = service = await Service.open(self._settings, sources=SERVER_SOURCES)
+            try:
+                await self._serve(service)
+            finally:
+                await service.stop()  # every front end has ended by now, so nothing uses the store any more
         return INTERRUPTED if self._is_hurried else 0
 
     async def _serve(self, service: Service) -> None:

@@ -35,6 +35,6 @@ class Faces:
         """The picture of the heaviest persona that has one. Reads a file."""
         for part in parse_blend(model).parts:
             persona = self._personas.get(part.slug)
-            if persona is not None and persona.avatar is not None:
-                return persona.avatar.read_bytes()
+            if persona is not None and (picture := persona.read_avatar()) is not None:
+                return picture
         return None

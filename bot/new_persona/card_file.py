@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bot.new_persona.png_file import SIGNATURE, PngFile, read_png
 from core.errors import InvalidData, NotFound
+from core.outside_files import parse_json, read_bytes
 
 MAX_FILE_BYTES = 16 << 20
 CARD_KEYWORDS = ("ccv3", "chara")  # v3 first: a card that is both has the older one for older programs
@@ -43,19 +43,10 @@ def read_card_file(path: Path) -> CardFile:
 
 def _content(path: Path) -> bytes:
     try:
-        if not path.exists():
-            raise NotFound(f"{path} does not exist; give the path of a character card, a PNG or JSON file.")
-        if not path.is_file():  # opening a pipe would wait for somebody to write
-            raise InvalidData(f"{path} is no file; give the path of a character card, a PNG or JSON file.")
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InvalidData(f"{path} cannot be read ({error.strerror}); check its name and its rights.") from error
-    if len(content) > MAX_FILE_BYTES:
-        raise InvalidData(
-            f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB, which no character card is; choose a smaller picture."
-        )
-    return content
+        return read_bytes(path, max_bytes=MAX_FILE_BYTES)
+    except (InvalidData, NotFound) as error:
+        sentence = str(error).rstrip(".")
+        raise type(error)(f"{sentence}; give the path of a character card, a PNG or JSON file.") from error
 
 
 def _embedded(png: PngFile) -> bytes:
@@ -75,13 +66,12 @@ def _object(content: bytes, what: str) -> dict[str, Any]:
     if content.startswith(b"PK\3\4"):
         raise InvalidData("it is an archive (CHARX), which is not read")
     try:
-        value = json.loads(content.decode("utf-8-sig"))
+        content.decode()
+        value = parse_json(content)
     except UnicodeDecodeError as error:
         raise InvalidData(f"{what} is neither a PNG picture nor UTF-8 text") from error
-    except RecursionError as error:
-        raise InvalidData(f"{what} is nested too deeply") from error
-    except ValueError as error:
-        raise InvalidData(f"{what} is not JSON ({error})") from error
+    except InvalidData as error:
+        raise InvalidData(f"{what} is {error}") from error
     if not isinstance(value, dict):
         raise InvalidData(f"{what} is JSON, but not an object with a name and a description")
     return value

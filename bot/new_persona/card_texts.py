@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from functools import partial
+
+from core.persona_names import BLANKS, can_be_shown
 
 USER = "\0"  # stands for the user until it is known how the text names them; no cleaned text holds it
 USER_MACROS, CHAR_MACROS = frozenset({"user"}), frozenset({"char", "bot"})
@@ -108,7 +109,7 @@ def plain_name(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The text on one line, without control characters and those that show nothing."""
-    kept = (character for character in _UNWANTED.sub(" ", text) if unicodedata.category(character) != "Cn")
+    kept = (one for one in _UNWANTED.sub(" ", text) if can_be_shown(one) and one not in BLANKS)
     return " ".join("".join(kept).split())
 
 

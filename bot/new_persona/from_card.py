@@ -56,7 +56,7 @@ class _CardDrafting:
     def finished(self, avatar: bytes | None, about_avatar: str) -> CardDraft:
         card, texts, name = self._card, self._texts, self._name
         description = self._description()
-        greeting = self._fitted("The greeting", texts.spoken(card.greeting), MAX_GREETING_CHARS)
+        greeting = self._fitted("The greeting", one_line(texts.spoken(card.greeting)), MAX_GREETING_CHARS)
         examples = read_examples(card.examples, texts, (name, *card.called))
         train, held_out = examples.train or starter_rows(name), examples.held_out or held_out_rows(name)
         draft = PersonaDraft(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
+
+from filelock import ReadWriteLock, Timeout
 
 from bot.service.sources import CHAT_SOURCES, SERVER_SOURCES
 from core.errors import StoreUnavailable
@@ -20,29 +21,32 @@ class ProcessLock:
     """Held, shared, for every source of which a process writes exchanges; the system lets go of it at any death.
 
     A source's unfinished exchanges are a crash's for certain only while no other process lives that may write them.
+    The locks are SQLite's own, which are shared or exclusive on every system.
     """
 
     def __init__(self, data_dir: Path, sources: Iterable[str] = SERVER_SOURCES + CHAT_SOURCES) -> None:
         """Raises StoreUnavailable when the folder cannot be written."""
         self._data_dir = data_dir
         with ExitStack() as opened:
-            self._files = {source: opened.enter_context(_lock_file(data_dir, source)) for source in sources}
-            for file in self._files.values():
-                fcntl.flock(file, fcntl.LOCK_SH)  # waits, if at all, for a moment in which another process is alone
+            self._locks = {source: opened.enter_context(_lock_file(data_dir, source)) for source in sources}
+            for lock in self._locks.values():
+                _share(data_dir, lock)  # waits, if at all, for a moment in which another process is alone
             self._opened = opened.pop_all()
 
     @contextmanager
     def alone(self, source: str) -> Iterator[bool]:
         """Whether no other process writes exchanges of this source; if so, none begins to before this ends."""
-        if source in self._files:
-            file = self._files[source]
+        if source in self._locks:
+            lock = self._locks[source]
+            lock.release()  # it changes from shared to exclusive in no other way
             try:
-                yield _try_alone(file)
+                with _try_alone(lock) as is_alone:
+                    yield is_alone
             finally:
-                fcntl.flock(file, fcntl.LOCK_SH)  # a refused conversion may have dropped the old lock
+                _share(self._data_dir, lock)
         else:
-            with _lock_file(self._data_dir, source) as file:
-                yield _try_alone(file)
+            with _lock_file(self._data_dir, source) as lock, _try_alone(lock) as is_alone:
+                yield is_alone
 
     def __enter__(self) -> Self:
         return self
@@ -54,25 +58,40 @@ class ProcessLock:
 
 
 @contextmanager
-def _lock_file(data_dir: Path, source: str) -> Iterator[int]:
+def _lock_file(data_dir: Path, source: str) -> Iterator[ReadWriteLock]:
     try:
         make_private_folder(data_dir)
-        path = data_dir / f"in-use.{quote(source, safe='')}.lock"
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"The data folder {data_dir} cannot be written ({error.strerror}); check its rights,"
-            " or set PERSONAS_DATA_DIR to another one."
-        ) from error
+        lock = ReadWriteLock(data_dir / f"in-use.{quote(source, safe='')}.lock", is_singleton=False)
+    except (OSError, sqlite3.Error, ValueError) as error:
+        raise _unwritable(data_dir, error) from error
     try:
-        yield file
+        yield lock
     finally:
-        os.close(file)
+        lock.close()
 
 
-def _try_alone(file: int) -> bool:
+def _share(data_dir: Path, lock: ReadWriteLock) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        lock.acquire_read()
+    except (OSError, sqlite3.Error) as error:
+        raise _unwritable(data_dir, error) from error
+
+
+@contextmanager
+def _try_alone(lock: ReadWriteLock) -> Iterator[bool]:
+    try:
+        lock.acquire_write(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _unwritable(data_dir: Path, error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The data folder {data_dir} cannot be written ({getattr(error, 'strerror', None) or error}); check its rights,"
+        " or set PERSONAS_DATA_DIR to another one."
+    )

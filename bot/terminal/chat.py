@@ -19,6 +19,7 @@ from bot.chat.responder import PendingReply
 from bot.service.service import Service
 from core.blends import BASE, Blend, parse_blend
 from core.errors import EngineFailed, InvalidInput, PersonasError
+from core.loop_signals import calls_on
 from core.messages import ChatMessage
 from core.personas import check_blend
 
@@ -145,12 +146,6 @@ class TerminalChat:
 @contextmanager
 def _ctrl_c_stops(reply: PendingReply) -> Iterator[None]:
     """While a reply is written, Ctrl-C ends it and not the program."""
-    loop = asyncio.get_running_loop()
     cancelling: set[asyncio.Task[None]] = set()
-    former = signal.getsignal(signal.SIGINT)
-    loop.add_signal_handler(signal.SIGINT, lambda: cancelling.add(asyncio.create_task(reply.cancel())))
-    try:
+    with calls_on(signal.SIGINT, call=lambda: cancelling.add(asyncio.create_task(reply.cancel()))):
         yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, former)

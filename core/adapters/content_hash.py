@@ -5,24 +5,25 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from core.errors import AdapterRejected
+from core.errors import AdapterRejected, InvalidData, NotFound
+from core.outside_files import read_bytes
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
 LINEAGE_FILE = "lineage.json"
+MAX_BYTES = {WEIGHTS_FILE: 4 << 30, CONFIG_FILE: 1 << 20}
 
 
 def adapter_content_hash(folder: Path) -> str:
     """The content hash of an adapter folder. Raises AdapterRejected when one of the two files cannot be read."""
-    contents: list[bytes] = []
+    contents = []
     for name in (WEIGHTS_FILE, CONFIG_FILE):
         try:
-            contents.append((folder / name).read_bytes())
-        except OSError as error:
-            reason = error.strerror or "unreadable"
+            contents.append(read_bytes(folder / name, max_bytes=MAX_BYTES[name]))
+        except (InvalidData, NotFound) as error:
             raise AdapterRejected(
-                f"The adapter folder {folder} has no readable {name}: {reason}; restore the folder, or train"
-                " the adapter again."
+                f"The adapter folder {folder} has no readable {name}: {str(error).rstrip('.')}; restore the folder, or"
+                " train the adapter again."
             ) from error
     return content_hash(*contents)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from core.errors import InvalidData, NotFound
+from core.outside_files import open_regular, parse_json, read_json
 
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 SAMPLE_BYTES = 4096
 MAX_HEADER_BYTES = 100_000_000
+MAX_INDEX_BYTES = 64 << 20  # the largest models have some 100,000 tensors
 
 
 def folder_fingerprint(folder: Path) -> str:
@@ -39,9 +40,9 @@ def _weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX_FILE
     if index.is_file():
         try:
-            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            weight_map = read_json(index, max_bytes=MAX_INDEX_BYTES)["weight_map"]
             files = [folder / name for name in sorted(set(weight_map.values()))]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (InvalidData, KeyError, TypeError, AttributeError) as error:
             raise InvalidData(f"{index}: not an index of safetensors files; download the model again.") from error
     else:
         single = folder / SINGLE_FILE
@@ -54,20 +55,22 @@ def _weight_files(folder: Path) -> list[Path]:
 def _sample_tensors(path: Path) -> list[tuple[str, str, bytes]]:
     """(name, "dtype shape", first bytes) of each tensor; the layout is https://github.com/huggingface/safetensors."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header_bytes = int.from_bytes(file.read(8), "little")
             if header_bytes > MAX_HEADER_BYTES:
                 raise ValueError("its header is too large")
-            header: dict[str, Any] = json.loads(file.read(header_bytes))
+            header: dict[str, Any] = parse_json(file.read(header_bytes))
             header.pop("__metadata__", None)
-            samples = []
-            for name, entry in header.items():
-                start, end = entry["data_offsets"]
-                file.seek(8 + header_bytes + start)
-                kind = f"{entry['dtype']} {list(entry['shape'])}"
-                samples.append((name, kind, file.read(min(SAMPLE_BYTES, end - start))))
-            return samples
-    except FileNotFoundError as error:
+            return [_sample(file, name, entry, 8 + header_bytes) for name, entry in header.items()]
+    except NotFound as error:
         raise NotFound(f"{path} is missing; download the model again.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (InvalidData, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InvalidData(f"{path}: not a safetensors file ({error}); download the model again.") from error
+
+
+def _sample(file: BinaryIO, name: str, entry: Mapping[str, Any], data_start: int) -> tuple[str, str, bytes]:
+    start, end = entry["data_offsets"]
+    if not 0 <= start <= end:
+        raise ValueError(f"{name} ends before it begins")
+    file.seek(data_start + start)
+    return name, f"{entry['dtype']} {list(entry['shape'])}", file.read(min(SAMPLE_BYTES, end - start))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
@@ -40,4 +41,8 @@ def has_content(folder: Path, content_hash: str) -> bool:
 
 def finished_folders(parent: Path) -> list[Path]:
     """The finished adapters in this folder, the oldest first; a training writes its lineage last."""
-    return [path.parent for path in sorted(parent.glob(f"[!.]*/{LINEAGE_FILE}"), key=lambda path: path.stat().st_mtime)]
+    found = []
+    for path in parent.glob(f"[!.]*/{LINEAGE_FILE}"):
+        with suppress(OSError):  # a link that leads nowhere, or a folder that was removed just now
+            found.append((path.stat().st_mtime, path.parent))
+    return [folder for _, folder in sorted(found)]

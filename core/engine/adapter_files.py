@@ -5,7 +5,6 @@ Knows nothing of devices, stacks or requests. Only safetensors are read, only fr
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from core.adapters.check import check_base, check_suffixes
-from core.adapters.content_hash import CONFIG_FILE, LINEAGE_FILE, WEIGHTS_FILE, content_hash
+from core.adapters.content_hash import CONFIG_FILE, MAX_BYTES, WEIGHTS_FILE, content_hash
+from core.adapters.lineage import read_lineage
 from core.adapters.module_patterns import check_names, first_match
-from core.errors import AdapterRejected
+from core.errors import AdapterRejected, InvalidData, NotFound
 from core.generation import AdapterRef
+from core.outside_files import parse_json, read_bytes
 
-MAX_ADAPTER_BYTES = 4 << 30
 # No trained LoRA comes near it, and products of such numbers could overflow into the other replies of a batch.
 MAX_ABS_WEIGHT = 1e4
 # torch shares more numbers among threads. Adapters are read beside the engine's thread, and a second set of OpenMP
@@ -110,12 +110,13 @@ class AdapterReader:
     def _read_files(self, ref: AdapterRef, folder: Path) -> tuple[bytes, bytes]:
         try:
             check_suffixes(ref, folder)
-            files = [(folder / name).resolve(strict=True) for name in (WEIGHTS_FILE, CONFIG_FILE)]
-            if not all(self._is_inside(path) for path in files):
+            files = {name: (folder / name).resolve(strict=True) for name in (WEIGHTS_FILE, CONFIG_FILE)}
+            if not all(self._is_inside(path) for path in files.values()):
                 raise AdapterRejected(f"A file of adapter {ref.name} is a link that leads outside the adapter folders.")
-            if files[0].stat().st_size > MAX_ADAPTER_BYTES:
-                raise AdapterRejected(f"{WEIGHTS_FILE} of adapter {ref.name} is larger than 4 GiB; this is no adapter.")
-            return files[0].read_bytes(), files[1].read_bytes()
+            weights, config = (read_bytes(path, max_bytes=MAX_BYTES[name]) for name, path in files.items())
+            return weights, config
+        except (InvalidData, NotFound) as error:
+            raise AdapterRejected(f"Adapter {ref.name} cannot be read from {folder}: {error}") from error
         except OSError as error:
             reason = error.strerror or "unreadable"
             what = Path(error.filename).name if error.filename else "a file"
@@ -125,17 +126,13 @@ class AdapterReader:
         return any(path.is_relative_to(root.resolve()) for root in self.roots)
 
     def _check_lineage(self, ref: AdapterRef, folder: Path) -> None:
-        path = folder / LINEAGE_FILE
-        if self.base_fingerprint is None or not path.is_file():
+        if self.base_fingerprint is None:
             return
         try:
-            lineage = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise AdapterRejected(
-                f"{LINEAGE_FILE} of adapter {ref.name} is not valid JSON; restore or remove it."
-            ) from error
-        if isinstance(lineage, dict):
-            check_base(ref, lineage, self.base_fingerprint)
+            lineage = read_lineage(folder)
+        except InvalidData as error:
+            raise AdapterRejected(f"Adapter {ref.name} cannot be used: {error}") from error
+        check_base(ref, lineage, self.base_fingerprint)
 
     def _pair_up(
         self, ref: AdapterRef, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
@@ -191,11 +188,9 @@ def _is_in_range(half: torch.Tensor, largest: float) -> bool:
 
 def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:
     try:
-        config = json.loads(text)
-    except ValueError as error:
-        raise AdapterRejected(
-            f"{CONFIG_FILE} of adapter {ref.name} is not valid JSON; save the adapter again."
-        ) from error
+        config = parse_json(text)
+    except InvalidData as error:
+        raise AdapterRejected(f"{CONFIG_FILE} of adapter {ref.name} is {error}; save the adapter again.") from error
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise AdapterRejected(f'{CONFIG_FILE} of adapter {ref.name} does not say "peft_type": "LORA".')
     check_names(ref.name, config)

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from core.adapters.fingerprint import folder_fingerprint
 from core.engine.gguf_base import GGUFBase, read_gguf
 from core.errors import InvalidData, NotFound, StoreUnavailable
+from core.outside_files import open_regular, read_json
 
 MARKER_FILE = "source.json"  # written last: what the copy was made from, and what its files are
 FORMAT = 1  # another number makes all copies again
@@ -118,7 +119,7 @@ def _identity(gguf: Path) -> str:
 def _is_whole(folder: Path, wanted: Mapping[str, Any]) -> bool:
     """Whether the folder holds this copy, every file as it was written."""
     try:
-        marker = json.loads((folder / MARKER_FILE).read_text(encoding="utf-8"))
+        marker = read_json(folder / MARKER_FILE)
         files = dict(marker.pop("files"))
         return marker == wanted and all(_file_identity(folder / name) == files[name] for name in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, InvalidData, NotFound):
@@ -129,5 +130,5 @@ def _file_identity(path: Path) -> str:
     size = path.stat().st_size
     if size > WHOLE_HASH_BYTES:
         return f"{size} {folder_fingerprint(path.parent)}"
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return f"{size} {hashlib.file_digest(file, 'sha256').hexdigest()}"

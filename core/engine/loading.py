@@ -25,6 +25,7 @@ from transformers.utils import cached_file
 from core.adapters.fingerprint import folder_fingerprint
 from core.engine.bf16_trial import Agreement, compare_logits, judge_bf16, measure_speed, trial_logits
 from core.engine.cpu_features import has_fast_bf16
+from core.engine.model_files import check_model_files
 from core.engine.quantization import (
     QuantizationChoice,
     QuantizationProbe,
@@ -37,7 +38,16 @@ from core.errors import InvalidSetting, NotFound
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 # What a model's config or tokenizer raises when it is broken or of a kind that this transformers does not know.
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError, SafetensorError)
+UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    ArithmeticError,
+    SafetensorError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -198,6 +208,7 @@ def _is_folder(name: str) -> bool:
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise NotFound(f"{name} holds no config.json, so it is not a model folder; check PERSONAS_BASE_MODEL.")
+        check_model_files(path)
         return True
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name:
         raise NotFound(f"The model folder {name} does not exist; check PERSONAS_BASE_MODEL.")

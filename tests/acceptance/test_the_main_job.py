@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from functools import cache
 
 import pytest
@@ -114,7 +115,7 @@ async def test_a_seed_makes_a_sampled_reply_come_back_in_any_company(client):
 
 async def test_every_reply_stands_in_the_ledger_with_the_adapter_versions_and_seed_that_wrote_it(client, server):
     reply = await ask(client, "codebeard:0.7+zen:0.3", "what is an api")
-    with sqlite3.connect(server.data_dir / "personas.db") as database:
+    with closing(sqlite3.connect(server.data_dir / "personas.db")) as database:
         row = database.execute(
             "select status, model, adapters, seed from exchanges where id = ?", (reply.id,)
         ).fetchone()

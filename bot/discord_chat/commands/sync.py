@@ -14,6 +14,9 @@ import aiohttp
 import discord
 from discord import app_commands
 
+from core.errors import InvalidData, NotFound
+from core.outside_files import read_json
+
 FILE_NAME = "discord_commands.json"
 
 logger = logging.getLogger(__name__)
@@ -45,8 +48,8 @@ class CommandSync:
 
     def _read(self) -> Any:
         try:
-            return json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # not there yet, or half of it: then they are told again
+            return read_json(self._path)
+        except (InvalidData, NotFound):  # not there yet, or half of it: then they are told again
             return None
 
     def _write(self, told: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 from alembic import command
@@ -101,9 +102,8 @@ async def test_opening_makes_folder_file_and_schema_and_opening_again_is_harmles
 def test_upgrade_works_without_a_running_loop(path):
     upgrade(sqlite_url(path))
     upgrade(sqlite_url(path))
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("SELECT count(*) FROM exchanges").fetchone() == (0,)
-    connection.close()
 
 
 async def test_connections_use_wal_full_sync_foreign_keys_and_wait_five_seconds(path):
@@ -121,9 +121,8 @@ async def test_several_processes_worth_of_openings_at_once_migrate_once(path):
     )
     for store in stores:
         await store.close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
-    connection.close()
 
 
 async def test_a_missing_database_is_not_created_without_leave(path):
@@ -144,12 +143,12 @@ async def test_an_unmigrated_database_is_not_upgraded_without_leave(tmp_path):
 @pytest.mark.parametrize("may_upgrade", [True, False])
 async def test_a_database_from_a_newer_version_is_left_alone(path, may_upgrade):
     await (await Store.open(sqlite_url(path), create_or_upgrade=True)).close()
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '29990101_add_telepathy'")
     with pytest.raises(StoreUnavailable, match=r"newer version of personas \(schema 29990101_add_telepathy\)"):
         await Store.open(sqlite_url(path), create_or_upgrade=may_upgrade)
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("29990101_add_telepathy",)
-    connection.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("29990101_add_telepathy",)
 
 
 async def test_a_file_that_is_no_database_is_refused_and_unchanged(tmp_path):

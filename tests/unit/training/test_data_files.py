@@ -191,7 +191,7 @@ def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file_of_rows(tmp_path: Path) -> None:
-    with pytest.raises(InvalidData, match="cannot be read"):
+    with pytest.raises(InvalidData, match="is a folder where a file is wanted"):
         read_rows(tmp_path)
 
 

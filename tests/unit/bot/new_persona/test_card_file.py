@@ -87,12 +87,12 @@ def test_a_file_that_is_too_large_missing_a_folder_or_a_pipe_is_refused_unread(t
         large.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(InvalidData, match="larger than 16 MiB"):
         read_card_file(tmp_path / "large")
-    with pytest.raises(NotFound, match="does not exist"):
+    with pytest.raises(NotFound, match="missing is missing"):
         read_card_file(tmp_path / "missing")
-    with pytest.raises(InvalidData, match="is no file"):
+    with pytest.raises(InvalidData, match="is a folder where a file is wanted"):
         read_card_file(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InvalidData, match="is no file"):
+    with pytest.raises(InvalidData, match="is a pipe, a socket or a device"):
         read_card_file(tmp_path / "pipe")
     with pytest.raises(InvalidData, match="cannot be read"):
         read_card_file(tmp_path / ("x" * 300))

@@ -78,7 +78,7 @@ def test_characters_that_toml_and_json_know_survive_and_the_others_go(tmp_path):
         name='"Ann" \\ \\"', description=HARD, first_mes=HARD, mes_example=f"{{{{user}}}}: {HARD}\n{EXAMPLES}"
     )
     persona = written(draft_from_card("ann", write_card(tmp_path / "c.json", card)).draft, tmp_path)
-    assert '"Quoted" \\ back\nslash 🏴‍☠️ {user}' in persona.file.greeting
+    assert '"Quoted" \\ back slash 🏴‍☠️ {user}' in persona.file.greeting
     assert not {"\x7f", "\x85"} & set(persona.file.greeting + persona.system_prompt)
     assert read_rows(persona.train_path)
 
