@@ -35,7 +35,7 @@ def build_app(service: Service) -> FastAPI:
 
     @app.api_route("/readyz", methods=PROBES)
     async def is_ready() -> Response:
-        reason = await not_ready_reason(service)
+        reason = await not_ready_reason(service) or playground.problem
         if reason is not None:
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready", "base_model": service.settings.base_model})
@@ -56,7 +56,7 @@ def build_app(service: Service) -> FastAPI:
         app.add_middleware(KeyGuard, login=login)
     app.add_middleware(BrowserGuard, is_loopback_only=key is None)
     app.add_middleware(SafeHeaders)
-    mount_playground(app, service, metrics)  # at "/", so it comes after every other route
+    playground = app.state.playground = mount_playground(app, service, metrics)  # at "/", so it comes after every other route
     return app
 
 

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocketClose
 from bot.web.api_errors import error_response
 from bot.web.login import LOGIN_PATH, Login
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SITES = frozenset({"same-origin", "none"})  # "none": the address bar, a bookmark
 MAX_API_BODY_BYTES = 1024 * 1024
 MAX_PAGE_BODY_BYTES = 4 * 1024 * 1024
 # Gradio's page has inline scripts and styles, and shows pictures from data and blob URLs.
@@ -43,12 +43,19 @@ def is_api_path(path: str) -> bool:
     return path == API_PATH or path.startswith(f"{API_PATH}/")
 
 
+def is_link_to_page(scope: Scope, headers: Headers) -> bool:
+    """Whether the browser opens one of our pages in a tab, as for a link; whoever links to it can't read it."""
+    is_navigation = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+    return is_navigation and scope["method"] == "GET" and scope["path"] in ("/", LOGIN_PATH)
+
+
 class BrowserGuard:
     """Keeps other websites out of a person's own server.
 
     Without a key the only protection is that the port is on loopback, which DNS rebinding defeats: so then the Host
-    header must name this machine. A browser tells a request's origin on everything but plain reads, and that must
-    be this server.
+    header must name this machine. Where a browser tells which page a request comes from (`Origin` on writes and on
+    reads across origins, `Sec-Fetch-Site` on all), it must be this server's: a page of another port or subdomain of
+    localhost is foreign. Only a link may lead here from elsewhere, to a page.
     """
 
     def __init__(self, app: ASGIApp, *, is_loopback_only: bool) -> None:
@@ -73,12 +80,12 @@ class BrowserGuard:
                 " or set PERSONAS_API_KEY to serve others."
             )
         origin = headers.get("origin")
-        if scope["method"] in SAFE_METHODS or origin is None:
-            return None
-        if origin.partition("://")[2].lower() != host.lower():
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return (
                 f'A page of "{origin[:100]}" may not use this server; a proxy in between must pass the Host header on.'
             )
+        if headers.get("sec-fetch-site", "none") not in OWN_SITES and not is_link_to_page(scope, headers):
+            return "A page of another site may not use this server; open its own page instead."
         return None
 
 

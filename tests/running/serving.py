@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from openai import AsyncOpenAI
 from sqlalchemy import select
 from starlette.types import ASGIApp
@@ -39,6 +40,7 @@ class LiveServer:
 
     url: str
     service: Service
+    app: FastAPI
 
     @property
     def echo(self) -> EchoEngine:
@@ -141,8 +143,9 @@ async def echo_server(
     try:
         if is_started:
             await service.start()
-        async with serving(build_app(service)) as url:
-            yield LiveServer(url, service)
+        app = build_app(service)
+        async with serving(app) as url:
+            yield LiveServer(url, service, app)
     finally:
         await service.stop()
 
