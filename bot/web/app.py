@@ -56,7 +56,9 @@ def build_app(service: Service) -> FastAPI:
         app.add_middleware(KeyGuard, login=login)
     app.add_middleware(BrowserGuard, is_loopback_only=key is None)
     app.add_middleware(SafeHeaders)
-    playground = app.state.playground = mount_playground(app, service, metrics)  # at "/", so it comes after every other route
+    playground = app.state.playground = mount_playground(
+        app, service, metrics
+    )  # at "/", so it comes after every other route
     return app
 
 

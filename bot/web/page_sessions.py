@@ -51,7 +51,9 @@ class PageSessions:
         if cookie is None or self._owners.get(name, cookie) != cookie:
             raise NotYours("This session belongs to another browser, or cookies are off; open this page again.")
         if name not in self._owners:
-            self._make_room([other for other, owner in self._owners.items() if owner == cookie], below=MAX_SESSIONS_PER_COOKIE)
+            self._make_room(
+                [other for other, owner in self._owners.items() if owner == cookie], below=MAX_SESSIONS_PER_COOKIE
+            )
             self._make_room(self._owners, below=MAX_SESSIONS)
         self._owners[name] = cookie
         self._owners.move_to_end(name)

@@ -120,7 +120,9 @@ def echo_settings(folder: Path, **settings: Any) -> Settings:
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an app on a free port of 127.0.0.1; its URL. Waits for nobody when it ends."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    # A busy machine may stop for seconds, after which a kept connection must still be there.
+    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, timeout_keep_alive=120)
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         task = asyncio.create_task(server.serve([listener]))
         try:
