@@ -57,7 +57,8 @@ def mount_playground(app: FastAPI, service: Service, metrics: Metrics) -> Playgr
         head=HEAD,
     )
     mounted = app.router.routes[-1]
-    assert isinstance(mounted, Mount)
+    if not isinstance(mounted, Mount):
+        raise TypeError("Gradio mounts its app in another way now; nothing stands in front of it.")
     sessions = PageSessions(is_busy=queue.is_busy, forget=queue.forget)
     mounted.app = PlaygroundDoor(mounted.app, sessions=sessions, event_ids=page.fns.keys())
     lifespan = app.router.lifespan_context

@@ -116,8 +116,8 @@ async def test_a_queue_whose_loop_dies_is_told_by_readyz_and_started_again(tmp_p
         told = await http.get("/readyz")
         assert told.status_code == 503
         assert "playground" in told.json()["reason"]
-        while (await http.get("/readyz")).status_code != 200:
-            await asyncio.sleep(0.05)
+        await until(lambda: queue_of(server).problem is None)
+        assert (await http.get("/readyz")).status_code == 200
         toasts, output, _ = await page.call("_send", "are you back", None, "zen", "")
         assert (toasts, output is not None) == ([], True)
 
