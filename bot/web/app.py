@@ -41,7 +41,7 @@ def build_app(service: Service) -> FastAPI:
 
     @app.api_route("/readyz", methods=PROBES)
     async def is_ready() -> Response:
-        reason = await not_ready_reason(service)
+        reason = await not_ready_reason(service) or playground.problem
         if reason is not None:
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready", "base_model": service.settings.base_model})
@@ -68,7 +68,8 @@ def build_app(service: Service) -> FastAPI:
     app.add_middleware(BodyRest)
     app.add_middleware(SafeHeaders)
     app.add_middleware(LateRequests)
-    mount_playground(app, service, metrics)  # at "/", so it comes after every other route
+    # At "/", so it comes after every other route.
+    playground = app.state.playground = mount_playground(app, service, metrics)
     return app
 
 

@@ -19,7 +19,7 @@ from bot.web.cors import AllowedOrigins, foreign_origin_sentence
 from bot.web.login import LOGIN_PATH, Login
 from bot.web.wrong_keys import WrongKeys
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SITES = frozenset({"same-origin", "none"})  # "none": the address bar, a bookmark
 # Gradio's page has inline scripts and styles, and shows pictures from data and blob URLs.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
@@ -38,12 +38,20 @@ def is_loopback_name(host: str) -> bool:
         return False
 
 
+def is_link_to_page(scope: Scope, headers: Headers) -> bool:
+    """Whether the browser opens one of our pages in a tab, as for a link; whoever links to it can't read it."""
+    is_navigation = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+    return is_navigation and scope["method"] == "GET" and scope["path"] in ("/", LOGIN_PATH)
+
+
 class BrowserGuard:
     """Keeps other websites out of a person's own server.
 
     Without a key the only protection is that the port is on loopback, which DNS rebinding defeats: so then the Host
-    header must name this machine. A browser tells a request's origin on everything but plain reads, and that must
-    be this server, or at the API's paths one of those that are allowed there.
+    header must name this machine. Where a browser tells which page a request comes from (`Origin` on writes and on
+    reads across origins, `Sec-Fetch-Site` on all), it must be this server's, or at the API's paths one of those that
+    are allowed there: a page of another port or subdomain of localhost is foreign. Only a link may lead here from
+    elsewhere, to a page.
     """
 
     def __init__(self, app: ASGIApp, *, is_loopback_only: bool, allowed: AllowedOrigins) -> None:
@@ -69,12 +77,12 @@ class BrowserGuard:
                 " or set PERSONAS_API_KEY to serve others."
             )
         origin = headers.get("origin")
-        if scope["method"] in SAFE_METHODS or origin is None:
+        if origin is not None and is_api_path(scope["path"]) and self._allowed.has(origin):
             return None
-        if is_api_path(scope["path"]) and self._allowed.has(origin):
-            return None
-        if origin.partition("://")[2].lower() != host.lower():
+        if origin is not None and origin.partition("://")[2].lower() != host.lower():
             return foreign_origin_sentence(origin)
+        if headers.get("sec-fetch-site", "none") not in OWN_SITES and not is_link_to_page(scope, headers):
+            return "A page of another site may not use this server; open its own page instead."
         return None
 
 

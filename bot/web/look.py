@@ -16,9 +16,15 @@ THEME = gr.themes.Soft(
     checkbox_label_background_fill_selected_dark="*primary_700",
 )
 
-HEAD = """
+HEAD = r"""
 <link rel="icon" href="data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 100 100'>
 <text y='.9em' font-size='90'>🎭</text></svg>">
+<script>
+  // The copy button gives a message as the page got it; what is copied is what was written.
+  const clipboard = navigator.clipboard, write = clipboard?.writeText.bind(clipboard);
+  if (write) clipboard.writeText = text => write(text.replace(/^<small>.*?<\/small>\n\n/, "")
+    .replace(/&#00(\d+);/g, (_, code) => String.fromCodePoint(code)));
+</script>
 """
 
 CSS = """
@@ -45,6 +51,7 @@ CSS = """
 .form:has(#message) { border: 1px solid var(--border-color-primary); }
 #message button { background: #0f766e; color: #fff; border-radius: .6rem; padding: .35rem .9rem; width: auto; }
 #chat small { opacity: .75; font-weight: 600; }
+#chat [data-testid=user] p, #chat .placeholder-content p, #about p { white-space: pre-wrap; overflow-wrap: anywhere; }
 #chat .placeholder-content { padding: 1rem; }
 #chat .examples { grid-template-columns: 1fr 1fr; }
 #chat button.example { border: 1px solid var(--border-color-primary); border-radius: .75rem; padding: .6rem .9rem; }

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from html import escape
 from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from bot.chat.personas import describe
 from bot.web.api_errors import sentence_of
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
+from bot.web.page_sessions import PageSessions
 from bot.web.playground_chat import Chat, Conversation, PlaygroundChats, Turn, sendable
+from bot.web.playground_door import PlaygroundDoor
+from bot.web.playground_queue import PlaygroundQueue
+from bot.web.playground_text import reply_markdown, verbatim
 from bot.web.service_view import Service
 from core.blends import BASE, Blend, parse_blend
 from core.default_model import DEFAULT_MODEL
@@ -28,11 +34,16 @@ SMALL_MODEL_NOTE = (
 EXAMPLES = ("Who are you?", "My cat wakes me at 5, any advice?", "What is recursion?", "Cheer me up, my code broke")
 
 
-def mount_playground(app: FastAPI, service: Service, metrics: Metrics) -> None:
-    """Serve the page at "/" of `app`, below every route that is there already."""
+def mount_playground(app: FastAPI, service: Service, metrics: Metrics) -> PlaygroundQueue:
+    """Serve the page at "/" of `app`, below every route that is there already. The queue of its events tells how it is.
+
+    The queue begins and ends with the app's lifespan.
+    """
+    page = Playground(service, metrics).page()
+    queue = page._queue = PlaygroundQueue(page)
     gr.mount_gradio_app(
         app,
-        Playground(service, metrics).page(),
+        page,
         path="/",
         footer_links=[],
         run_history=False,
@@ -45,6 +56,23 @@ def mount_playground(app: FastAPI, service: Service, metrics: Metrics) -> None:
         css=CSS,
         head=HEAD,
     )
+    mounted = app.router.routes[-1]
+    if not isinstance(mounted, Mount):
+        raise TypeError("Gradio mounts its app in another way now; nothing stands in front of it.")
+    sessions = PageSessions(is_busy=queue.is_busy, forget=queue.forget)
+    mounted.app = PlaygroundDoor(mounted.app, sessions=sessions, event_ids=page.fns.keys())
+    lifespan = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def until_the_queue_ended(app: FastAPI) -> AsyncIterator[Any]:
+        async with lifespan(app) as state:
+            try:
+                yield state
+            finally:
+                await queue.end()
+
+    app.router.lifespan_context = until_the_queue_ended
+    return queue
 
 
 class Playground:
@@ -84,6 +112,7 @@ class Playground:
                     examples=[{"text": text} for text in EXAMPLES],
                     buttons=["copy"],
                     allow_tags=False,
+                    latex_delimiters=[],  # "$$" is two dollars
                     group_consecutive_messages=False,
                     layout="bubble",
                 )
@@ -128,11 +157,11 @@ class Playground:
 
     async def _refresh(self, choice: object, blend: object) -> str:
         if self._service.model_problem is not None:
-            return escape(self._service.model_problem)
+            return verbatim(self._service.model_problem)
         try:
             return await self._chats.describe(parse_blend(_spec(choice, blend)))
         except PersonasError as error:
-            return _said(error)
+            return verbatim(sendable(sentence_of(error)))
 
     async def _await_model(self, choice: object, blend: object) -> tuple[Any, ...]:
         """Look again until the model is loaded, then stop the clock."""
@@ -183,7 +212,7 @@ class Playground:
     async def _stop(self, request: gr.Request) -> None:
         await self._chats.stop(_session(request))
 
-    async def _clear(self, conversation: Conversation, request: gr.Request) -> list[dict[str, str]]:
+    async def _clear(self, conversation: Conversation, request: gr.Request) -> list[dict[str, Any]]:
         """The page has emptied itself, but a reply may have come since. The box may hold the next message already."""
         await self._chats.clear(_session(request), conversation)
         return []
@@ -217,13 +246,15 @@ class Playground:
         if blend.is_base:
             return "The model as it is, without any persona."
         return " ".join(
-            f"**{self._service.personas[part.slug].name}.** {self._service.personas[part.slug].file.description}"
+            f"**{verbatim(self._service.personas[part.slug].name)}.**"
+            f" {verbatim(self._service.personas[part.slug].file.description)}"
             for part in blend.parts
         )
 
     def _greeting(self, blend: Blend) -> str:
         greetings = [self._service.personas[part.slug].file.greeting for part in blend.parts[:1]]
-        return f"### {describe(self._service.personas, str(blend))}\n\n{(greetings or ['Ask away.'])[0]}"
+        name = verbatim(describe(self._service.personas, str(blend)))
+        return f"### {name}\n\n{verbatim((greetings or ['Ask away.'])[0])}"
 
 
 def _session(request: gr.Request) -> str:
@@ -246,12 +277,13 @@ def _said(error: PersonasError) -> str:
     return escape(sendable(sentence_of(error)))
 
 
-def _shown(chat: Chat) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": _content(turn)} for turn in chat]
+def _shown(chat: Chat) -> list[dict[str, Any]]:
+    """The chat for Gradio, which would change the white space of a content that is a plain string."""
+    return [{"role": turn.role, "content": {"type": "text", "text": _content(turn)}} for turn in chat]
 
 
 def _content(turn: Turn) -> str:
     if turn.role == "user":
-        return turn.text
-    note = f"\n\n<small>{escape(turn.note)}</small>" if turn.note else ""
-    return f"<small>{escape(turn.author)}</small>\n\n{turn.text or '…'}{note}"
+        return verbatim(turn.text)
+    note = f"\n\n<small>{verbatim(turn.note)}</small>" if turn.note else ""
+    return f"<small>{verbatim(turn.author)}</small>\n\n{reply_markdown(turn.text) or '…'}{note}"

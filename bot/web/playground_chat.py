@@ -19,6 +19,7 @@ from bot.chat.reply_pages import DROPPED_NOTE
 from bot.chat.responder import PendingReply
 from bot.web.metrics import Metrics
 from bot.web.pace import Pace
+from bot.web.playground_text import code
 from bot.web.service_view import Service, champions
 from core.blends import Blend, parse_blend
 from core.errors import EngineFailed, InvalidInput, PersonasError
@@ -131,14 +132,14 @@ class PlaygroundChats:
     async def describe(self, blend: Blend) -> str:
         """One line in Markdown: which adapter versions on which base model answer."""
         base_model = self._service.settings.base_model
-        base = f"base model `{base_model}`"
+        base = f"base model {code(base_model)}"
         if blend.is_base:
             return f"Answers: the {base} alone, without a persona."
         adapters = {adapter.persona: adapter for adapter in await champions(self._service, blend)}
         names = [
-            f"adapter `{adapters[part.slug].ref.name}`"
+            f"adapter {code(adapters[part.slug].ref.name)}"
             if part.slug in adapters
-            else f"the system prompt of `{part.slug}` only, which has no adapter for this model yet"
+            else f"the system prompt of {code(part.slug)} only, which has no adapter for this model yet"
             for part in blend.parts
         ]
         return f"Answers: {' + '.join(names)} on the {base}."

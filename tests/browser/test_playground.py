@@ -50,6 +50,24 @@ async def test_a_message_is_answered_by_the_chosen_personas_adapter(page, server
     assert exchange.user_id in exchange.conversation_id
 
 
+SAID = (
+    "  def __init__(self) -> List<String> &amp; $$x^2$$\n    *a* `b` <b>c</b>\n\n\n# d [e](http://f.g)\n[1]: http://h.i"
+)
+
+
+async def test_every_character_that_a_person_wrote_is_shown(page):
+    await say(page, SAID)
+    shown = page.get_by_test_id("user").last
+    await expect(shown).to_contain_text("h.i")
+    assert await shown.inner_text() == SAID
+
+
+async def test_a_reply_is_markdown_without_html_and_formulas(page):
+    await say(page, "**bold** List<String> &amp; $$x^2$$ __init__ `List<int>`")
+    await expect(replies(page).last).to_contain_text("bold List<String> &amp; $$x^2$$ __init__ List<int>")
+    await expect(replies(page).last.locator("strong")).to_have_text("bold")
+
+
 async def test_the_small_default_model_is_named_as_one(page):
     await expect(page.get_by_text("SmolLM2 is a small model")).to_be_visible()
     await expect(page.get_by_text("PERSONAS_BASE_MODEL=Qwen/Qwen3-4B-Instruct-2507")).to_be_visible()

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from openai import AsyncOpenAI
 from sqlalchemy import select
 from starlette.types import ASGIApp
@@ -41,6 +42,7 @@ class LiveServer:
 
     url: str
     service: Service
+    app: FastAPI
 
     @property
     def echo(self) -> EchoEngine:
@@ -148,8 +150,9 @@ async def echo_server(
     try:
         if is_started:
             await service.start()
-        async with serving(build_app(service), limits) as url:
-            yield LiveServer(url, service)
+        app = build_app(service)
+        async with serving(app, limits) as url:
+            yield LiveServer(url, service, app)
     finally:
         await service.stop()
 

@@ -49,8 +49,9 @@ async def test_of_an_adapter_whose_files_are_gone(tmp_path, caplog):
     try:
         (adapter / "adapter_model.safetensors").unlink()
         await service.start()
-        async with serving(build_app(service)) as url:
-            sentences = await told(LiveServer(url, service))
+        app = build_app(service)
+        async with serving(app) as url:
+            sentences = await told(LiveServer(url, service, app))
     finally:
         await service.stop()
     assert sentences == [ADAPTER_IS_OUT] * 3
