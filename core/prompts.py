@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.blends import Blend
 from core.errors import InvalidInput
 from core.messages import ChatMessage
 from core.personas import Persona
+from core.thinking import without_thoughts
 
 CountTokens = Callable[[Sequence[ChatMessage]], int]
 
@@ -30,11 +31,17 @@ def compose(system: str, conversation: Sequence[ChatMessage]) -> tuple[ChatMessa
     """Put the system prompt first, joined with system messages the conversation brings along.
 
     Chat templates allow one system message at the start at most, so later ones are gathered there in their order.
+    Former replies come without their thoughts.
     """
     texts = [system, *(message.content for message in conversation if message.role == "system")]
     joined = "\n\n".join(text.strip() for text in texts if text.strip())
-    turns = tuple(message for message in conversation if message.role != "system")
+    turns = tuple(_said(message) for message in conversation if message.role != "system")
     return (ChatMessage("system", joined), *turns) if joined else turns
+
+
+def _said(message: ChatMessage) -> ChatMessage:
+    """A turn without what the model thought aloud, which a client may have kept with its reply."""
+    return replace(message, content=without_thoughts(message.content)) if message.role == "assistant" else message
 
 
 def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: int, count_tokens: CountTokens) -> Prompt:

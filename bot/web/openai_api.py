@@ -160,9 +160,10 @@ def _overrides(body: schema.ChatCompletionRequest) -> SamplingOverrides:
 
 
 async def _whole(reply: PendingReply, chunks: AsyncIterator[ReplyChunk]) -> Response:
-    text, end = "", ReplyChunk(finish_reason="cancelled")
+    text, thoughts, end = "", "", ReplyChunk(finish_reason="cancelled")
     async for chunk in chunks:
         text += chunk.text
+        thoughts += chunk.thoughts
         if chunk.finish_reason is not None:
             end = chunk
     if end.finish_reason not in ("stop", "length"):
@@ -171,7 +172,13 @@ async def _whole(reply: PendingReply, chunks: AsyncIterator[ReplyChunk]) -> Resp
     created = int(reply.created_at)
     return JSONResponse(
         schema.completion_body(
-            reply.exchange_id, reply.model, created, text=text, finish_reason=end.finish_reason, usage=usage
+            reply.exchange_id,
+            reply.model,
+            created,
+            text=text,
+            thoughts=thoughts,
+            finish_reason=end.finish_reason,
+            usage=usage,
         )
     )
 
@@ -190,9 +197,11 @@ async def _records(
         async for chunk in chunks:
             if chunk.finish_reason in ("cancelled", "error"):
                 failure = StreamFailed(error_response(*_failure(chunk)))
-            if not is_begun and (chunk.text or failure is None):
+            if not is_begun and (chunk.text or chunk.thoughts or failure is None):
                 is_begun = True
                 yield schema.chunk_body(*head, delta={"role": "assistant", "content": ""}) | extra
+            if chunk.thoughts:
+                yield schema.chunk_body(*head, delta={"reasoning_content": chunk.thoughts}) | extra
             if chunk.text:
                 yield schema.chunk_body(*head, delta={"content": chunk.text}) | extra
             if chunk.finish_reason in ("stop", "length"):

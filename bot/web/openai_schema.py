@@ -119,10 +119,12 @@ def usage_body(usage: Usage) -> dict[str, Any]:
 
 
 def completion_body(
-    completion_id: str, model: str, created: int, *, text: str, finish_reason: str, usage: Usage
+    completion_id: str, model: str, created: int, *, text: str, thoughts: str, finish_reason: str, usage: Usage
 ) -> dict[str, Any]:
-    """A whole reply."""
+    """A whole reply. `thoughts` stand beside it, where other servers put them."""
     message = {"role": "assistant", "content": text, "refusal": None}
+    if thoughts:
+        message |= {"reasoning_content": thoughts}
     return {
         "id": completion_id,
         "object": "chat.completion",

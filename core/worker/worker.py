@@ -22,6 +22,7 @@ from core.queue.jobs import JobStatus, ReplyJob
 from core.queue.protocol import DroppedJob, JobQueue
 from core.queue.worker_facts import WorkerFacts
 from core.store.db import Store
+from core.thinking import ThinkingFilter
 from core.worker.ledger_writer import LedgerWriter
 
 logger = logging.getLogger(__name__)
@@ -209,8 +210,10 @@ class Worker:
         if reply.stop is not None:  # meanwhile, and the engine knows nothing of this reply yet
             return ReplyChunk(finish_reason="cancelled", usage=Usage())
         last: ReplyChunk | None = None
+        parting = ThinkingFilter(is_open=self._engine.capabilities.begins_in_thought)
         try:
-            async for chunk in self._engine.submit(request):
+            async for written in self._engine.submit(request):
+                chunk = parting.part(written)
                 reply.texts.append(chunk.text)
                 if chunk.finish_reason is None:
                     await self._queue.publish(request.request_id, chunk)

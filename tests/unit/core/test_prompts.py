@@ -67,3 +67,8 @@ def test_a_blend_speaks_with_the_heaviest_persona_s_prompt_first():
     text = system_prompt(personas, parse_blend("zen:0.3+codebeard:0.7"))
     assert text.startswith(personas["codebeard"].system_prompt) and text.endswith(personas["zen"].system_prompt)
     assert system_prompt(personas, parse_blend("base")) == ""
+
+
+def test_former_replies_come_without_their_thoughts():
+    said = turns("hi", "<think>a plan</think>\n\nAhoy!", "<think>mine</think> again")
+    assert [turn.content for turn in compose("", said)] == ["hi", "Ahoy!", "<think>mine</think> again"]
