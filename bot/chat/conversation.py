@@ -74,7 +74,8 @@ def to_messages(turns: Sequence[Turn], *, several_people: bool) -> tuple[ChatMes
     """The conversation that `turns` make, which begins and ends with a user turn; empty when nobody said anything.
 
     Consecutive turns of one role become one message. Where several people talk, each of their turns begins with the
-    name of who said it, which is nobody else's, and no other line of theirs begins at the margin. Of more than MAX_TURNS turns or MAX_CHARS characters the newest are kept, the last in any case.
+    name of who said it, which is nobody else's, and no other line of theirs begins at the margin. Of more than
+    MAX_TURNS turns or MAX_CHARS characters the newest are kept, the last in any case.
     """
     kept = list(dropwhile(lambda turn: turn.role == "assistant", _newest(_up_to_the_question(turns))))
     labels = _labels(kept) if several_people else {}

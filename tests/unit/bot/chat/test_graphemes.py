@@ -48,7 +48,7 @@ def test_a_page_of_code_ends_between_characters_too(character):
 
 def test_a_sentence_end_keeps_its_variation():
     sign = "。\N{VARIATION SELECTOR-1}"
-    assert all("\N{VARIATION SELECTOR-1}" != page[0] for page in split_message(("漢字" * 8 + sign) * 20, MIN_LIMIT))
+    assert all(page[0] != "\N{VARIATION SELECTOR-1}" for page in split_message(("漢字" * 8 + sign) * 20, MIN_LIMIT))
 
 
 def test_a_character_without_an_end_is_cut_all_the_same():
