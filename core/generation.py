@@ -106,11 +106,15 @@ class WeightedAdapter:
 
 @dataclass(frozen=True, slots=True)
 class EngineCapabilities:
-    """What an engine can do beyond one adapter at full strength. `can_seed`: the same seed writes the same reply."""
+    """What an engine can do beyond one adapter at full strength. `can_seed`: the same seed writes the same reply.
+
+    `begins_in_thought`: its chat template opens thoughts before every reply, which then only closes them.
+    """
 
     can_blend: bool = True
     can_set_strength: bool = True
     can_seed: bool = True
+    begins_in_thought: bool = False
 
     def check(self, adapters: Sequence[WeightedAdapter], *, seed: int | None = None) -> None:
         """Refuse what this engine cannot serve: a row of weights, or a seed that was asked for. Raises InvalidInput."""

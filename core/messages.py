@@ -47,7 +47,9 @@ class ReplyChunk:
     `text` holds only whole characters: a token that ends inside a UTF-8 sequence is held back until it is complete.
     `error` is the sentence for the user when `finish_reason` is "error", and `error_status` what HTTP calls it
     (see `core.errors`). `dropped` counts the older messages of the conversation that did not fit the model's context;
-    every chunk with text says so, and the last one.
+    every chunk with text says so, and the last one. `thoughts` is what a reasoning model thinks aloud meanwhile:
+    neither the reply's words nor part of the conversation (see `core.thinking`); an engine's own chunks have it in
+    their text.
     """
 
     text: str = ""
@@ -56,3 +58,4 @@ class ReplyChunk:
     error: str | None = None
     error_status: int = 500
     dropped: int = 0
+    thoughts: str = ""

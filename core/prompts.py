@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from core.blends import Blend
 from core.errors import InvalidInput
 from core.messages import ChatMessage
 from core.personas import Persona
+from core.thinking import without_thoughts
 
 # No language takes as many, so what lies beyond them cannot fit. Runs of one sign may take more, and lose a turn.
 MAX_CHARS_PER_TOKEN = 16
@@ -34,10 +35,11 @@ def compose(system: str, conversation: Sequence[ChatMessage]) -> tuple[ChatMessa
     """Put the system prompt first, joined with system messages the conversation brings along.
 
     Chat templates allow one system message at the start at most, so later ones are gathered there in their order.
+    Former replies come without their thoughts.
     """
     texts = [system, *(message.content for message in conversation if message.role == "system")]
     joined = "\n\n".join(text.strip() for text in texts if text.strip())
-    turns = tuple(message for message in conversation if message.role != "system")
+    turns = tuple(_without_thoughts(message) for message in conversation if message.role != "system")
     return (ChatMessage("system", joined), *turns) if joined else turns
 
 
@@ -48,6 +50,11 @@ def join_turns(turns: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
         ChatMessage(role, "\n\n".join(turn.content for turn in group))
         for role, group in groupby(worded, key=lambda turn: turn.role)
     )
+
+
+def _without_thoughts(message: ChatMessage) -> ChatMessage:
+    """A turn without what the model thought aloud, which a client may have kept with its reply."""
+    return replace(message, content=without_thoughts(message.content)) if message.role == "assistant" else message
 
 
 def build(system: str, conversation: Sequence[ChatMessage], *, budget_tokens: int, count_tokens: CountTokens) -> Prompt:

@@ -17,6 +17,7 @@ from core.engine.transformers_engine import TransformersEngine
 from core.errors import EngineFailed
 from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
 from core.messages import ChatMessage
+from core.thinking import ThinkingFilter
 from training.progress import ProgressUpdate, ReportProgress
 from training.recipes import MAX_R
 
@@ -114,9 +115,9 @@ class ReplyWriter:
 
     async def _write(self, name: str, ask: Ask, adapter: AdapterRef | None) -> Written:
         adapters = () if adapter is None else (WeightedAdapter(adapter, 1.0),)
-        text = ""
+        text, parting = "", ThinkingFilter(is_open=self._engine.capabilities.begins_in_thought)
         async for chunk in self._engine.submit(GenerationRequest(name, name, ask.messages, adapters, ask.sampling)):
-            text += chunk.text
+            text += parting.part(chunk).text
             if chunk.finish_reason == "error":
                 raise EngineFailed(chunk.error or "The engine failed while writing a reply.")
             if chunk.finish_reason is not None:

@@ -6,15 +6,15 @@ A page depends on nothing behind it but the beginning of the next one, so it sta
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from bot.chat.graphemes import last_break
+
 MIN_LIMIT = 64  # room for a reopened fence, its end and some words
 MAX_INDENT = 24
-MAX_CHARACTER = 16  # code points that one character as people see it may have
-JOINER = "\u200d"
+MAX_CHARACTER = 32  # code points of a character that is kept whole; a longer one is no writing any more
 
 FENCE = "```"  # chat platforms open and close code with it wherever it stands
 CLOSING = f"\n{FENCE}"
@@ -25,7 +25,7 @@ _HALF_CLOSING = re.compile(r"\n[ \t]*`{1,2}$")
 _BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
 _ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,9}[.)])\s")
 _HEADING = re.compile(r"#{1,6}\s")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s)|[。！？]+")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s)|[。！？]+(?![\ufe00-\ufe0f\u0300-\u036f\u200d])")
 _WORD_END = re.compile(r"(?<=\S)(?=\s)")
 
 
@@ -179,15 +179,9 @@ class _Window:
                 after_mark = mark + len(FENCE)
         while at > after_mark and text[at - 1] == text[at] == "`":  # may be a fence that ends behind the window
             at -= 1
-        start = at
-        while at > start - MAX_CHARACTER and text[at - 1] != "`" and _is_joined(text[at - 1], text[at]):
-            at -= 1
-        return at if at > start - MAX_CHARACTER else start
-
-
-def _is_joined(before: str, char: str) -> bool:
-    """Whether the two belong to one character as people see it: accents, variations and joined emoji."""
-    return before == JOINER or char == JOINER or "\ufe00" <= char <= "\ufe0f" or bool(unicodedata.combining(char))
+        whole = last_break(text, at)
+        has_words = bool(text[self._body : whole].strip())
+        return whole if has_words and after_mark <= whole and at - whole < MAX_CHARACTER else at
 
 
 def _mask(size: int, pieces: Iterable[tuple[int, int]]) -> bytearray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.chat.graphemes import shortened
 from bot.chat.personas import describe
 from core.blends import parse_blend
 from core.personas import Persona
@@ -23,7 +24,7 @@ class Faces:
         """Who answers, as a name."""
         slugs = [part.slug for part in parse_blend(model).parts]
         names = [self._personas[slug].name for slug in slugs if slug in self._personas]
-        return " + ".join(names)[:MAX_NAME_CHARS] or "Base model"
+        return shortened(" + ".join(names), MAX_NAME_CHARS) or "Base model"
 
     def greeting(self, model: str) -> str:
         """What the heaviest persona of a blend says when it is called by name and nothing else."""

@@ -118,7 +118,7 @@ class History:
         if not text:
             return Transcript(conversation_id)
         key = _key(message)
-        turn = Turn("user", message.author.display_name, text)
+        turn = Turn("user", message.author.display_name, text, user_id(message.author))
         return Transcript(conversation_id, (turn,), (Quoted(key, user_id(message.author)),))
 
     async def _chain(self, message: discord.Message) -> Transcript:

@@ -150,15 +150,25 @@ def failure_of(end: ReplyChunk) -> tuple[int, str]:
     return end.error_status, end.error or "The reply could not be written; ask again."
 
 
-async def whole(chunks: AsyncGenerator[ReplyChunk]) -> tuple[str, ReplyChunk]:
-    """The text of a reply, and its last chunk."""
-    text, end = "", ReplyChunk(finish_reason="cancelled")
+@dataclass(frozen=True, slots=True)
+class WholeReply:
+    """The text of a reply, what the model thought aloud meanwhile, and the last chunk."""
+
+    text: str
+    thoughts: str
+    end: ReplyChunk
+
+
+async def whole(chunks: AsyncGenerator[ReplyChunk]) -> WholeReply:
+    """Read a reply to its end."""
+    text, thoughts, end = "", "", ReplyChunk(finish_reason="cancelled")
     async with aclosing(chunks):
         async for chunk in chunks:
             text += chunk.text
+            thoughts += chunk.thoughts
             if chunk.finish_reason is not None:
                 end = chunk
-    return text, end
+    return WholeReply(text, thoughts, end)
 
 
 def _given_conversation(request: Request, asked: Asked) -> str | None:

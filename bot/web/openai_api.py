@@ -91,14 +91,16 @@ class OpenAIApi:
 
 
 async def _whole(reply: ApiReply) -> Response:
-    text, end = await whole(reply.chunks())
+    written = await whole(reply.chunks())
+    end = written.end
     if end.finish_reason not in WRITTEN:
         return error_response(*failure_of(end))
     body = schema.completion_body(
         reply.pending.exchange_id,
         reply.pending.model,
         int(reply.pending.created_at),
-        text=text,
+        text=written.text,
+        thoughts=written.thoughts,
         finish_reason=end.finish_reason,
         usage=end.usage or Usage(),
         told=reply.told(),
@@ -118,9 +120,11 @@ async def _records(reply: ApiReply, *, is_usage_sent: bool) -> AsyncGenerator[di
         async for chunk in chunks:
             if chunk.finish_reason in ("cancelled", "error"):
                 failure = StreamFailed(error_response(*failure_of(chunk)))
-            if not is_begun and (chunk.text or failure is None):
+            if not is_begun and (chunk.text or chunk.thoughts or failure is None):
                 is_begun = True
                 yield schema.chunk_body(*head, delta={"role": "assistant", "content": ""}) | extra
+            if chunk.thoughts:
+                yield schema.chunk_body(*head, delta={"reasoning_content": chunk.thoughts}) | extra
             if chunk.text:
                 yield schema.chunk_body(*head, delta={"content": chunk.text}) | extra
             if chunk.finish_reason in WRITTEN:

@@ -76,12 +76,15 @@ def completion_body(
     created: int,
     *,
     text: str,
+    thoughts: str,
     finish_reason: str,
     usage: Usage,
     told: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """A whole reply. `told` are the fields of our own."""
+    """A whole reply. `told` are the fields of our own; `thoughts` stand where other servers put them."""
     message = {"role": "assistant", "content": text, "refusal": None}
+    if thoughts:
+        message |= {"reasoning_content": thoughts}
     return {
         "id": completion_id,
         "object": "chat.completion",

@@ -33,7 +33,8 @@ class ResponsesApi:
         if body.stream:
             return EventStream(pending, _events(reply, shape), headers=reply.headers, is_named=True)
         async with cancelled_on_disconnect(request.receive, pending):
-            shape.text, end = await whole(reply.chunks())
+            written = await whole(reply.chunks())
+        shape.text, end = written.text, written.end
         if end.finish_reason not in WRITTEN:
             return error_response(*failure_of(end))
         body_of_response = shape.response(status_of(end), end=end, told=reply.told())

@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from core.engine.chat_template import ChatTemplate
 from core.errors import InvalidInput
 from core.messages import ChatMessage
+from core.thinking import opens_thoughts
 
 
 class ChatTokens:
@@ -22,6 +23,11 @@ class ChatTokens:
         longest_first = sorted(special | set(tokenizer.all_special_tokens), key=len, reverse=True)
         # Whatever the case, since a chat template may change it: some read users in lower case.
         self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)", re.IGNORECASE)
+
+    @property
+    def begins_in_thought(self) -> bool:
+        """Whether the chat template opens thoughts before a reply."""
+        return opens_thoughts(self._template.render([ChatMessage("user", "Hello.")]))
 
     def encode(self, messages: Sequence[ChatMessage]) -> list[int]:
         """Token ids of the conversation, up to where the reply begins.

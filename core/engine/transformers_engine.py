@@ -52,6 +52,7 @@ class _Parts:
     slots: int
     max_context_tokens: int
     default_sampling: SamplingParams
+    begins_in_thought: bool
 
 
 @dataclass(eq=False)
@@ -119,7 +120,7 @@ class TransformersEngine:
 
     @property
     def capabilities(self) -> EngineCapabilities:
-        return EngineCapabilities()
+        return EngineCapabilities(begins_in_thought=self._ready.begins_in_thought)
 
     @property
     def is_healthy(self) -> bool:
@@ -289,7 +290,8 @@ class TransformersEngine:
             clock=self._clock,
         )
         chat = ChatTokens(base.tokenizer)
-        return _Parts(base, chat, shelf, loop, runner.slots, max_tokens, default_sampling(model))
+        sampling = default_sampling(model)
+        return _Parts(base, chat, shelf, loop, runner.slots, max_tokens, sampling, chat.begins_in_thought)
 
     def _deliver(self, outbox: list[tuple[Callable[[ReplyChunk], None], ReplyChunk]]) -> None:
         """Hand a step's chunks to the event loop, with one wake-up for all of them."""

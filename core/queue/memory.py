@@ -34,6 +34,8 @@ class _Entry:
     expiry: asyncio.TimerHandle | None = None
     published_chars: int = 0
     skip_chars: int = 0  # of a reply that is written again, what its reader already has
+    published_thoughts: int = 0
+    skip_thoughts: int = 0
     told: QueuePosition | None = None
 
     def tell(self, position: QueuePosition) -> None:
@@ -101,8 +103,11 @@ class MemoryJobQueue:
         text = chunk.text[entry.skip_chars :]
         entry.skip_chars -= len(chunk.text) - len(text)
         entry.published_chars += len(text)
-        if text or chunk.finish_reason is not None:
-            entry.stream.put(replace(chunk, text=text))
+        thoughts = chunk.thoughts[entry.skip_thoughts :]
+        entry.skip_thoughts -= len(chunk.thoughts) - len(thoughts)
+        entry.published_thoughts += len(thoughts)
+        if text or thoughts or chunk.finish_reason is not None:
+            entry.stream.put(replace(chunk, text=text, thoughts=thoughts))
 
     async def settle(self, exchange_id: str, status: JobStatus) -> None:
         entry = self._entries.get(exchange_id)
@@ -119,7 +124,7 @@ class MemoryJobQueue:
         if entry is None or entry.started_at is None:
             return
         entry.started_at = None
-        entry.skip_chars = entry.published_chars
+        entry.skip_chars, entry.skip_thoughts = entry.published_chars, entry.published_thoughts
         self._line.put_back(entry.job)
         if entry.is_cancelled:
             self._drop(entry, JobStatus.CANCELLED)

@@ -21,6 +21,7 @@ from core.queue.jobs import JobStatus, ReplyJob
 from core.queue.protocol import DroppedJob, JobQueue
 from core.queue.worker_facts import WorkerFacts
 from core.store.db import Store
+from core.thinking import ThinkingFilter
 from core.worker.ledger_writer import LedgerWriter
 
 logger = logging.getLogger(__name__)
@@ -207,8 +208,10 @@ class Worker:
         if reply.stop is not None:  # meanwhile, and the engine knows nothing of this reply yet
             return ReplyChunk(finish_reason="cancelled", usage=Usage())
         last: ReplyChunk | None = None
+        parting = ThinkingFilter(is_open=self._engine.capabilities.begins_in_thought)
         try:
-            async for chunk in self._engine.submit(request):
+            async for written in self._engine.submit(request):
+                chunk = parting.part(written)
                 reply.texts.append(chunk.text)
                 told = replace(chunk, dropped=dropped) if dropped else chunk
                 if chunk.finish_reason is None:

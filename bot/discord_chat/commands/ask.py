@@ -157,5 +157,5 @@ def _is_own(interaction: Interaction, message: discord.Message) -> bool:
 def _transcript(interaction: Interaction, question: str, *quotes: Quoted) -> Transcript:
     """A conversation of its own, and whose words stand in it, so that they go from wherever it is taken up."""
     key = command_key(interaction.id)
-    turn = Turn("user", interaction.user.display_name, question)
+    turn = Turn("user", interaction.user.display_name, question, user_id(interaction.user))
     return Transcript(f"{SOURCE}:{key}", (turn,), (*quotes, Quoted(key, user_id(interaction.user))))

@@ -109,3 +109,8 @@ def test_a_turn_without_words_is_left_out():
     assert build("", conversation, budget_tokens=100, count_tokens=count_words).messages == (
         ChatMessage("user", "a\n\nb"),
     )
+
+
+def test_former_replies_come_without_their_thoughts():
+    said = turns("hi", "<think>a plan</think>\n\nAhoy!", "<think>mine</think> again")
+    assert [turn.content for turn in compose("", said)] == ["hi", "Ahoy!", "<think>mine</think> again"]

@@ -51,3 +51,11 @@ def test_a_nul_that_a_model_writes_is_left_out(tokenizer):
     tokens = tokenizer.encode("a\0b", add_special_tokens=False)
     assert len(tokens) == 3
     assert ChatTokens(tokenizer).decode(tokens) == "ab"
+
+
+@pytest.mark.parametrize(
+    ("ending", "is_open"), [("<think>\\n", True), ("<think>\\n\\n</think>\\n\\n", False), ("", False)]
+)
+def test_a_template_that_opens_thoughts_is_known_by_its_prompt(tokenizer, ending, is_open):
+    tokenizer.chat_template += "{% if add_generation_prompt %}{{ '" + ending + "' }}{% endif %}"
+    assert ChatTokens(tokenizer).begins_in_thought == is_open
