@@ -13,8 +13,9 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from core.errors import InvalidData, NotFound
 
@@ -29,7 +30,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @contextmanager
-def open_regular(path: Path) -> Iterator[BinaryIO]:
+def open_regular(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file for reading. Raises NotFound where there is none, and InvalidData for anything else there and
     for a disk that fails while the block reads."""
     try:
@@ -41,7 +42,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
         raise InvalidData(f"{path} cannot be read ({error.strerror}); check its rights.") from error
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BufferedReader:
     try:
         _check_regular(path, path.stat().st_mode)  # before it is opened: opening some devices does something
         file = os.fdopen(os.open(path, _OPEN_FLAGS), "rb")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -15,10 +14,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from core.base_names import base_slug
 from core.default_model import DEFAULT_MODEL
 from core.errors import InvalidData, InvalidInput, InvalidSetting, NotFound
 from core.generation import MAX_NEW_TOKENS_LIMIT
-from core.gguf_path import SUFFIX as GGUF_SUFFIX
 from core.gguf_path import is_gguf
 from core.names import parse_person, parse_place
 from core.outside_files import read_toml
@@ -31,7 +30,6 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MAX_COUNT = 1_000_000  # no limit is ever wanted beyond, and numbers without an end overflow somewhere
 MAX_DAYS = 36_500
 MIN_KEY_CHARS = 16  # of a key that opens the server to more than this machine
-MAX_SLUG_CHARS = 200  # file systems take 255 bytes
 
 logger = logging.getLogger(__name__)
 
@@ -185,7 +183,7 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _check_origins(self) -> Settings:
+    def _check_open_origins(self) -> Settings:
         if self.api_key is None and self.allowed_web_origins & {"*", "null"}:
             raise ValueError(
                 "PERSONAS_ALLOWED_ORIGINS with * or null lets any website in, which needs PERSONAS_API_KEY; set one, or"
@@ -286,31 +284,6 @@ def _checked(value: str, parse: Callable[[str], object]) -> str:
         except InvalidInput as error:
             raise ValueError(str(error).rstrip(".")) from error
     return value
-
-
-def base_slug(base_model: str) -> str:
-    """A base model's name as a folder name: "Qwen/Qwen3-4B" -> "Qwen--Qwen3-4B".
-
-    A folder counts by its last part and a hash of where it lies: "/models/tiny" -> "tiny-1a2b3c4d". Folders of one
-    name share no adapters then, and only the default model is "smollm2". So does a GGUF file, by its own name.
-    """
-    folder = base_folder(base_model)
-    if folder is None:
-        return _safe(base_model.replace("/", "--"))
-    return f"{_safe(folder.name)[:MAX_SLUG_CHARS]}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
-
-
-def base_folder(base_model: str) -> Path | None:
-    """Where a base model that is named by its folder or GGUF file lies, symlinks followed; None for the default one and
-    a hub id."""
-    path = os.path.expanduser(base_model)  # noqa: PTH111  # Path's raises for nobody's home
-    is_there = os.path.isdir(path)  # noqa: PTH112  # Path's raises for a name too long
-    is_path = is_there or base_model.startswith((".", "~", "/")) or base_model.lower().endswith(GGUF_SUFFIX)
-    return Path(os.path.realpath(path)) if is_path and base_model != DEFAULT_MODEL else None
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]", "-", name) or "model"
 
 
 def _read_file() -> dict[str, Any]:

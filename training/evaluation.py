@@ -13,6 +13,7 @@ from typing import Any
 from peft import PeftModel
 
 from core.adapters.content_hash import adapter_content_hash
+from core.base_names import base_slug
 from core.engine.adapter_files import AdapterReader
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
@@ -23,7 +24,7 @@ from core.engine.quantization import avoid_packed_kernel
 from core.generation import AdapterRef
 from core.messages import ChatMessage
 from core.personas import Persona
-from core.settings import Settings, base_slug
+from core.settings import Settings
 from training.base_replies import BaseReplies
 from training.data_files import TrainingRow, read_rows
 from training.dataset_builder import Example, example_of

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 import core
+from core.base_names import base_folder
 from core.engine.loading import LoadedBase, base_fingerprint
 from core.personas import Persona
-from core.settings import ROOT, Settings, base_folder
+from core.settings import ROOT, Settings
 from training.dataset_builder import PersonaDataset
 from training.recipes import SFTRecipe
 

@@ -20,10 +20,11 @@ from bot.service.process_lock import ProcessLock
 from bot.service.storage import Storage, open_storage
 from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.content_hash import adapter_content_hash
+from core.base_names import base_folder
 from core.errors import PersonasError
 from core.gguf_path import gguf_file, is_gguf
 from core.private_files import close_folder, is_open_to_others
-from core.settings import SETTINGS_FILE, Settings, base_folder
+from core.settings import SETTINGS_FILE, Settings
 
 FREE_BYTES, LEAST_FREE_BYTES = 2**30, 2**27  # below the latter hardly a day of messages fits
 EXTRAS = {"web": "gradio", "engine": "transformers", "train": "trl"}

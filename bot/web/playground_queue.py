@@ -29,7 +29,7 @@ STOPPED = "The playground's queue has stopped and is started again within second
 logger = logging.getLogger(__name__)
 
 
-class PlaygroundQueue(Queue):  # type: ignore[misc]  # Gradio has no types
+class PlaygroundQueue(Queue):
     """Has a place for every event that it takes, so that none waits here: replies wait in the job queue alone."""
 
     def __init__(self, blocks: Any) -> None:

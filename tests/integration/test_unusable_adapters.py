@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from core.settings import base_slug
+from core.base_names import base_slug
 from tests.examples.store import write_adapter
 from tests.models.default_model import seed_default_model
 from tests.running.command import TORCH_FREE, assert_one_sentence, personas

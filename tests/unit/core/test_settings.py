@@ -4,8 +4,9 @@ import re
 
 import pytest
 
+from core.base_names import base_slug
 from core.errors import InvalidSetting
-from core.settings import Settings, base_slug, load_settings
+from core.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
