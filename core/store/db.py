@@ -74,6 +74,10 @@ class Store:
         """Let a change ride with the next `write`, or go alone a moment later (see `DeferredChanges` for which may)."""
         self._deferred.add(change)
 
+    async def flush(self) -> None:
+        """Write now what was to be written soon. Raises StoreUnavailable."""
+        await self._deferred.flush()
+
     async def close(self) -> None:
         await self._deferred.close()
         await self._reading.close()
