@@ -43,11 +43,12 @@ class Deliveries:
     async def note_end(self, exchange_id: str, screen: ReplyScreen, delivered: Delivered) -> None:
         """Note what is shown at the end. What is not shown to its end stays noted as such, for recovery to mend."""
         page_ids = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
+        marks = {key: (page.head, page.tail) for key, page in zip(page_ids, delivered.pages, strict=False)}
         has_news = exchange_id in self._unnoted or bool(screen.moved) or screen.placeholder is not None
         self._unnoted.discard(exchange_id)
         if delivered.is_shown and not has_news:
             # Every page is noted as one that changes. Lost in a crash, this only has them looked at once more.
-            self._store.write_soon(partial(exchanges.finish_deliveries, exchange_id=exchange_id))
+            self._store.write_soon(partial(exchanges.finish_deliveries, exchange_id=exchange_id, marks=marks))
             return
         formers = list(screen.moved)
         if screen.placeholder is not None and (delivered.is_shown or page_ids):
@@ -60,7 +61,7 @@ class Deliveries:
                 for page, message_id in enumerate(page_ids):
                     await note(session, exchange_id, message_id, position=page)
                 if delivered.is_shown:
-                    await exchanges.finish_deliveries(session, exchange_id)
+                    await exchanges.finish_deliveries(session, exchange_id, marks=marks)
         except PersonasError as error:
             logger.warning("reply %s: %s", exchange_id, error)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from bot.chat.graphemes import last_break
@@ -29,7 +29,21 @@ _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?=\s)|[。！？]+(?![\u
 _WORD_END = re.compile(r"(?<=\S)(?=\s)")
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One message. The text's own part begins behind `head` characters and ends before the last `tail` ones."""
+
+    text: str
+    head: int = 0
+    tail: int = 0
+
+
 def split_message(text: str, limit: int) -> list[str]:
+    """The texts of `split_pages`."""
+    return [page.text for page in split_pages(text, limit)]
+
+
+def split_pages(text: str, limit: int) -> list[Page]:
     """The pages of a text, none longer than `limit` (at least 64) characters and none blank.
 
     A code fence, a list item and a word are kept in one piece unless one alone is longer than a page; a fence that has
@@ -38,11 +52,12 @@ def split_message(text: str, limit: int) -> list[str]:
     """
     if limit < MIN_LIMIT:
         raise ValueError(f"a page of {limit} characters is too short; use at least {MIN_LIMIT}")
-    pages: list[str] = []
+    pages: list[Page] = []
     rest, fence = text.rstrip(), ""
     while (rest := _without_margin(rest)).strip("` \n\t"):
         if fence and rest.lstrip().startswith(FENCE):  # the page before has closed it already
             rest, fence = rest.lstrip().removeprefix(FENCE), ""
+            pages[-1] = replace(pages[-1], tail=0)
             continue
         room = limit - len(fence)
         capacity = room - len(CLOSING) if fence or FENCE in rest[: room + 1] else room
@@ -55,7 +70,8 @@ def split_message(text: str, limit: int) -> list[str]:
         if is_last and fence:
             page = _without_loose_end(page)
         if page:
-            pages.append(opening + page + (CLOSING if _fence_after(page, opening) else ""))
+            closing = CLOSING if _fence_after(page, opening) else ""
+            pages.append(Page(opening + page + closing, len(opening), len(closing)))
     return pages
 
 

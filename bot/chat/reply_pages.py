@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
-from bot.chat.message_split import split_message
+from bot.chat.message_split import Page, split_message, split_pages
 from core.messages import ReplyChunk
 from core.queue.jobs import QueuePosition
 
@@ -35,23 +35,35 @@ class ReplyPages:
     remarks: tuple[str, ...] = ()
 
     def of(self, text: str, last: ReplyChunk | None, position: QueuePosition | None) -> list[str]:
+        """The texts of `pages_of`."""
+        return [page.text for page in self.pages_of(text, last, position)]
+
+    def pages_of(self, text: str, last: ReplyChunk | None, position: QueuePosition | None) -> list[Page]:
         """The messages that show `text`, what has been written so far; at least one, none empty.
 
         `last` is the reply's last chunk once it has ended. Before the first word the place in line is shown. The pages
-        before the last one stay as they are while the text grows.
+        before the last one stay as they are while the text grows. Head and tail of each are marks of ours.
         """
         is_silent = not split_message(text, self.limit)
         notes = [] if last is None else self._notes(last, is_silent=is_silent)
         if is_silent:
-            return self._split("\n".join(notes) or waiting_line(position))
+            return [Page(page.text, len(page.text)) for page in self._split("\n".join(notes) or waiting_line(position))]
         pages = self._split(text)
         for note in notes:
-            longer = f"{pages[-1]}\n{note}"
-            pages[-1:] = [longer] if len(longer) <= self.limit else [pages[-1], *split_message(note, self.limit)]
+            last_page = pages[-1]
+            longer = replace(last_page, text=f"{last_page.text}\n{note}", tail=last_page.tail + 1 + len(note))
+            if len(longer.text) <= self.limit:
+                pages[-1] = longer
+            else:
+                pages += [Page(part, len(part)) for part in split_message(note, self.limit)]
         return pages
 
-    def _split(self, text: str) -> list[str]:
-        return split_message(without_calls(f"{self.header}\n{text}"), self.limit)
+    def _split(self, text: str) -> list[Page]:
+        header = without_calls(self.header)
+        pages = split_pages(f"{header}\n{without_calls(text)}", self.limit)
+        if header and pages:
+            pages[0] = replace(pages[0], head=min(len(header) + 1, len(pages[0].text)))
+        return pages
 
     def _notes(self, last: ReplyChunk, *, is_silent: bool) -> list[str]:
         notes = []
@@ -84,6 +96,16 @@ def is_waiting_line(text: str) -> bool:
 def without_calls(text: str) -> str:
     """`text` with every mention made harmless by an invisible space, so that it pings nobody."""
     return _CALL.sub(rf"\g<0>{_ZERO_WIDTH_SPACE}", text)
+
+
+def with_calls(text: str) -> str:
+    """The text that `without_calls` made harmless."""
+    return re.sub(rf"([@!]){_ZERO_WIDTH_SPACE}", r"\1", text)
+
+
+def own_words(shown: str, head: int, tail: int) -> str:
+    """A page's part of the reply, from what its message shows."""
+    return with_calls(shown[head : len(shown) - tail]).strip("\n")
 
 
 def _ordinal(number: int) -> str:

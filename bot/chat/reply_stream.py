@@ -11,6 +11,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from bot.chat.edit_budget import EditBudget
+from bot.chat.message_split import Page
 from bot.chat.platform import Screen, ScreenGone, ScreenRefused, ScreenUnreachable
 from bot.chat.reply_pages import ReplyPages
 from bot.chat.responder import PendingReply
@@ -30,7 +31,7 @@ class Delivered:
 
     `error` is the sentence of a reply that failed, or why the screen refused to show it. A reply whose screen went
     away or refused before its end is "cancelled". `is_shown` is False when the platform was out of reach: the reply
-    has ended, but its messages may show less.
+    has ended, but its messages may show less. `pages` are what the messages show, one each.
     """
 
     message_ids: tuple[str, ...]
@@ -39,6 +40,7 @@ class Delivered:
     error: str | None = None
     dropped: int = 0
     is_shown: bool = True
+    pages: tuple[Page, ...] = ()
 
 
 class ReplyStream:
@@ -74,7 +76,7 @@ class ReplyStream:
         self._has_news = asyncio.Event()
         self._message_ids: list[str] = []
         self._is_seldom_edited = False
-        self._shown: list[str] = []  # what the first of these messages show
+        self._shown: list[Page] = []  # what the first of these messages show
 
     async def deliver(
         self, reply: PendingReply, *, onto: Sequence[str] = (), is_seldom_edited: bool = False
@@ -113,7 +115,8 @@ class ReplyStream:
         page_ids = tuple(self._message_ids[: len(self._shown)])
         last = self._last or ReplyChunk(finish_reason="cancelled")
         reason = last.finish_reason or "cancelled"
-        return Delivered(page_ids, self._text, reason, refusal or last.error, last.dropped, is_shown)
+        shown = tuple(self._shown)
+        return Delivered(page_ids, self._text, reason, refusal or last.error, last.dropped, is_shown, shown)
 
     async def _read(self, reply: PendingReply) -> None:
         """Take in the reply as it is written."""
@@ -153,14 +156,22 @@ class ReplyStream:
             else:
                 await self._wait_for_news()
 
-    def _changes(self) -> list[tuple[int, str]]:
+    def _changes(self) -> list[tuple[int, Page]]:
         """Pages that do not yet show what they should."""
         if self._is_seldom_edited and self._shown and self._last is None:
             return []
-        pages = self._pages.of(self._text, self._last, self._position)
-        return [(page, text) for page, text in enumerate(pages) if self._shown[page : page + 1] != [text]]
+        pages = self._pages.pages_of(self._text, self._last, self._position)
+        return [(number, page) for number, page in enumerate(pages) if self._is_news(number, page)]
 
-    async def _show(self, page: int, text: str) -> None:
+    def _is_news(self, number: int, page: Page) -> bool:
+        """Whether the message must change; where only marks of ours turn out to be words, it need not."""
+        if number < len(self._shown) and self._shown[number].text == page.text:
+            self._shown[number] = page
+            return False
+        return True
+
+    async def _show(self, page: int, shown: Page) -> None:
+        text = shown.text
         is_new, is_there = page == len(self._shown), page < len(self._message_ids)
         if is_new and is_there:  # a message of an earlier reply: a thumb may come as soon as it changes
             await self._on_posted(self._message_ids[page], page)
@@ -168,7 +179,7 @@ class ReplyStream:
             await self._screen.edit(self._message_ids[page], text)
         else:
             self._message_ids.append(await self._screen.post(text))
-        self._shown[page : page + 1] = [text]
+        self._shown[page : page + 1] = [shown]
         if is_new and not is_there:
             await self._on_posted(self._message_ids[page], page)
 

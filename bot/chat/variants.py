@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from bot.chat.buttons import buttons_of, showable
+from bot.chat.message_split import Page
 from bot.chat.platform import Capabilities, ReplyScreen, ScreenGone
 from bot.chat.replies import RunningReplies
 from bot.chat.reply_pages import ReplyPages
@@ -65,16 +66,16 @@ class Variants:
         buttons = buttons_of(await self._of(target.id), target.id)
         end = ReplyChunk(finish_reason="stop")
         pages = ReplyPages(self._capabilities.max_chars, screen.header, self._capabilities.small_print)
-        texts = pages.of(words, end, None)
-        await self._note(screen, target, onto[: len(texts)], is_final=False)  # a thumb may come as soon as they change
+        shown = pages.pages_of(words, end, None)
+        await self._note(screen, target, onto[: len(shown)], is_final=False)  # a thumb may come as soon as they change
         keys = []
-        for page, text in enumerate(texts):
+        for page, text in enumerate(one.text for one in shown):
             await self._replies.budget(screen.channel_key).take(is_final=True)
             if page < len(onto):
                 await screen.edit(onto[page], text)
             keys.append(onto[page] if page < len(onto) else await screen.post(text))
         left_over = onto[len(keys) :]
-        await self._note(screen, target, keys, left_over, is_final=True)
+        await self._note(screen, target, keys, left_over, is_final=True, shown=shown)
         await self._replies.budget(screen.channel_key).take(is_final=True)
         await screen.show_buttons(buttons)  # last: a press must find what is shown
         for key in left_over:
@@ -89,12 +90,18 @@ class Variants:
         left_over: Sequence[str] = (),
         *,
         is_final: bool,
+        shown: Sequence[Page] = (),
     ) -> None:
         """Note which messages show `target`; what is not final is mended where the program ends meanwhile."""
         async with self._store.write() as session:
             for page, key in enumerate(keys):
                 page_id = screen.moved.get(key, key)
                 await exchanges.add_delivery(session, target.id, page_id, position=page, is_final=is_final)
+            if is_final:
+                marks = {
+                    screen.moved.get(key, key): (page.head, page.tail) for key, page in zip(keys, shown, strict=True)
+                }
+                await exchanges.finish_deliveries(session, target.id, marks=marks)
             for key in left_over:
                 await exchanges.remove_delivery(session, self._source, key)
 

@@ -14,8 +14,10 @@ import discord
 from bot.chat.conversation import MAX_TURNS, Transcript, Turn
 from bot.chat.memory import Memory
 from bot.chat.platform import ScreenUnreachable
+from bot.chat.reply_pages import own_words
 from bot.discord_chat.calls import UNREADABLE, attempt
 from bot.discord_chat.connection import Connection
+from bot.discord_chat.contents import forwarded_words, unread_in, words_of
 from bot.discord_chat.names import (
     CHAIN,
     SOURCE,
@@ -28,18 +30,18 @@ from bot.discord_chat.names import (
     thread_place,
     user_id,
 )
-from bot.discord_chat.wording import own_words, text_of
 from core.errors import NotFound
 from core.messages import Quoted
 from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import Store
-from core.store.models import Exchange
+from core.store.models import Delivery, Exchange
 
 PARENT_HIDDEN = 'I cannot read the message you replied to; right-click it, Apps, "Ask a persona about this".'
-FILES_UNREAD = "I read text only, so I do not know what is attached."
 RESET_LINE = "-# 🧹 A fresh start: what stands above this line is not part of the conversation any more."
 SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
+FORWARDED = "Forwarded message:"  # above words whose author is not known
+STRANGER = f"{SOURCE}:0"  # whose words they are then: somebody who never agrees that text is kept
 ANSWERED = (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
 
 T = TypeVar("T")
@@ -60,9 +62,9 @@ class History:
     def _with_remarks(self, transcript: Transcript, message: discord.Message) -> Transcript:
         parent = self.others_parent(message)
         is_parent_hidden = parent is not None and self._is_hidden(parent)
-        has_files = bool(message.attachments or (parent is not None and parent.attachments))
-        due = {PARENT_HIDDEN: is_parent_hidden, FILES_UNREAD: has_files}
-        return replace(transcript, remarks=tuple(remark for remark, is_due in due.items() if is_due))
+        unread = [*unread_in(message), *(() if parent is None else unread_in(parent))]
+        hidden = [PARENT_HIDDEN] if is_parent_hidden else []
+        return replace(transcript, remarks=tuple(dict.fromkeys((*hidden, *unread))))
 
     async def _conversation(self, message: discord.Message, *, is_free_talk: bool) -> Transcript:
         channel = message.channel
@@ -80,7 +82,7 @@ class History:
             return kept.transcript
         if exchange.question_id is not None:
             question = await self.fetch(exchange.question_id)
-            if question is not None and text_of(question, self._connection.own_id):
+            if question is not None and (words_of(question, self._connection.own_id) or forwarded_words(question)):
                 # Not by the question's channel: of one that is not cached, nobody knows that it is a thread or a DM.
                 is_chain = exchange.conversation_id.startswith(prefix_of(CHAIN))
                 found = self._chain(question) if is_chain else self._history(question, exchange.conversation_id)
@@ -107,14 +109,30 @@ class History:
 
     def _is_hidden(self, message: discord.Message) -> bool:
         """Whether Discord keeps somebody's words to itself."""
-        return not (self._connection.has_message_content or message.guild is None or message.content)
+        is_shown = message.content or message.embeds or message.poll or message.message_snapshots
+        return not (self._connection.has_message_content or message.guild is None or is_shown)
 
     def _own(self, message: discord.Message) -> tuple[Quoted, ...]:
         return (Quoted(_key(message), ""),)
 
-    def _spoken(self, message: discord.Message, conversation_id: str) -> Transcript:
-        """A person's message as a turn; none where Discord shows no text."""
-        text = text_of(message, self._connection.own_id)
+    async def _spoken(self, message: discord.Message, conversation_id: str) -> Transcript:
+        """A person's message as a turn, behind what it forwards; none where Discord shows no text."""
+        spoken, forwarded = self._written(message, conversation_id), forwarded_words(message)
+        if not forwarded:
+            return spoken
+        own_quote = () if spoken.quotes else (Quoted(_key(message), user_id(message.author)),)
+        spoken = replace(spoken, quotes=(*spoken.quotes, *own_quote))  # deleting it takes back the forwarding, too
+        key = forwarded_key(message)
+        original = None if key == _key(message) else await self.fetch(key)
+        if original is None:
+            turn = Turn("user", message.author.display_name, f"{FORWARDED}\n{forwarded}", user_id(message.author))
+            return spoken.after(turn, quotes=(Quoted(key, STRANGER),))
+        author = original.author
+        owner = "" if self.is_own(original) else user_id(author)
+        return spoken.after(Turn("user", author.display_name, forwarded, user_id(author)), quotes=(Quoted(key, owner),))
+
+    def _written(self, message: discord.Message, conversation_id: str) -> Transcript:
+        text = words_of(message, self._connection.own_id)
         if not text:
             return Transcript(conversation_id)
         key = _key(message)
@@ -123,7 +141,7 @@ class History:
 
     async def _chain(self, message: discord.Message) -> Transcript:
         """Walk up the replies; the conversation is named for the first message that was reached."""
-        transcript = self._spoken(message, chain_conversation(message.id))
+        transcript = await self._spoken(message, chain_conversation(message.id))
         current: discord.Message | None = await self._parent(message)
         seen = {message.id}
         while current is not None and current.id not in seen:
@@ -142,7 +160,7 @@ class History:
                 current = await self._question(exchange) or await self._parent(current)
                 continue
             if not is_own:  # else it is a greeting, a refusal or what a command said: nobody's words
-                spoken = self._spoken(current, chain_conversation(current.id))
+                spoken = await self._spoken(current, chain_conversation(current.id))
                 transcript = replace(transcript, conversation_id=spoken.conversation_id)
                 transcript = transcript.after(*spoken.turns, quotes=spoken.quotes)
             current = await self._parent(current)
@@ -164,16 +182,27 @@ class History:
 
     async def _shown_words(self, exchange: Exchange, *known: discord.Message) -> str | None:
         """What the messages of a reply say, as far as they can be read; None where there are none."""
+        await self._store.flush()  # the marks of what ended a moment ago
         async with self._store.read() as session:
-            keys = [delivery.message_id for delivery in await exchanges.deliveries_of(session, exchange.id)]
+            deliveries = await exchanges.deliveries_of(session, exchange.id)
         at_hand = {_key(page): page for page in known}
-        pages = [at_hand.get(key) or await self.fetch(key) for key in keys]
-        words = [own_words(page.content) for page in pages if page is not None]
-        return "\n".join(words) if words else None
+        words: list[str] = []
+        for noted in deliveries:
+            page = at_hand.get(noted.message_id) or await self.fetch(noted.message_id)
+            if page is not None and (text := _words_on(page, noted)) is not None:
+                words.append(text)
+        return "\n".join(filter(None, words)) if words else None
+
+    async def words_on(self, message: discord.Message) -> str:
+        """What one of our messages says: the reply's own words where it shows one, else everything."""
+        await self._store.flush()
+        async with self._store.read() as session:
+            noted = await exchanges.find_delivery(session, SOURCE, _key(message))
+        return message.content if noted is None else _words_on(message, noted) or ""
 
     async def _history(self, message: discord.Message, conversation_id: str) -> Transcript:
         """What was said in a thread, DM or free-talk channel, up to its last reset."""
-        transcript = self._spoken(message, conversation_id)
+        transcript = await self._spoken(message, conversation_id)
         earlier = [_spoken_first(found) for found in await self._earlier(message)]
         async with self._store.read() as session:
             answers = await exchanges.find_by_deliveries(
@@ -187,13 +216,12 @@ class History:
             if count == MAX_TURNS:
                 return replace(transcript, is_cut=True)
             if not is_own:
-                transcript = self._before(transcript, found)
+                transcript = await self._before(transcript, found)
             elif (exchange := answers.get(_key(found))) is not None and exchange.id not in told:
+                told.add(exchange.id)
                 text = self._memory.reply_of(exchange)
-                if text is not None:
-                    told.add(exchange.id)
-                elif exchange.status in ANSWERED:
-                    text = own_words(found.content)
+                if text is None and exchange.status in ANSWERED:
+                    text = await self._shown_words(exchange, *earlier)
                 if text:
                     transcript = transcript.after(Turn("assistant", "", text), quotes=self._own(found))
         return transcript
@@ -206,11 +234,11 @@ class History:
 
         return await _read(page) or []
 
-    def _before(self, transcript: Transcript, message: discord.Message) -> Transcript:
+    async def _before(self, transcript: Transcript, message: discord.Message) -> Transcript:
         """Put a message of somebody else before what was said."""
         if message.type not in SPOKEN or message.author.bot:
             return transcript
-        spoken = self._spoken(message, transcript.conversation_id)
+        spoken = await self._spoken(message, transcript.conversation_id)
         return transcript.after(*spoken.turns, quotes=spoken.quotes)
 
     async def _exchange(self, message: discord.Message) -> Exchange | None:
@@ -253,6 +281,21 @@ async def _read(call: Callable[[], Awaitable[T]]) -> T | None:
         raise
     except UNREADABLE:
         return None
+
+
+def forwarded_key(message: discord.Message) -> str:
+    """The message that this one forwards; its own where Discord does not say."""
+    reference = message.reference
+    if reference is None or reference.message_id is None:
+        return _key(message)
+    return message_key(reference.channel_id, reference.message_id)
+
+
+def _words_on(page: discord.Message, noted: Delivery) -> str | None:
+    """A page's part of the reply, by what was noted of it; None where that is not known."""
+    if noted.head_chars is None or noted.tail_chars is None:
+        return None
+    return own_words(page.content, noted.head_chars, noted.tail_chars)
 
 
 def _key(message: discord.Message) -> str:

@@ -18,6 +18,7 @@ from bot.discord_chat.channel_screen import ChannelScreen
 from bot.discord_chat.faces import Faces
 from bot.discord_chat.history import History
 from bot.discord_chat.interaction_screen import InteractionScreen
+from bot.discord_chat.names import SOURCE, message_key
 from bot.discord_chat.profiles import Profiles
 from bot.discord_chat.screens import PINGS_NOBODY, DiscordScreen
 from bot.discord_chat.webhook_screen import WebhookScreen
@@ -81,10 +82,23 @@ class Identities:
         """A screen that can rewrite a reply of ours that begins here. Raises ScreenGone when its webhook is gone."""
         channel, channel_id = message.channel, message.channel.id
         if message.webhook_id is None:
-            title = self.header(model) if has_header(message.content) else ""
+            title = self.header(model) if await self._has_header(message) else ""
             return ChannelScreen(channel, channel_id, header=title)
         webhook = await self._webhooks.by_id(message.webhook_id)
         return WebhookScreen(webhook, channel, channel_id, name=self._faces.name(model))
+
+    async def _has_header(self, message: discord.Message) -> bool:
+        """Whether who speaks stands above the reply that this message shows, as far as that is noted."""
+        key = message_key(message.channel.id, message.id)
+        await self._store.flush()
+        async with self._store.read() as session:
+            noted = await exchanges.find_delivery(session, SOURCE, key)
+            exchange = await exchanges.find_by_delivery(session, SOURCE, key)
+        if noted is None or exchange is None:
+            return False
+        if noted.head_chars is None:
+            return has_header(message.content, self.header(exchange.model))
+        return noted.position == 0 and noted.head_chars > 0
 
     def header(self, model: str) -> str:
         """What stands above a reply where nothing else shows who speaks."""

@@ -35,8 +35,8 @@ class LeftPage:
     post: Callable[..., Awaitable[discord.Message]]
 
 
-async def reach(client: discord.Client, page: Delivery) -> LeftPage:
-    """Find the message of this page. Raises what discord.py raises."""
+async def reach(client: discord.Client, page: Delivery, header: str) -> LeftPage:
+    """Find the message of this page, above which `header` may stand. Raises what discord.py raises."""
     channel_id, message_id = split_key(page.message_id)
     if page.token is not None:
         try:
@@ -50,7 +50,7 @@ async def reach(client: discord.Client, page: Delivery) -> LeftPage:
     if message.webhook_id is None:
         edit = partial(message.edit, allowed_mentions=PINGS_NOBODY)
         post = partial(channel.send, allowed_mentions=PINGS_NOBODY, suppress_embeds=True)
-        is_headed, is_running = has_header(message.content), _is_running(message)
+        is_headed, is_running = has_header(message.content, header), _is_running(message)
         return LeftPage(page.message_id, message.content, is_headed, is_running, edit, post)
     webhook = await client.fetch_webhook(message.webhook_id)
     thread = discord.utils.MISSING if webhook.channel_id == channel_id else discord.Object(channel_id)

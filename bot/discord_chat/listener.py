@@ -25,7 +25,7 @@ from bot.discord_chat.calls import UNREADABLE
 from bot.discord_chat.channel_screen import ChannelScreen
 from bot.discord_chat.connection import Connection
 from bot.discord_chat.faces import Faces
-from bot.discord_chat.history import FILES_UNREAD, PARENT_HIDDEN, SPOKEN, History
+from bot.discord_chat.history import PARENT_HIDDEN, SPOKEN, History
 from bot.discord_chat.identity import Identities
 from bot.discord_chat.names import SOURCE, is_in_guild, message_key, places_of, user_id
 from bot.discord_chat.screens import DiscordScreen
@@ -181,6 +181,8 @@ class Listener:
         reference = message.reference
         if message.author.bot or reference is None or reference.message_id is None:
             return False
+        if message.type is not discord.MessageType.reply:  # what is forwarded has a reference, too
+            return False
         if self._history.others_parent(message) is not None:
             return False
         async with self._store.read() as session:
@@ -192,7 +194,7 @@ class Listener:
         if message.author.bot:
             return
         remarks = () if question.transcript is None else question.transcript.remarks
-        if FILES_UNREAD in remarks or message.stickers:
+        if any(remark != PARENT_HIDDEN for remark in remarks):
             await self.say(message, NOT_TEXT)
         elif PARENT_HIDDEN in remarks:
             await self.say(message, PARENT_HIDDEN)

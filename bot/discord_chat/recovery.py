@@ -23,7 +23,6 @@ from bot.discord_chat.history import History
 from bot.discord_chat.identity import Identities
 from bot.discord_chat.left_pages import LeftPage, button_ids, reach
 from bot.discord_chat.names import message_key, split_key
-from bot.discord_chat.wording import own_words
 from core.errors import PersonasError
 from core.store import exchanges
 from core.store.db import Store
@@ -118,16 +117,18 @@ class Recovery:
         await self._left_replies.finish(exchange.id)
 
     async def _show(self, exchange: Exchange, pages: list[Delivery], view: discord.ui.View | None) -> None:
-        first = await self._reach(pages[0])
-        header = self._identities.header(exchange.model) if first.has_header else ""
-        texts = self._left_replies.texts_of(exchange, header=header, left_text=own_words(first.content))
+        header = self._identities.header(exchange.model)
+        first = await self._reach(pages[0], header)
+        header = header if first.has_header else ""
+        left_text = first.content.removeprefix(header).strip()
+        texts = self._left_replies.texts_of(exchange, header=header, left_text=left_text)
         if texts is None:
             await self._end(pages[-1], view)
             return
         for number, text in enumerate(texts):
             fields = {"content": text, "view": view if number == len(texts) - 1 else None}
             if number < len(pages):
-                page = first if number == 0 else await self._reach(pages[number])
+                page = first if number == 0 else await self._reach(pages[number], header)
                 await attempt(partial(page.edit, **fields))
                 await self._left_replies.replace_note(pages[number], page.key)
             else:
@@ -137,7 +138,7 @@ class Recovery:
 
     async def _end(self, page: Delivery, view: discord.ui.View | None) -> None:
         """End a reply whose words nobody knows any more. Where ⏹ stands below them, the last of them may be missing."""
-        last = await self._reach(page)
+        last = await self._reach(page, "")
         note = CAPABILITIES.small_print.format(MAY_BE_CUT_OFF)
         longer = f"{last.content}\n{note}"
         if not last.is_running:
@@ -148,8 +149,8 @@ class Recovery:
             await self._post(last, page, page.position + 1, {"content": note, "view": view})
             await attempt(partial(last.edit, view=None))
 
-    async def _reach(self, page: Delivery) -> LeftPage:
-        return await attempt(lambda: reach(self._connection.client, page))
+    async def _reach(self, page: Delivery, header: str) -> LeftPage:
+        return await attempt(lambda: reach(self._connection.client, page, header))
 
     async def _post(self, first: LeftPage, noted: Delivery, number: int, fields: dict[str, Any]) -> None:
         """Show a further page."""

@@ -1,19 +1,16 @@
-"""A Discord message as the words a model reads: mentions become names, and our own header and notes go. Pure."""
+"""A Discord message as the words a model reads: mentions become names. Pure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
-
-from bot.chat.reply_pages import EMPTY_NOTE, STOPPED_NOTE
 
 if TYPE_CHECKING:
     import discord
 
 MENTION = re.compile(r"<(@!?|@&|#)(\d{15,21})>")
 CUSTOM_EMOJI = re.compile(r"<a?(:\w+:)\d{15,21}>")
-NOTE = re.compile(rf"(?:^|\n)(?:-# [^\n]*|{re.escape(STOPPED_NOTE)}|{re.escape(EMPTY_NOTE)})$")
-HEADER = re.compile(r"^\*\*[^\n]{1,300}\*\*\n")
 
 
 def text_of(message: discord.Message, own_id: int) -> str:
@@ -25,9 +22,15 @@ def text_of(message: discord.Message, own_id: int) -> str:
     names |= {("@&", role.id): role.name for role in message.role_mentions}
     names |= {("#", channel.id): channel.name for channel in message.channel_mentions}
 
+    return plain_of(text, names)
+
+
+def plain_of(text: str, names: Mapping[tuple[str, int], str] | None = None) -> str:
+    """Text with names in place of mentions, by their kind and id, and of emoji."""
+
     def named(match: re.Match[str]) -> str:
         kind = match[1].rstrip("!")
-        return f"{kind[0]}{names.get((kind, int(match[2])), 'somebody' if kind == '@' else 'something')}"
+        return f"{kind[0]}{(names or {}).get((kind, int(match[2])), 'somebody' if kind == '@' else 'something')}"
 
     return CUSTOM_EMOJI.sub(r"\1", MENTION.sub(named, text)).strip()
 
@@ -37,19 +40,11 @@ def is_role_of(bot_id: int, role: discord.Role) -> bool:
     return role.tags is not None and role.tags.bot_id == bot_id
 
 
-def own_words(content: str) -> str:
-    """The model's part of one of our own messages: without the header above it and the notes below."""
-    text = HEADER.sub("", content)
-    while (shorter := NOTE.sub("", text)) != text:
-        text = shorter
-    return text.strip()
-
-
-def has_header(content: str) -> bool:
-    """Whether one of our own messages begins with who speaks."""
-    return content.startswith("**")
-
-
 def header(title: str) -> str:
     """What stands above a persona's reply where nothing else shows who speaks."""
     return f"**{title}**"
+
+
+def has_header(content: str, header: str) -> bool:
+    """Whether a message of which nothing is noted yet begins with this very header."""
+    return content == header or content.startswith(f"{header}\n")

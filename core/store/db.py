@@ -90,6 +90,10 @@ class Store:
         async with self._writing.transaction() as session:
             await write_something(session)
 
+    async def flush(self) -> None:
+        """Write now what was to be written soon. Raises StoreUnavailable."""
+        await self._deferred.flush()
+
     async def close(self) -> None:
         await self._health.close()
         await self._deferred.close()

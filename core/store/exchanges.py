@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -145,7 +145,7 @@ async def add_delivery(
 
     `message_id` must be unique within the exchange's source: Slack's is channel and timestamp together. `position`
     counts pages from 0. A message that still changes is not final, and `token` is what the platform wants to see for
-    that, which a final one does not keep.
+    that, which a final one does not keep. How much of it are the reply's words is not known before its end.
     """
     source = await session.scalar(select(Exchange.source).where(Exchange.id == exchange_id))
     if source is None:
@@ -155,14 +155,25 @@ async def add_delivery(
         "position": position,
         "is_final": is_final,
         "token": None if is_final else token,
+        "head_chars": None,
+        "tail_chars": None,
     }
     statement = insert(session, Delivery).values(source=source, message_id=message_id, **shown)
     key = [Delivery.source, Delivery.message_id]
     await session.execute(statement.on_conflict_do_update(index_elements=key, set_=shown))
 
 
-async def finish_deliveries(session: AsyncSession, exchange_id: str) -> None:
-    """The messages that show this exchange change no more; their tokens are erased."""
+async def finish_deliveries(
+    session: AsyncSession, exchange_id: str, *, marks: Mapping[str, tuple[int, int]] | None = None
+) -> None:
+    """The messages that show this exchange change no more; their tokens are erased.
+
+    `marks`: how many characters of each message, by its id, stand before the reply's own words, and how many behind.
+    """
+    for message_id, (head, tail) in (marks or {}).items():
+        marked = update(Delivery).where(Delivery.exchange_id == exchange_id, Delivery.message_id == message_id)
+        values = marked.values(head_chars=head, tail_chars=tail)
+        await session.execute(values, execution_options=UNSYNCHRONIZED)
     finished = update(Delivery).where(Delivery.exchange_id == exchange_id).values(is_final=True, token=None)
     await session.execute(finished, execution_options=UNSYNCHRONIZED)
 
@@ -247,6 +258,11 @@ async def find_by_deliveries(session: AsyncSession, source: str, message_ids: Co
     of_these = shown.where(Delivery.source == source, Delivery.message_id.in_(message_ids))
     rows = await session.execute(of_these.execution_options(populate_existing=True))
     return {row.message_id: row.Exchange for row in rows}
+
+
+async def find_delivery(session: AsyncSession, source: str, message_id: str) -> Delivery | None:
+    """What is noted of this message."""
+    return await session.get(Delivery, (source, message_id), populate_existing=True)
 
 
 async def find(session: AsyncSession, exchange_id: str) -> Exchange | None:

@@ -154,6 +154,10 @@ class Delivery(Base):
     is_final: Mapped[bool] = mapped_column(comment="Whether it shows the end of the reply, or why there is none")
     token: Mapped[str | None] = mapped_column(comment="What the platform wants to see before it lets it be edited")
     created_at: Mapped[float] = mapped_column(default=time.time, comment="When it was first posted, UTC unix seconds")
+    head_chars: Mapped[int | None] = mapped_column(
+        comment="Characters above the reply's own words; NULL before its end"
+    )
+    tail_chars: Mapped[int | None] = mapped_column(comment="Characters below them; NULL before its end")
 
 
 IS_OPEN = Delivery.is_final == false()

@@ -18,11 +18,11 @@ from bot.chat.personas import choose
 from bot.chat.platform import IncomingMessage
 from bot.chat.responder import PendingReply
 from bot.discord_chat.commands.persona import MAX_CHOICES, offer_personas
-from bot.discord_chat.history import FILES_UNREAD, RESET_LINE
+from bot.discord_chat.contents import forwarded_words, unread_in, words_of
+from bot.discord_chat.history import RESET_LINE, STRANGER, forwarded_key
 from bot.discord_chat.interaction_screen import InteractionScreen
 from bot.discord_chat.interactions import Interaction, failures_told, places_here, tell
 from bot.discord_chat.names import SOURCE, command_key, is_in_guild, message_key, user_id
-from bot.discord_chat.wording import own_words, text_of
 from core.messages import Quoted
 from core.personas import Persona
 
@@ -55,7 +55,7 @@ async def ask(
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def ask_about(interaction: Interaction, message: discord.Message) -> None:
-    if text := _words(interaction, message):
+    if text := await _words(interaction, message):
         await interaction.response.send_modal(QuestionAbout(interaction.client.parts.personas, message, text))
     else:
         await tell(interaction, NO_WORDS)
@@ -93,9 +93,11 @@ class QuestionAbout(discord.ui.Modal, title="Ask a persona about this"):
     def _asked(self, interaction: Interaction) -> Transcript:
         message, is_own = self._message, _is_own(interaction, self._message)
         about = f"{message.author.display_name} wrote:\n\n{self._text}\n\n{self._question.value}"
-        quote = Quoted(message_key(message.channel.id, message.id), "" if is_own else user_id(message.author))
-        transcript = _transcript(interaction, about, quote)
-        return replace(transcript, remarks=(FILES_UNREAD,)) if message.attachments and not is_own else transcript
+        quotes = [Quoted(message_key(message.channel.id, message.id), "" if is_own else user_id(message.author))]
+        if forwarded_words(message):
+            quotes.append(Quoted(forwarded_key(message), STRANGER))
+        transcript = _transcript(interaction, about, *quotes)
+        return transcript if is_own else replace(transcript, remarks=unread_in(message))
 
 
 async def _answer(interaction: Interaction, transcript: Transcript, persona: str | None, *, is_private: bool) -> None:
@@ -143,11 +145,11 @@ def _persona_field(
     return discord.ui.Select(options=[discord.SelectOption(label=ANYBODY, value=HERE, default=True), *options])
 
 
-def _words(interaction: Interaction, message: discord.Message) -> str:
+async def _words(interaction: Interaction, message: discord.Message) -> str:
     """What can be read in a message."""
     if _is_own(interaction, message):
-        return own_words(message.content)
-    return text_of(message, interaction.application_id)
+        return await interaction.client.parts.history.words_on(message)
+    return "\n\n".join(filter(None, (words_of(message, interaction.application_id), forwarded_words(message))))
 
 
 def _is_own(interaction: Interaction, message: discord.Message) -> bool:

@@ -52,6 +52,8 @@ class Description:
         document["components"]["schemas"]["FieldError"] = words
         inner = document["components"]["schemas"]["InnerErrors"]
         inner["properties"]["_errors"]["items"] = {"$ref": "#/components/schemas/FieldError"}
+        # Of the references it describes replies alone; what is forwarded has one as well, whose type is 1.
+        document["components"]["schemas"]["MessageReferenceType"]["oneOf"].append({"title": "FORWARD", "const": 1})
         self._answers = _registry(document)
         # discord.py sends some ids as numbers, which Discord takes.
         lenient = copy.deepcopy(document)

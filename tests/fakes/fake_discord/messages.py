@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.fakes.fake_discord.webhooks import Webhook
 
 SUPPRESS_EMBEDS, HAS_THREAD, EPHEMERAL, LOADING, COMPONENTS_V2 = 1 << 2, 1 << 5, 1 << 6, 1 << 7, 1 << 15
+VOICE, HAS_SNAPSHOT, FORWARD = 1 << 13, 1 << 14, 1
 REPLY, THREAD_CREATED, SLASH_REPLY, THREAD_STARTER, CONTEXT_REPLY = 19, 18, 20, 21, 23
 
 
@@ -49,6 +50,10 @@ class Message:
     interaction: Interaction | None = None
     only_for: User | None = None
     nonce: str | None = None
+    stickers: list[dict[str, Any]] = field(default_factory=list)
+    poll: dict[str, Any] | None = None
+    forwarded: Message | None = None
+    snapshots: list[dict[str, Any]] = field(default_factory=list)  # of what is forwarded, as it was then
     edited_at: datetime | None = None
     deleted_at: datetime | None = None
     thread: Channel | None = None
@@ -134,16 +139,20 @@ class Message:
             shown["reactions"] = [self._reaction_payload(emoji) for emoji in emojis]
         if self.thread is not None and deep:
             shown["thread"] = self.thread.payload()
+        if self.stickers:
+            shown["sticker_items"] = self.stickers
+        if self.poll is not None and readable:
+            shown["poll"] = self.poll
+        if self.forwarded is not None:
+            shown["message_reference"] = _reference(self.forwarded, kind=FORWARD)
+            shown |= {"message_snapshots": self.snapshots} if readable else {}
         if self.reply_to is not None:
             shown |= self._reference_payload(with_content, deep)
         return shown
 
     def _reference_payload(self, with_content: bool, deep: bool) -> dict[str, Any]:
         assert self.reply_to is not None
-        there = self.reply_to.channel
-        reference = {"type": 0, "channel_id": str(there.id), "message_id": str(self.reply_to.id)}
-        if there.guild is not None:
-            reference["guild_id"] = str(there.guild.id)
+        reference = _reference(self.reply_to)
         if not deep:
             return {"message_reference": reference}
         found = None if self.reply_to.deleted else self.reply_to.payload(with_content, deep=False)
@@ -170,6 +179,20 @@ class Message:
             if user.id in guild.members:
                 mention["member"] = guild.members[user.id].payload(with_user=False)
         return shown
+
+
+def _reference(message: Message, kind: int = 0) -> dict[str, Any]:
+    there = message.channel
+    reference: dict[str, Any] = {"type": kind, "channel_id": str(there.id), "message_id": str(message.id)}
+    return reference if there.guild is None else {**reference, "guild_id": str(there.guild.id)}
+
+
+def snapshot(message: Message) -> dict[str, Any]:
+    """What a forwarded message shows of the one it forwards: never its author."""
+    names = ("type", "content", "mentions", "mention_roles", "attachments", "embeds", "timestamp", "edited_timestamp",
+             "flags", "components", "sticker_items")  # fmt: skip
+    shown = message.payload()
+    return {"message": {name: shown[name] for name in names if name in shown}}
 
 
 def emoji_payload(emoji: str) -> dict[str, Any]:

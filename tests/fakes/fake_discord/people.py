@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC109 - these wait for others, and say for how long
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from tests.fakes.fake_discord import board, command_use
@@ -10,7 +11,7 @@ from tests.fakes.fake_discord.channels import Channel, Typing
 from tests.fakes.fake_discord.guilds import Guild
 from tests.fakes.fake_discord.interactions import AUTOCOMPLETE, COMMAND, COMPONENT, MODAL, Choice, Interaction
 from tests.fakes.fake_discord.message_form import check_message
-from tests.fakes.fake_discord.messages import SUPPRESS_EMBEDS, Message, parts
+from tests.fakes.fake_discord.messages import HAS_SNAPSHOT, SUPPRESS_EMBEDS, VOICE, Message, parts, snapshot
 from tests.fakes.fake_discord.users import User
 from tests.fakes.fake_discord.world import World
 from tests.running.patience import TIMEOUT_S
@@ -30,14 +31,43 @@ class Person(User):
     async def says(
         self, channel: Channel, text: str, reply_to: Message | None = None, mentions_bot: bool = False,
         ping: bool = True, files: dict[str, bytes] | None = None, embeds: list[dict[str, Any]] | None = None,
+        **more: Any,
     ) -> Message:  # fmt: skip
         """Posts a message. `ping`: whether a reply notifies its author, as clients do by default."""
         self._join(channel)
         text = f"{self.world.bot.mention} {text}".rstrip() if mentions_bot else text
-        check_message({"content": text, "embeds": embeds}, 0, bool(files))
+        check_message({"content": text, "embeds": embeds}, 0, bool(files or more))
         allowed = {**board.EVERY_KIND, "replied_user": ping}
-        attached = [self._upload(name, content) for name, content in (files or {}).items()]
-        return board.post(channel, self, text, allowed, reply_to=reply_to, attachments=attached, embeds=embeds or [])
+        attached = more.pop("voice", None) or [self._upload(name, content) for name, content in (files or {}).items()]
+        return board.post(
+            channel, self, text, allowed, reply_to=reply_to, attachments=attached, embeds=embeds or [], **more
+        )
+
+    async def forwards(self, message: Message, to: Channel) -> Message:
+        """Without a word of their own, as clients do."""
+        shown = [snapshot(message)]
+        return await self.says(to, "", forwarded=message, snapshots=shown, flags=HAS_SNAPSHOT)
+
+    async def sends_a_sticker(self, channel: Channel, name: str) -> Message:
+        sticker = {"id": str(self.world.next_id()), "name": name, "format_type": 1}
+        return await self.says(channel, "", stickers=[sticker])
+
+    async def speaks(self, channel: Channel, sound: bytes, seconds: float = 1.0) -> Message:
+        """A voice message."""
+        recorded = {"duration_secs": seconds, "waveform": "AAAA", "content_type": "audio/ogg"}
+        attached = [{**self._upload("voice-message.ogg", sound), **recorded}]
+        return await self.says(channel, "", voice=attached, flags=VOICE)
+
+    async def asks_all(self, channel: Channel, question: str, *answers: str, mentions_bot: bool = False) -> Message:
+        """A poll."""
+        ends_at = self.world.clock.now() + timedelta(days=1)
+        poll = {
+            "question": {"text": question},
+            "answers": [{"answer_id": n, "poll_media": {"text": text}} for n, text in enumerate(answers, start=1)],
+            "expiry": ends_at.isoformat(), "allow_multiselect": False, "layout_type": 1,
+            "results": {"answer_counts": [], "is_finalized": False},
+        }  # fmt: skip
+        return await self.says(channel, "", mentions_bot=mentions_bot, poll=poll)
 
     async def edits(self, message: Message, text: str) -> None:
         assert message.author is self, "only one's own messages can be edited"

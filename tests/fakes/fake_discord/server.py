@@ -17,8 +17,9 @@ What the product must do with the API's address (`fake.url`) and `fake.token`:
 World: add_guild(name, with_bot=True), add_person(name, bot=False); guild.add_channel, grant(person, *permissions),
 forbid_bot, allow_bot, remove_bot, invite_bot; channel.forbid_bot, delete, archive, expel; webhook.delete
 (fake.webhooks); fake.unfurl(message); fake.dm_between(a, b) is a DM without the bot.
-People: says, edits, deletes, reacts, unreacts, clears_reactions, begins_typing, starts_thread, opens_dm, closes_dms,
-installs_the_app, leaves; uses(command, in_, **options), uses_on(message, name), types(command, option, partial, in_)
+People: says, forwards, sends_a_sticker, speaks, asks_all (a poll), edits, deletes, reacts, unreacts, clears_reactions,
+begins_typing, starts_thread, opens_dm, closes_dms, installs_the_app, leaves;
+uses(command, in_, **options), uses_on(message, name), types(command, option, partial, in_)
 -> choices, presses(message, label | emoji | custom_id), picks(message, *values), submits(interaction, **fields),
 sees(channel).
 Observe: channel.messages / from_bot / everything / typing / wait_for / wait_for_typing; message.text, versions, edits,

@@ -9,7 +9,8 @@ import pytest
 from bot.chat.access import Access, AccessLimits
 from bot.chat.sliding_window import SlidingWindow
 from bot.discord_chat import calls
-from bot.discord_chat.history import FILES_UNREAD, PARENT_HIDDEN
+from bot.discord_chat.contents import FILES_UNREAD
+from bot.discord_chat.history import PARENT_HIDDEN
 from bot.discord_chat.listener import NOT_TEXT, ONLY_ROLE_NAMED, TOLD_AGAIN_AFTER_S, UNREADABLE_REPLY
 from core.store import places
 from tests.discord.rooms import DiscordRoom, discord_room

@@ -10,7 +10,6 @@ from sqlalchemy import delete, insert, select, update
 
 from bot.chat.recovery import CUT_OFF, MAY_BE_CUT_OFF
 from bot.discord_chat import calls, recovery
-from bot.discord_chat.wording import own_words
 from core.store import consent, places
 from core.store.models import Delivery, Exchange
 from tests.discord.commands import registered
@@ -183,7 +182,7 @@ async def mended_twice(room: DiscordRoom) -> list[str]:
 async def test_words_that_are_not_kept_stand_with_a_warning_where_the_last_of_them_may_be_missing(room: DiscordRoom):
     [page] = await crash_before_the_end_is_noted(room, shown := WHOLE.removesuffix(" two three"))
     assert await mended_twice(room) == [f"{shown}\n-# {MAY_BE_CUT_OFF}"]
-    assert own_words(page.content) == "[codebeard@1] one"
+    assert page.content.splitlines()[1] == "[codebeard@1] one"
 
 
 async def test_the_warning_gets_a_message_of_its_own_below_a_full_one(room: DiscordRoom):

@@ -36,7 +36,7 @@ HARMLESS = {  # what answered, when, how it ended, and who judged it without say
     " cached_tokens error created_at started_at finished_at variant_of",
     "exchange_places": "exchange_id",
     "quotes": "exchange_id",
-    "deliveries": "source exchange_id position is_final created_at",
+    "deliveries": "source exchange_id position is_final created_at head_chars tail_chars",
     "feedback": "exchange_id label source given_at",
     "void_thumbs": "exchange_id",
     "preferences": "rejected_id chosen_id source given_at",
