@@ -180,7 +180,6 @@ async def test_of_gradios_routes_only_those_that_the_page_uses_are_served(server
         "/gradio_api/custom_component/1/server/component/x.js",
         "//gradio_api/file=https://example.com/x",
         "/gradio_api/queue/data/",
-        "/assets/../config",
         "/assets/%2e%2e/config",
         "/assets/.hidden",
         "/static/img/logo.svg",

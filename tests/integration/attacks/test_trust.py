@@ -188,7 +188,7 @@ async def test_who_logs_out_takes_the_cookie_out_of_use(tmp_path):
         assert (await http.get("/config")).status_code == 200
         left = await http.post("/logout")
         assert (left.status_code, left.headers["location"]) == (303, "/login")
-        assert not http.cookies
+        assert "personas_login" not in http.cookies
         assert (await http.get("/config", headers=stolen)).status_code == 401
         await http.post("/login", data={"key": KEY})
         assert (await http.get("/config")).status_code == 200
