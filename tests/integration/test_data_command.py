@@ -103,7 +103,7 @@ def test_forgetting_a_person_says_what_was_erased(ledger, tmp_path):
 
 
 def test_purging_erases_what_is_older_than_the_setting_says(ledger, tmp_path):
-    done = personas("data", "purge", data_dir=tmp_path, PERSONAS_KEEP_TEXT_DAYS="30")
+    done = personas("data", "purge", "--trust-clock", data_dir=tmp_path, PERSONAS_KEEP_TEXT_DAYS="30")
     assert done.stdout == "Erased the text of 1 exchanges older than 30 days.\n"
     row, judges = look_up(ledger)
     assert (row.user_id, row.prompt, judges) == ("discord:1", None, ["discord:1", "discord:2"])
