@@ -44,7 +44,7 @@ async def test_older_messages_that_do_not_fit_are_told_of_under_the_reply(tmp_pa
         for _ in range(4):
             async for _turns in chats.send("here", conversation, "word " * 60, "zen"):
                 pass
-    shown = [message["content"] for message in _shown(conversation.turns)]
+    shown = [message["content"]["text"] for message in _shown(conversation.turns)]
     assert "left out" not in shown[1]
-    assert "Older messages were left out." in shown[-1]
+    assert "Older messages were left out" in shown[-1]
     assert "left out" not in conversation.turns[-1].text
