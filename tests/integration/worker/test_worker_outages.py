@@ -139,6 +139,6 @@ async def test_whatever_happens_every_exchange_ends_and_every_reader_gets_one_la
             row = await shop.row(exchange_id)
             assert JobStatus(row.status).is_final
             assert (row.finish_reason, row.error) == (chunks[-1].finish_reason, chunks[-1].error)
-            assert row.reply == text_of(chunks)
+            assert (row.reply or "") == text_of(chunks)  # what the model refuses leaves no text
         assert shop.engine.stats().running == await shop.queue.depth() == 0
         assert not shop.queue._entries

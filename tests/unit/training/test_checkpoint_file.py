@@ -25,7 +25,7 @@ def test_a_checkpoint_is_read_as_it_was_written_and_the_last_one_counts(tmp_path
         assert (read.step, read.identity, read.seconds) == (2, {"recipe": {"r": 16}}, 2.5)
         assert torch.equal(read.tensors["weight:a"], torch.full((2, 3), 2.0))
         assert torch.equal(read.tensors["random:step:cpu"], torch.get_rng_state())
-        assert [path.name for path in file.folder.iterdir()] == [FILE]
+        assert sorted(path.name for path in file.folder.iterdir()) == [".lock", FILE]
         file.remove()
     assert list(tmp_path.iterdir()) == []
 
