@@ -34,6 +34,8 @@ NEWER: dict[str, set[str]] = {
     "assistant.threads.setSuggestedPrompts": THREAD | {"title", "prompts"},
     "assistant.threads.setTitle": THREAD | {"title"},
     "apps.connections.open": set(),
+    "files.getUploadURLExternal": {"filename", "length", "snippet_type", "alt_txt"},
+    "files.completeUploadExternal": {"files", "channel_id", "channels", "initial_comment", "thread_ts", "blocks"},
     "conversations.replies": {"include_all_metadata"},
     "conversations.history": {"include_all_metadata"},
     "conversations.open": {"prevent_creation"},
@@ -45,7 +47,7 @@ NEWER: dict[str, set[str]] = {
 LOOSE = {"blocks", "attachments", "files", "metadata", "view", "state", "reactions", "icons", "warning", "values"}
 ALSO = {
     "client_msg_id", "team", "edited", "hidden", "upload", "reply_users", "user", "subtype", "bot_profile", "app_id",
-    "username", "parent_user_id", "event_ts", "api_app_id",
+    "username", "parent_user_id", "event_ts", "api_app_id", "bot_id",
 }  # fmt: skip
 UNFINISHED = {"api__chat.stopStream"}  # samples of refusals only
 EVERYWHERE = {"team_id"}  # an argument of every method, for tokens of whole organisations

@@ -37,12 +37,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 from aiohttp import web
 
-from tests.fakes.fake_slack import board, methods_app, methods_chat, methods_conversations
+from tests.fakes.fake_slack import board, methods_app, methods_chat, methods_conversations, methods_files
 from tests.fakes.fake_slack.channels import Channel
 from tests.fakes.fake_slack.contract import load_contract
 from tests.fakes.fake_slack.events import AppEvents
@@ -57,10 +58,11 @@ from tests.running.patience import TIMEOUT_S
 T = TypeVar("T")
 SCOPES = (
     "app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write", "chat:write.customize",
-    "commands", "files:read", "groups:history", "groups:read", "im:history", "im:read", "im:write", "reactions:read",
-    "reactions:write", "users:read",
+    "commands", "files:read", "files:write", "groups:history", "groups:read", "im:history", "im:read", "im:write",
+    "reactions:read", "reactions:write", "users:read",
 )  # fmt: skip
-METHODS = {**methods_app.METHODS, **methods_chat.METHODS, **methods_conversations.METHODS}
+PARTS = (methods_app, methods_chat, methods_conversations, methods_files)
+METHODS = {name: method for part in PARTS for name, method in part.METHODS.items()}
 
 
 class FakeSlack:
@@ -99,6 +101,7 @@ class FakeSlack:
         app.router.add_get("/link/", self.socket.serve)
         app.router.add_post("/response/{key}", self.responses.serve)
         app.router.add_get("/files/{file_id}/{rest:.*}", self._file)
+        app.router.add_post("/upload/{file_id}", partial(methods_files.receive, self.world))
         app.router.add_route("*", "/api/{method}", self.api.serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()

@@ -16,7 +16,7 @@ from tests.fakes.fake_slack.refusals import Refusal, invalid_arguments, missing_
 from tests.fakes.fake_slack.world import World
 
 # These come as JSON inside form fields, or as they are in a JSON body.
-STRUCTURED = {"blocks", "attachments", "view", "prompts", "chunks", "metadata", "loading_messages"}
+STRUCTURED = {"blocks", "attachments", "view", "prompts", "chunks", "metadata", "loading_messages", "files"}
 
 
 @dataclass(eq=False)

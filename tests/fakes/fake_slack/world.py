@@ -43,6 +43,7 @@ class World:
         self.views: dict[str, View] = {}
         self.homes: dict[str, View] = {}
         self.files: dict[str, bytes] = {}
+        self.uploads: dict[str, str] = {}
         self.url = ""
         self.emit: Emit = lambda kind, event, channel=None: None
         self.interact: Interact = lambda kind, payload, interaction: None

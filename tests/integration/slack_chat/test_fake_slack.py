@@ -179,3 +179,12 @@ async def test_a_file_is_read_with_the_token(fake: FakeSlack, small: SmallApp, c
         assert await (await session.get(url)).read() == b"words"
     async with aiohttp.ClientSession() as session:
         assert b"Sign in" in await (await session.get(url)).read()
+
+
+async def test_a_file_of_the_bot_is_sent_in_three_steps(
+    fake: FakeSlack, client: AsyncWebClient, channel: Channel, ann: Person
+):
+    await client.files_upload_v2(channel=channel.id, filename="data.json", content="{}", initial_comment="yours")
+    message = channel.messages[-1]
+    assert message.text == "yours"
+    assert [(one["name"], fake.world.files[one["id"]]) for one in message.files] == [("data.json", b"{}")]
