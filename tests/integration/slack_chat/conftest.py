@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
@@ -10,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from tests.fakes.fake_slack.channels import Channel
 from tests.fakes.fake_slack.people import Person
 from tests.fakes.fake_slack.server import FakeSlack
+from tests.slack.rooms import SlackRoom, slack_room
 from tests.slack.small_app import SmallApp
 
 
@@ -44,3 +46,10 @@ async def small(fake: FakeSlack, channel: Channel) -> AsyncIterator[SmallApp]:
 @pytest.fixture
 def client(fake: FakeSlack) -> AsyncWebClient:
     return AsyncWebClient(fake.bot_token, base_url=fake.url)
+
+
+@pytest.fixture
+async def room(tmp_path: Path) -> AsyncIterator[SlackRoom]:
+    """The bot on a Slack of its own, with a channel and ann in it."""
+    async with slack_room(tmp_path) as found:
+        yield found
