@@ -21,11 +21,11 @@ from core.store.models import (
     VoidThumbs,
 )
 
-TABLES: tuple[type[Base], ...] = (
-    Place, Exchange, ExchangePlace, Quote, Delivery, Feedback, VoidThumbs, Preference, Correction, Consent,
+TABLES: tuple[type[Base], ...] = (  # those with times first: they give the names
+    Exchange, Delivery, Place, ExchangePlace, Quote, Feedback, VoidThumbs, Preference, Correction, Consent,
 )  # fmt: skip
 TIMES = {"updated_at", "created_at", "started_at", "finished_at", "given_at", "happened_at"}
-DRAWN = {"seed", "cached_tokens"}  # by chance, and by what else the engine was doing
+DRAWN = {"seed", "cached_tokens", "is_final"}  # by chance, by what else the engine does, and with the next write
 WIDEST = {"guild": "wide", "workspace": "wide"}  # what a platform calls its widest place
 Row = dict[str, Any]
 
@@ -58,7 +58,7 @@ async def rows_of(store: Store, names: Names) -> dict[str, list[Row]]:
     async with store.read() as session:
         for table in TABLES:
             rows = list(await session.scalars(select(table)))
-            if table is Exchange:
+            if table in (Exchange, Delivery):
                 rows.sort(key=lambda row: row.created_at)  # type: ignore[attr-defined]
             found[table.__tablename__] = [_row(row, names) for row in rows]
     return {name: rows if name == "exchanges" else sorted(rows, key=str) for name, rows in found.items()}

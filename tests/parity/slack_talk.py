@@ -23,7 +23,7 @@ class SlackTalk:
         return self._room.service.store
 
     async def allow_text(self) -> None:
-        await self._room.uses("settings", "keep_text:on workspace", who=self._admin)
+        await self._room.uses("settings", "keep_text:on", who=self._admin)
 
     async def agree(self) -> None:
         card = await self._room.uses("consent")

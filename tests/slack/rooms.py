@@ -62,7 +62,10 @@ class SlackRoom:
 
     async def answer(self, question: Message) -> Message:
         """The first page of the finished answer to a question."""
-        return (await self.pages(await self.ended(question)))[0]
+        exchange = await self.ended(question)
+        pages = await self.pages(exchange)
+        assert pages, f"nothing shows {exchange.status} {exchange.error}\n{question.channel.describe()}"
+        return pages[0]
 
     async def ask_and_answer(self, text: str, **more: Any) -> Message:
         return await self.answer(await self.asks(text, **more))

@@ -31,5 +31,5 @@ async def test_one_conversation_leaves_the_same_rows_on_both_platforms(tmp_path:
     async with slack_room(tmp_path / "slack") as slack:
         on_slack = await converse(SlackTalk(slack))
     assert list(on_discord) == list(on_slack)
-    for part, rows in on_discord.items():
-        assert differences(rows, on_slack[part]) == [], f"after {part}"
+    found = [f"after {part}: {one}" for part, rows in on_discord.items() for one in differences(rows, on_slack[part])]
+    assert not found, "\n".join(found)

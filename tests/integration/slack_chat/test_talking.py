@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.fake_slack.server import FakeSlack
-from tests.slack.rooms import LONG, SlackRoom, listen, process_in
+from tests.slack.rooms import SlackRoom, listen, process_in
+
+
+LONG = " ".join(f"{'word' * 12}{number}" for number in range(100))  # its echo is longer than a message
 
 
 async def test_a_mention_is_answered_in_its_thread_by_the_persona(room: SlackRoom):
@@ -31,7 +34,7 @@ async def test_an_answer_is_streamed_from_its_first_word_on(room: SlackRoom):
     question = await room.asks("one two three")
     await room.fake.wait_for(lambda: room.channel.status_of(question))
     assert room.channel.status_of(question) == "is thinking…"
-    assert room.channel.statuses[0]["loading_messages"]
+    assert room.channel.statuses[0]["username"] == "Captain Codebeard"
     assert not room.channel.from_bot
     room.gate.let_through(2)
     streamed = await room.channel.wait_for(lambda _: next(iter(room.channel.from_bot), None))
