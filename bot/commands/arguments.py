@@ -230,6 +230,15 @@ def _add_upkeep(commands: Any) -> None:
         "erase text older than PERSONAS_KEEP_TEXT_DAYS now, as `personas serve` does every day",
         "personas data purge",
     )
+    slack = commands.add_parser("slack", help="set the bot up on Slack", description="Set the bot up on Slack.")
+    _add(
+        slack.add_subparsers(metavar="ACTION", required=True),
+        "manifest",
+        "slack:print_manifest",
+        "print what makes the app on Slack: paste it under Create New App, From a manifest",
+        "personas slack manifest",
+        "personas slack manifest > manifest.json",
+    )
     doctor = _add(
         commands,
         "doctor",

@@ -33,6 +33,7 @@ class OwnIds:
     user: str
     bot: str
     name: str = ""
+    workspace: str = ""
 
 
 class Connection:

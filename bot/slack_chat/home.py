@@ -8,9 +8,9 @@ from typing import Any
 
 from bot.chat.adapter_cards import evaluation_text, thumbs_text
 from bot.chat.platform import ScreenGone, ScreenRefused
+from bot.slack_chat.asked import Asked
 from bot.slack_chat.buttons import plain
 from bot.slack_chat.calls import attempt
-from bot.slack_chat.commands.asked import Asked
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.wording import escaped
 from core.adapters.registry import Registry

@@ -38,7 +38,13 @@ async def own_ids(client: AsyncWebClient) -> OwnIds:
         if code_of(error) in BAD_TOKENS:
             raise InvalidSetting(REFUSED.format(BOT, code_of(error))) from error
         raise
-    return OwnIds(str(found["team_id"]), str(found["user_id"]), str(found.get("bot_id") or ""), str(found["user"]))
+    return OwnIds(
+        team=str(found["team_id"]),
+        user=str(found["user_id"]),
+        bot=str(found.get("bot_id") or ""),
+        name=str(found.get("user") or ""),
+        workspace=str(found.get("team") or ""),
+    )
 
 
 async def open_socket(client: AsyncWebClient, app_token: str) -> str:

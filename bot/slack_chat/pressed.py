@@ -14,7 +14,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bot.chat.buttons import UNKNOWN
 from bot.chat.reply_pages import without_calls
 from bot.slack_chat import names
-from bot.slack_chat.commands.asked import Tell
+from bot.slack_chat.asked import Tell
 from bot.slack_chat.wording import escaped
 from core.errors import NotFound
 from core.store import exchanges

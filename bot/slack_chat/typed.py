@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from bot.slack_chat.commands.asked import Asked, Commands
+from bot.slack_chat.asked import Asked, Commands
 from bot.slack_chat.heard import Heard
 from bot.slack_chat.speaker import Speaker
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from bot.chat import privacy_cards
 from bot.chat.forgetting import Forgetting
+from bot.slack_chat.asked import Asked
 from bot.slack_chat.buttons import actions, plain
 from bot.slack_chat.calls import attempt
-from bot.slack_chat.commands.asked import Asked
 from bot.slack_chat.connection import CAPABILITIES, Connection
 from bot.slack_chat.names import SOURCE, THREAD, channel_place, prefix_of
 from core.settings import Settings

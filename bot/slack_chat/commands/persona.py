@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bot.chat.choosing import DEFAULT, Choosing
 from bot.chat.personas import choose
-from bot.slack_chat.commands.asked import Asked
+from bot.slack_chat.asked import Asked
 from bot.slack_chat.people import People
 from bot.slack_chat.screens import Look
 from bot.slack_chat.speaker import Speaker

@@ -6,7 +6,7 @@ import re
 
 from bot.chat.choosing import Choosing
 from bot.chat.free_talk import FreeTalk
-from bot.slack_chat.commands.asked import Asked
+from bot.slack_chat.asked import Asked
 from bot.slack_chat.names import SOURCE
 from bot.slack_chat.people import People
 from core.errors import InvalidInput, PermissionNeeded

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.chat.replies import RunningReplies
 from bot.chat.wording import is_silent, sentence_of
-from bot.slack_chat.commands.asked import Asked, Commands, Tell
+from bot.slack_chat.asked import Asked, Commands, Tell
 from bot.slack_chat.commands.data import DataCommands
 from bot.slack_chat.commands.persona import PersonaCommand
 from bot.slack_chat.commands.settings import SettingsCommand

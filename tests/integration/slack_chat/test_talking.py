@@ -9,7 +9,6 @@ import pytest
 from tests.fakes.fake_slack.server import FakeSlack
 from tests.slack.rooms import SlackRoom, listen, process_in
 
-
 LONG = " ".join(f"{'word' * 12}{number}" for number in range(100))  # its echo is longer than a message
 
 
