@@ -30,6 +30,9 @@ REASONS = {
     **dict.fromkeys(BAD_TOKENS, "Slack does not accept the bot's token any more; see docs/slack.md."),
 }
 
+OUTAGES = (SlackApiError, aiohttp.ClientError, OSError, TimeoutError)
+"""What slack_sdk raises."""
+
 logger = logging.getLogger(__name__)
 
 Call = Callable[[], Awaitable[Any]]
@@ -52,8 +55,8 @@ async def attempt(call: Call) -> Any:
     for delay_s in (*RETRY_DELAYS_S, None):
         try:
             return await call()
-        except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            if isinstance(error, SlackApiError) and not _is_passing(error):
+        except OUTAGES as error:
+            if isinstance(error, SlackApiError) and not is_passing(error):
                 raise _translated(error) from error
             if delay_s is None:
                 raise ScreenUnreachable("Slack does not answer; try again later.") from error
@@ -71,8 +74,10 @@ def code_of(error: BaseException) -> str:
     return str(data.get("error", "")) if isinstance(data, dict) else f"status {error.response.status_code}"
 
 
-def _is_passing(error: SlackApiError) -> bool:
-    """Whether Slack may well say something else later."""
+def is_passing(error: BaseException) -> bool:
+    """Whether Slack, or the network, may well say something else later."""
+    if not isinstance(error, SlackApiError):
+        return True
     status = error.response.status_code
     return status >= 500 or status == TOO_MANY_REQUESTS or code_of(error) in PASSING
 

@@ -10,12 +10,11 @@ from typing import Any
 import aiohttp
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
-from slack_sdk.errors import SlackApiError
 
 from bot.chat.access import AccessLimits
 from bot.service.service import Service
 from bot.slack_chat import login
-from bot.slack_chat.calls import code_of
+from bot.slack_chat.calls import OUTAGES, code_of
 from bot.slack_chat.connection import CAPABILITIES
 from bot.slack_chat.names import check_names
 from bot.slack_chat.parts import make_parts
@@ -23,7 +22,6 @@ from bot.slack_chat.routes import attach
 from core.settings import Settings
 
 UNREACHABLE = "Slack cannot be reached at %s (%s); it is tried again until it answers, and everything else goes on."
-OUTAGES = (aiohttp.ClientError, OSError, TimeoutError, SlackApiError)
 FIRST_DELAY_S, MAX_DELAY_S = 1.0, 60.0
 
 logger = logging.getLogger(__name__)

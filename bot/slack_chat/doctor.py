@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import aiohttp
-from slack_sdk.errors import SlackApiError
-
 from bot.chat.findings import Finding, Level
-from bot.slack_chat.calls import code_of
+from bot.slack_chat.calls import OUTAGES, code_of
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.login import check_tokens, open_socket, own_ids
 from bot.slack_chat.manifest import ESSENTIAL, SCOPES
@@ -38,7 +35,7 @@ async def inspect(settings: Settings, *, manifest: str) -> AsyncIterator[Finding
             yield finding
     except InvalidSetting as error:
         yield _finding("fail", str(error))
-    except (SlackApiError, aiohttp.ClientError, OSError, TimeoutError) as error:
+    except OUTAGES as error:
         text = f"{settings.slack_api_url} does not answer as it should ({code_of(error)}); check the network."
         yield _finding("fail", text)
 

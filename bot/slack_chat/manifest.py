@@ -38,7 +38,6 @@ EVENTS = (
     "app_home_opened",
     "app_mention",
     "app_uninstalled",
-    "assistant_thread_started",
     "channel_deleted",
     "channel_left",
     "group_deleted",

@@ -15,10 +15,10 @@ from typing import Any
 
 from bot.chat.buttons import ReplyButtons
 from bot.chat.message_split import MIN_LIMIT, split_message
-from bot.chat.platform import Placeholder, ScreenGone, ScreenRefused
+from bot.chat.platform import Placeholder
 from bot.chat.reply_pages import FIRST_SIGN, without_calls
 from bot.slack_chat.buttons import blocks_of
-from bot.slack_chat.calls import Refused, attempt
+from bot.slack_chat.calls import OUTAGES, Refused, attempt, code_of, is_passing
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.names import message_key, split_key
 from bot.slack_chat.wording import escaped, header
@@ -108,11 +108,14 @@ class SlackScreen:
             fields["loading_messages"] = lines
         if self._connection.can_wear_faces:
             fields |= self._look.fields
-        client, channel, thread_ts = self._connection.client, self._channel, self._thread_ts
         try:
-            await attempt(lambda: client.assistant_threads_setStatus(channel_id=channel, thread_ts=thread_ts, **fields))
-        except (ScreenGone, ScreenRefused) as error:
-            logger.info("No status can be shown: %s", error)
+            await self._connection.client.assistant_threads_setStatus(
+                channel_id=self._channel, thread_ts=self._thread_ts, **fields
+            )
+        except OUTAGES as error:  # once is enough: the first word must not wait for it
+            logger.info("No status can be shown: %s", code_of(error))
+            if is_passing(error):
+                return True
             self._can_stream = False
             return False
         return True

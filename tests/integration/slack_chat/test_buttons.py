@@ -32,8 +32,8 @@ async def allow_text(room: SlackRoom) -> None:
     admin = room.fake.add_person("boss", is_admin=True)
     await room.uses("settings", "keep_text:on workspace", who=admin)
     card = await room.uses("consent")
-    pressed = await room.ann.presses(card, "Yes, keep my words")
-    await pressed.wait_reply()
+    await room.presses(card, "Yes, keep my words")
+    await room.fake.wait_for(lambda: "You have said **yes**" in card.content)
 
 
 async def test_a_finished_answer_has_thumbs_another_try_and_a_bin(room: SlackRoom):

@@ -105,8 +105,8 @@ async def test_forget_asks_first_and_then_erases(room: SlackRoom):
     warning = await room.uses("forget")
     assert "cannot be undone" in warning.content
     assert [one.user_id for one in await room.exchanges()] == [f"slack:{room.ann.id}"]
-    pressed = await room.ann.presses(warning, "Erase everything")
-    assert "You are forgotten: 1 question, 1 thumb" in (await pressed.wait_reply()).content
+    await room.presses(warning, "Erase everything")
+    await room.fake.wait_for(lambda: "You are forgotten: 1 question, 1 thumb" in warning.content)
     assert [one.user_id for one in await room.exchanges()] == [""]
     assert await room.thumbs() == []
 
@@ -114,7 +114,8 @@ async def test_forget_asks_first_and_then_erases(room: SlackRoom):
 async def test_text_is_kept_only_with_consent_and_the_workspaces_leave(room: SlackRoom):
     await room.ask_and_answer("one")
     card = await room.uses("consent")
-    await (await room.ann.presses(card, "Yes, keep my words")).wait_reply()
+    await room.presses(card, "Yes, keep my words")
+    await room.fake.wait_for(lambda: "You have said **yes**" in card.content)
     await room.ask_and_answer("two")
     admin = room.fake.add_person("boss", is_admin=True)
     await room.uses("settings", "keep_text:on", who=admin)
