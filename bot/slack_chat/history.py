@@ -6,7 +6,7 @@ What Slack shows is read; what the bot itself said is remembered, kept by the le
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -37,13 +37,19 @@ logger = logging.getLogger(__name__)
 
 
 class History:
-    """Reads conversations. Raises ScreenUnreachable when Slack does not answer at the moment."""
+    """Reads conversations, in which words that are a command have no part.
 
-    def __init__(self, connection: Connection, store: Store, memory: Memory, people: People) -> None:
+    Raises ScreenUnreachable when Slack does not answer at the moment.
+    """
+
+    def __init__(
+        self, connection: Connection, store: Store, memory: Memory, people: People, is_command: Callable[[str], bool]
+    ) -> None:
         self._connection = connection
         self._store = store
         self._memory = memory
         self._people = people
+        self._is_command = is_command
 
     async def read(self, message: Heard) -> Transcript:
         """The conversation that this message ends."""
@@ -128,7 +134,7 @@ class History:
             key = f"{message.channel}/{one['ts']}"
             if not self._connection.is_own(one):
                 spoken = Heard.of(one, channel=message.channel, team=message.team)
-                if spoken is not None and not spoken.is_bot:
+                if spoken is not None and not spoken.is_bot and not self._commands(spoken):
                     turns, quotes = await self._spoken(spoken)
                     transcript = transcript.after(*turns, quotes=quotes)
             elif (exchange := answers.get(key)) is not None and exchange.id not in told:
@@ -140,6 +146,9 @@ class History:
                 if text:
                     transcript = transcript.after(Turn("assistant", "", text), quotes=(Quoted(key, ""),))
         return transcript
+
+    def _commands(self, message: Heard) -> bool:
+        return self._is_command(words_of(message.text, self._connection.own.user, {}))
 
     async def _spoken(self, message: Heard) -> tuple[tuple[Turn, ...], tuple[Quoted, ...]]:
         """A person's message as a turn; none where there are no words."""

@@ -69,7 +69,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     bindings, free_talk, faces = Bindings(store, SOURCE, service.default_persona), FreeTalk(store), Faces(personas)
     forgetting = Forgetting(store, SOURCE, replies, memory)
     people, speaker = People(connection), Speaker(connection)
-    history, identities = History(connection, store, memory, people), Identities(connection, faces)
+    identities = Identities(connection, faces)
     choosing = Choosing(personas, bindings, CAPABILITIES)
     home = Home(connection, store, service.registry, personas, settings.base_slug)
     data = DataCommands(connection, store, settings, forgetting)
@@ -80,6 +80,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         home,
     )
     typed = TypedCommands(commands, speaker)
+    history = History(connection, store, memory, people, typed.is_command)
     listener = Listener(connection, store, replies, history, identities, faces, bindings, free_talk, speaker, typed)
     edits = Edits(store, SOURCE, memory, replies)
     reactions = Reactions(connection, store, replies, people, needs_catch_up)

@@ -27,6 +27,9 @@ class TypedCommands:
             return None
         return found[1], (found[2] or "").strip()
 
+    def is_command(self, text: str) -> bool:
+        return self.find(text) is not None
+
     async def run(self, name: str, words: str, message: Heard) -> None:
         tell = partial(self._speaker.tell, message.channel, message.thread_ts, message.user)
         asked = Asked(message.team, message.channel, message.user, words, tell, message.thread_ts)
