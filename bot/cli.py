@@ -26,6 +26,8 @@ EXTRA_OF = {
     "peft": "engine",
     "safetensors": "engine",
     "discord": "discord",
+    "slack_bolt": "slack",
+    "slack_sdk": "slack",
     "gradio": "web",
     "fastapi": "web",
     "uvicorn": "web",

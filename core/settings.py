@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     keep_text_days: int = Field(default=90, ge=1, le=MAX_DAYS, description="What was said is erased after this long")
     discord_token: SecretStr | None = None
     discord_api_url: str = "https://discord.com/api/v10"
+    slack_bot_token: SecretStr | None = Field(default=None, description='Begins with "xoxb-"')
+    slack_app_token: SecretStr | None = Field(default=None, description='Begins with "xapp-", for Socket Mode')
+    slack_api_url: str = "https://slack.com/api/"
     user_messages_per_minute: int = Field(
         default=10,
         ge=0,
@@ -106,7 +109,7 @@ class Settings(BaseSettings):
             raise ValueError("this holds a NUL character or something that is not UTF-8; write it again")
         return value
 
-    @field_validator("api_key", "discord_token", mode="before")
+    @field_validator("api_key", "discord_token", "slack_bot_token", "slack_app_token", mode="before")
     @classmethod
     def _strip_blanks(cls, value: object) -> object:
         """Blanks around a secret came with the pasting, and nobody who sends it sends them. An empty one is none."""
@@ -157,6 +160,14 @@ class Settings(BaseSettings):
         if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc:
             raise ValueError('give the base URL up to and including "/api/v10"')
         return value.rstrip("/")
+
+    @field_validator("slack_api_url")
+    @classmethod
+    def _check_slack_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.netloc or not parts.path.rstrip("/").endswith("/api"):
+            raise ValueError('give the base URL up to and including "/api/"')
+        return f"{value.rstrip('/')}/"
 
     @field_validator("queue_url")
     @classmethod

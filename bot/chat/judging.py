@@ -20,6 +20,18 @@ UNJUDGED = {
 NOT_ENDED = "This answer is not noted to its end yet, so it cannot be judged; try again in a moment."
 NOTHING_TO_CHOOSE = "There is no other finished answer to choose from any more."
 
+THANKS = "{thumb} Noted, thank you."
+TAKEN_BACK = "Taken back: it counts no longer."
+CHOSEN = "✅ Noted, thank you: of the {count} answers to this question, you like this one best."
+INVITATION = "What should it have said instead?"
+NEEDED: dict[Obstacle, str] = {
+    "person": "You could write a better answer if you allowed me to keep words of yours: see `/consent`, then press 👎"
+    " again.",
+    "place": "Better answers cannot be written here: who manages this {place} has not allowed me to keep words"
+    " (`/settings`).",
+}
+KEPT = "📝 Noted, thank you. `/mydata` shows it, `/forget` erases it."
+
 Standing: TypeAlias = Mapping[str, Collection[bool]]
 """The thumbs that a reply's messages have now, by user id."""
 

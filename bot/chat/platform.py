@@ -35,6 +35,7 @@ class Capabilities:
     `max_chars` characters. The messages of one channel may change `edits` times in `edits_window_s` seconds.
     `small_print` is how remarks are written, with one {} for the words. `identities` are the ways in which a persona
     can show itself, the plainest first. `has_private_replies`: one person alone can be told something in a channel.
+    `wide_place` is what people call the place around all channels.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Capabilities:
     small_print: str
     identities: tuple[str, ...]
     has_private_replies: bool
+    wide_place: str = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,9 @@ class Screen(Protocol):
 
     async def remove(self, message_id: str) -> None:
         """Take a message away."""
+
+    async def show_waiting(self, line: str) -> bool:
+        """Show where a reply without words stands beside the messages; False where only a message can say it."""
 
 
 class ReplyScreen(Screen, Protocol):

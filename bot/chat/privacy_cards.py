@@ -15,21 +15,22 @@ FORGET_WARNING = (
 
 def privacy(settings: Settings, platform: Capabilities) -> str:
     """What is kept, why, how long, and what can be done about it."""
+    wide = platform.wide_place
     return "\n".join(
         (
             "**What this bot keeps, and why**",
-            f"- **Of every answer**: your {platform.name} id, the ids of the messages, channel and server, which"
-            " persona and adapter version answered, and when. So one message is answered once, and"
+            f"- **Of every answer**: your {platform.name} id, the ids of the messages, channel and {wide},"
+            " which persona and adapter version answered, and when. So one message is answered once, and"
             " thumbs find their answer.",
             "- **Your thumbs and picks**, without any text: they decide which adapter version answers.",
-            "- **Your words and the answers**: only if you said yes in `/consent` and, in a server, if it allows that."
-            " Otherwise they pass through memory while a conversation goes on and are never written down.",
+            f"- **Your words and the answers**: only if you said yes in `/consent` and, in a {wide}, if it allows"
+            " that. Otherwise they pass through memory while a conversation goes on and are never written down.",
             "- **A better answer** that you write on purpose, with your id.",
             "",
             "**How long**",
             f"- Text: as long as you agree. Your no erases it at once. A better answer goes {_days(settings)} after it"
             " was written, unless you agree.",
-            "- The rest: until `/forget`. If you delete a message, or the bot leaves a server, that text goes too.",
+            f"- The rest: until `/forget`. If you delete a message, or the bot leaves a {wide}, that text goes too.",
             "",
             f"**Training**: {_training(settings, platform)}",
             "",
@@ -43,7 +44,12 @@ def consent(
     settings: Settings, platform: Capabilities, *, version: int, has_agreed: bool, is_text_kept_here: bool | None
 ) -> str:
     """What a yes means. `is_text_kept_here` is the server's own decision; None where there is no server."""
-    here = {None: "In our direct messages, your yes is enough.", True: "This server allows it.", False: _NOT_HERE}
+    wide = platform.wide_place
+    here = {
+        None: "In our direct messages, your yes is enough.",
+        True: f"This {wide} allows it.",
+        False: _NOT_HERE.format(wide),
+    }
     return "\n".join(
         (
             f"**May your words be kept?** (version {version})",
@@ -77,7 +83,7 @@ def forgotten(done: Forgotten) -> str:
     )
 
 
-_NOT_HERE = "This server does not allow it, so nothing is kept here even with your yes."
+_NOT_HERE = "This {} does not allow it, so nothing is kept here even with your yes."
 
 
 def _training(settings: Settings, platform: Capabilities) -> str:

@@ -17,7 +17,11 @@ EMPTY_NOTE = "(no words)"
 MINUTES_FROM_S = 100
 
 # What calls people on Discord or Slack: "@everyone", "<@17>", "<@&17>", "<!here>".
-_CALL = re.compile(r"@(?=everyone|here|channel)|(?<=<)(?:@(?=[!&]?\w)|!(?=everyone|here|channel|subteam))")
+_CALL = re.compile(
+    r"@(?=everyone|here|channel)|(?<=<)(?:@(?=[!&]?\w)|!(?=everyone|here|channel|group|subteam))", re.IGNORECASE
+)
+# What may become such a call, or the beginning of one, once markdown is read: "&lt;!here>", "<\\!here>", "[x](!here)".
+_OPENING = re.compile(r"<(?=[\\&])|&(?:lt|#0*60|#x0*3c);?(?=[\\@!#&])|\]\(\s*<?(?=[\\@!#&])", re.IGNORECASE)
 _WAITING = re.compile(rf"{FIRST_SIGN}|\d+(?:st|nd|rd|th) in line(?:, about \d+ (?:s|min))?")
 _ZERO_WIDTH_SPACE = "\u200b"
 
@@ -95,7 +99,9 @@ def is_waiting_line(text: str) -> bool:
 
 def without_calls(text: str) -> str:
     """`text` with every mention made harmless by an invisible space, so that it pings nobody."""
-    return _CALL.sub(rf"\g<0>{_ZERO_WIDTH_SPACE}", text)
+    for call in (_CALL, _OPENING):
+        text = call.sub(rf"\g<0>{_ZERO_WIDTH_SPACE}", text)
+    return text
 
 
 def with_calls(text: str) -> str:

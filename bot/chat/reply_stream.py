@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bot.chat.edit_budget import EditBudget
 from bot.chat.message_split import Page
 from bot.chat.platform import Screen, ScreenGone, ScreenRefused, ScreenUnreachable
-from bot.chat.reply_pages import ReplyPages
+from bot.chat.reply_pages import ReplyPages, waiting_line
 from bot.chat.responder import PendingReply
 from core.errors import PersonasError
 from core.messages import FinishReason, ReplyChunk
@@ -76,6 +76,8 @@ class ReplyStream:
         self._has_news = asyncio.Event()
         self._message_ids: list[str] = []
         self._is_seldom_edited = False
+        self._has_status = True  # until the screen says that only a message can show where the reply stands
+        self._status = ""
         self._shown: list[Page] = []  # what the first of these messages show
 
     async def deliver(
@@ -96,7 +98,9 @@ class ReplyStream:
         is_shown = True
         try:
             await self._wait_for_news()  # where it stands, or its first words
-            await self._show(*self._changes()[0])  # the first sign of life waits for no turn
+            await self._show_waiting()
+            if changes := self._changes():  # the first sign of life waits for no turn
+                await self._show(*changes[0])
             await self._show_until_ended(reading)
             await self._remove_left_over()
         except ScreenGone:
@@ -154,11 +158,23 @@ class ReplyStream:
                 reading.result()  # raises what broke the reading
                 return
             else:
+                await self._show_waiting()
                 await self._wait_for_news()
+
+    async def _show_waiting(self) -> None:
+        """Say beside the messages where the reply stands, while it has no words and the screen can say that."""
+        line = waiting_line(self._position)
+        if self._is_waiting and line != self._status:
+            self._status = line
+            self._has_status = await self._screen.show_waiting(line)
+
+    @property
+    def _is_waiting(self) -> bool:
+        return self._has_status and not self._text and self._last is None
 
     def _changes(self) -> list[tuple[int, Page]]:
         """Pages that do not yet show what they should."""
-        if self._is_seldom_edited and self._shown and self._last is None:
+        if self._is_waiting or (self._is_seldom_edited and self._shown and self._last is None):
             return []
         pages = self._pages.pages_of(self._text, self._last, self._position)
         return [(number, page) for number, page in enumerate(pages) if self._is_news(number, page)]

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from bot.chat.buttons import buttons_of, showable
+from bot.chat.conversation import Transcript
 from bot.chat.message_split import Page
-from bot.chat.platform import Capabilities, ReplyScreen, ScreenGone
+from bot.chat.platform import Capabilities, IncomingMessage, ReplyScreen, ScreenGone
 from bot.chat.replies import RunningReplies
 from bot.chat.reply_pages import ReplyPages
 from core.errors import InvalidInput, NotFound
@@ -50,6 +51,30 @@ class Variants:
                 yield
         finally:
             self._changing.discard(first)
+
+    def asked_again(
+        self,
+        former: Exchange,
+        transcript: Transcript,
+        *,
+        event_id: str,
+        user_id: str,
+        places: tuple[str, ...],
+        needs_permission: bool,
+    ) -> IncomingMessage:
+        """The question of `former` once more, for the weights that its persona has now."""
+        return IncomingMessage.ending(
+            transcript,
+            source=self._source,
+            event_id=event_id,
+            user_id=user_id,
+            places=places,
+            needs_permission=needs_permission,
+            model=former.model,
+            sampling=_varied(former),
+            question_id=former.question_id,
+            variant_of=former.id,
+        )
 
     async def neighbour(self, exchange_id: str, step: int) -> Exchange | None:
         """The variant that stands so many steps from this one; None beyond the first and the last. Raises NotFound."""
@@ -110,6 +135,6 @@ class Variants:
             return await exchanges.variants(session, exchange_id)
 
 
-def varied(former: Exchange) -> SamplingOverrides:
+def _varied(former: Exchange) -> SamplingOverrides:
     """The sampling of another answer: as warm as the former one, and not greedy."""
     return SamplingOverrides(temperature=former.sampling.get("temperature") or VARIED_TEMPERATURE)

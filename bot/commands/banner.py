@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -25,9 +26,13 @@ def page_url(settings: Settings, address: tuple[Any, ...]) -> str:
 
 
 async def print_banner(
-    console: Console, service: Service, address: tuple[Any, ...], *, discord: str | None = None
+    console: Console,
+    service: Service,
+    address: tuple[Any, ...],
+    *,
+    chats: Sequence[tuple[str, str | None]] = (),
 ) -> None:
-    """Print it; `discord` says as whom the bot is there, if it is by now. Raises StoreUnavailable."""
+    """Print it; `chats` are platforms, and as whom the bot is there if it is by now. Raises StoreUnavailable."""
     settings, facts = service.settings, service.model_facts
     url = page_url(settings, address)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -35,8 +40,9 @@ async def print_banner(
     table.add_column(overflow="fold")
     table.add_row("playground", url)
     table.add_row("API", f"{url}/v1 (OpenAI-compatible)")
-    if discord is not None:
-        table.add_row("Discord", escape(f"as {discord}"))
+    for platform, greeting in chats:
+        if greeting is not None:
+            table.add_row(platform, escape(f"as {greeting}"))
     details = "" if facts is None else f" on {facts.device} ({facts.dtype}, quantisation {facts.quantization})"
     table.add_row("base model", escape(f"{settings.base_model}{details}"))
     async with service.store.read() as session:

@@ -12,8 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bot.chat.findings import Finding, Level
+from bot.commands import discord_side, slack_side
 from bot.commands.advice import base_option, install_command, personas_command, train_command, worded
-from bot.commands.discord_side import NOT_INSTALLED, is_installed
+from bot.commands.chat_side import is_installed
 from bot.commands.listening import listen
 from bot.commands.output import make_console, print_finding
 from bot.service.process_lock import ProcessLock
@@ -34,7 +35,16 @@ def doctor(arguments: argparse.Namespace, settings: Settings) -> int:
     """1 when something fails that serving cannot do without, else 0."""
     console = make_console()
     is_failed = False
-    checks = (check_packages, check_port, check_data, check_personas, check_device, check_model, check_discord)
+    checks = (
+        check_packages,
+        check_port,
+        check_data,
+        check_personas,
+        check_device,
+        check_model,
+        check_discord,
+        check_slack,
+    )
     for check in checks:
         try:
             findings = list(check(settings))
@@ -169,13 +179,29 @@ def check_discord(settings: Settings) -> Iterator[Finding]:
     if settings.discord_token is None:
         yield Finding("ok", "discord", "not set up (PERSONAS_DISCORD_TOKEN is not set); docs/discord.md says how")
         return
-    if not is_installed():
-        yield Finding("fail", "discord", NOT_INSTALLED)
+    if not is_installed(discord_side.PACKAGE):
+        yield Finding("fail", "discord", discord_side.NOT_INSTALLED)
         return
 
     async def visit() -> list[Finding]:
         from bot.discord_chat.doctor import inspect
 
         return [finding async for finding in inspect(settings, serve=personas_command("serve"))]
+
+    yield from asyncio.run(visit())
+
+
+def check_slack(settings: Settings) -> Iterator[Finding]:
+    if settings.slack_bot_token is None and settings.slack_app_token is None:
+        yield Finding("ok", "slack", "not set up (PERSONAS_SLACK_BOT_TOKEN is not set); docs/slack.md says how")
+        return
+    if not is_installed(slack_side.PACKAGE):
+        yield Finding("fail", "slack", slack_side.NOT_INSTALLED)
+        return
+
+    async def visit() -> list[Finding]:
+        from bot.slack_chat.doctor import inspect
+
+        return [finding async for finding in inspect(settings, manifest=personas_command("slack", "manifest"))]
 
     yield from asyncio.run(visit())

@@ -25,6 +25,8 @@ LIBRARIES = (
     "httpcore",
     "httpx",
     "matplotlib",
+    "slack_bolt",
+    "slack_sdk",
     "transformers",
     "trl",
     "uvicorn",
@@ -32,8 +34,10 @@ LIBRARIES = (
 # The one warns about kernels on the hub, which this project never fetches, the other of each retry without a network.
 CHATTY = ("bitsandbytes", "huggingface_hub")
 HIDDEN = "***"
-# What Discord hands out for one webhook, interaction or session; its library shows these at DEBUG.
+# What Discord hands out for one webhook, interaction or session, and Slack for one socket or answer; at DEBUG, their
+# libraries show these.
 PASSING_TOKENS = re.compile(
+    r"""(ticket=)[^&\s"']+|(hooks\.slack\.com/)[^\s"']+|"""
     r"""(?<=/webhooks/)(\d+/)[\w.-]+|(?<=/interactions/)(\d+/)[\w.-]+|(["'](?:token|session_id)["']: ["'])[^"']+"""
 )
 

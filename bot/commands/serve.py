@@ -1,4 +1,4 @@
-"""`personas serve`: worker, web side and Discord in one process. Knows signals and sockets, no HTTP routes."""
+"""`personas serve`: worker, web side, Discord and Slack in one process. Knows signals and sockets, no HTTP routes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 
 from bot.commands.banner import print_banner
+from bot.commands.chat_side import ChatSide
 from bot.commands.descriptors import connections_for, raise_descriptor_limit
 from bot.commands.discord_side import DiscordSide
 from bot.commands.listening import listen
 from bot.commands.output import make_console
 from bot.commands.running import INTERRUPTED, import_aside, run_service
+from bot.commands.slack_side import SlackSide
 from bot.service.service import Service
 from bot.service.sources import SERVER_SOURCES
 from bot.web.connections import ConnectionLimits
@@ -44,7 +47,7 @@ class Server:
         self._console = console
         self._stop_requested = asyncio.Event()
         self._service: Service | None = None
-        self._discord: DiscordSide | None = None
+        self._sides: list[ChatSide[Any]] = []
         self._is_hurried = False
 
     async def run(self) -> int:
@@ -73,40 +76,47 @@ class Server:
             stopping.cancel()
 
     async def _serve_until(self, stopping: asyncio.Task[bool], service: Service) -> None:
-        discord = self._discord = DiscordSide(service, self._console)
+        sides = self._sides = [DiscordSide(service, self._console), SlackSide(service, self._console)]
         http = _open_http(service)
         serving = asyncio.create_task(http.serve([self._listener]))
-        working = asyncio.create_task(self._work(service, discord))
-        talking = asyncio.create_task(discord.run())
+        working = asyncio.create_task(self._work(service))
+        talking = [asyncio.create_task(side.run()) for side in sides]
         try:
             await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done():
                 self._console.print(STOPPING)
             if not working.done():
                 working.cancel()  # while the model loads; a worker that runs is drained below
-            ends = await asyncio.gather(service.drain(), discord.close(), return_exceptions=True)
+            closing = [side.close() for side in sides]
+            ends = await asyncio.gather(service.drain(), *closing, return_exceptions=True)
             for error in filter(None, ends):  # neither leaves before the other has ended
                 raise error
         finally:
-            talking.cancel()
+            for task in talking:
+                task.cancel()
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it reports every page still open
             http.should_exit = True
-            await asyncio.wait({serving, talking})
+            await asyncio.wait({serving, *talking})
         with suppress(asyncio.CancelledError):
             await working
         await serving
 
-    async def _work(self, service: Service, discord: DiscordSide) -> None:
+    async def _work(self, service: Service) -> None:
         await service.start()
-        await print_banner(self._console, service, self._listener.getsockname(), discord=discord.greeting)
+        await print_banner(
+            self._console,
+            service,
+            self._listener.getsockname(),
+            chats=[(side.name, side.greeting) for side in self._sides],
+        )
         await service.wait()
 
     def _on_signal(self) -> None:
         if self._stop_requested.is_set() and self._service is not None:
             self._is_hurried = True
             self._service.hurry()
-            if self._discord is not None:
-                self._discord.hurry()
+            for side in self._sides:
+                side.hurry()
         self._stop_requested.set()
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import discord
 
-from bot.chat.keeping import Obstacle
+from bot.chat.judging import INVITATION, KEPT, NEEDED
 from bot.discord_chat.buttons import WRITE, Button, reply_button
+from bot.discord_chat.connection import CAPABILITIES
 from bot.discord_chat.interactions import Interaction, acknowledge, failures_told, places_here, tell
 from bot.discord_chat.names import is_in_guild, user_id
 from core.errors import PermissionNeeded
@@ -20,14 +21,6 @@ from core.errors import PermissionNeeded
 MAX_CHARS = 4_000  # of a text field
 FORM = re.compile(r"better:(?P<exchange_id>[\w-]{1,64})")
 FIELD = "better"
-INVITATION = "What should it have said instead?"
-NEEDED: dict[Obstacle, str] = {
-    "person": "You could write a better answer if you allowed me to keep words of yours: see `/consent`, then press 👎"
-    " again.",
-    "place": "Better answers cannot be written here: who manages this server has not allowed me to keep words"
-    " (`/settings`).",
-}
-KEPT = "📝 Noted, thank you. `/mydata` shows it, `/forget` erases it."
 
 
 async def invitation(interaction: Interaction, exchange_id: str) -> tuple[str, Button | None]:
@@ -37,7 +30,7 @@ async def invitation(interaction: Interaction, exchange_id: str) -> tuple[str, B
         user_id(interaction.user), here, needs_permission=is_in_guild(here)
     )
     if obstacle is not None:
-        return NEEDED[obstacle], None
+        return NEEDED[obstacle].format(place=CAPABILITIES.wide_place), None
     return INVITATION, reply_button("better", exchange_id, emoji=WRITE, label="Write a better answer")
 
 
@@ -68,7 +61,7 @@ async def _keep(interaction: Interaction, exchange_id: str) -> None:
         exchange_id, user_id(interaction.user), _written(interaction), here, needs_permission=is_in_guild(here)
     )
     if obstacle is not None:
-        raise PermissionNeeded(NEEDED[obstacle])
+        raise PermissionNeeded(NEEDED[obstacle].format(place=CAPABILITIES.wide_place))
     await tell(interaction, KEPT)
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import discord
 
+from bot.chat.faces import Faces
 from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.chat.responder import PendingReply
 from bot.discord_chat.calls import attempt
 from bot.discord_chat.channel_screen import ChannelScreen
-from bot.discord_chat.faces import Faces
 from bot.discord_chat.history import History
 from bot.discord_chat.interaction_screen import InteractionScreen
 from bot.discord_chat.names import SOURCE, message_key

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from bot.chat.judging import CHOSEN, TAKEN_BACK, THANKS
 from bot.discord_chat.better_answer import invitation
 from bot.discord_chat.buttons import DOWN, UP, Button, reply_button, view_with
 from bot.discord_chat.interactions import Interaction
 from bot.discord_chat.names import user_id
-
-THANKS = "{thumb} Noted, thank you."
-TAKEN_BACK = "Taken back: it counts no longer."
-CHOSEN = "✅ Noted, thank you: of the {count} answers to this question, you like this one best."
 
 
 async def like(interaction: Interaction, exchange_id: str) -> None:

@@ -15,6 +15,7 @@ import aiohttp
 import discord
 
 from bot.chat.bindings import Bindings
+from bot.chat.faces import Faces
 from bot.chat.free_talk import FreeTalk
 from bot.chat.platform import IncomingMessage
 from bot.chat.replies import RunningReplies
@@ -24,7 +25,6 @@ from bot.chat.wording import is_silent, sentence_of
 from bot.discord_chat.calls import UNREADABLE
 from bot.discord_chat.channel_screen import ChannelScreen
 from bot.discord_chat.connection import Connection
-from bot.discord_chat.faces import Faces
 from bot.discord_chat.history import PARENT_HIDDEN, SPOKEN, History
 from bot.discord_chat.identity import Identities
 from bot.discord_chat.names import SOURCE, is_in_guild, message_key, places_of, user_id

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from bot.chat.access import Access, AccessLimits
 from bot.chat.bindings import Bindings
+from bot.chat.choosing import Choosing
 from bot.chat.deliveries import Deliveries
+from bot.chat.edits import Edits
+from bot.chat.endings import Endings
+from bot.chat.faces import Faces
 from bot.chat.forgetting import Forgetting
 from bot.chat.free_talk import FreeTalk
 from bot.chat.judging import Judging
@@ -19,7 +23,6 @@ from bot.chat.variants import Variants
 from bot.discord_chat.catch_up import CatchUp
 from bot.discord_chat.changes import Changes
 from bot.discord_chat.connection import CAPABILITIES, Connection
-from bot.discord_chat.faces import Faces
 from bot.discord_chat.history import History
 from bot.discord_chat.identity import Identities
 from bot.discord_chat.listener import Listener
@@ -49,9 +52,11 @@ class Parts:
     memory: Memory
     replies: RunningReplies
     bindings: Bindings
+    choosing: Choosing
     free_talk: FreeTalk
     judging: Judging
     variants: Variants
+    endings: Endings
     forgetting: Forgetting
     history: History
     profiles: Profiles
@@ -92,15 +97,17 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         memory=memory,
         replies=replies,
         bindings=bindings,
+        choosing=Choosing(service.personas, bindings, CAPABILITIES),
         free_talk=free_talk,
         judging=Judging(store, SOURCE, replies),
         variants=Variants(store, SOURCE, replies, CAPABILITIES),
+        endings=Endings(store, SOURCE, replies, memory),
         forgetting=forgetting,
         history=history,
         profiles=profiles,
         identities=identities,
         listener=listener,
-        changes=Changes(store, memory, replies, history, identities, listener),
+        changes=Changes(Edits(store, SOURCE, memory, replies), replies, history, identities, listener),
         removals=removals,
         reactions=reactions,
         recovery=Recovery(

@@ -10,9 +10,9 @@ from weakref import WeakValueDictionary
 
 import discord
 
+from bot.chat.faces import Faces
 from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.discord_chat.calls import attempt
-from bot.discord_chat.faces import Faces
 from core.errors import PermissionNeeded
 from core.store import places
 from core.store.db import Store

@@ -73,6 +73,9 @@ class DiscordScreen(ABC):
             await attempt(lambda: fallback._delete_message(key))
         self._pages = [page for page in self._pages if page != message_id]
 
+    async def show_waiting(self, _line: str) -> bool:
+        return False
+
     async def show_buttons(self, buttons: ReplyButtons | None) -> None:
         self.buttons = buttons
         if self._pages:

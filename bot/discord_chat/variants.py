@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from bot.chat.platform import IncomingMessage
 from bot.chat.replies import MakeScreen
 from bot.chat.responder import PendingReply
-from bot.chat.variants import varied
 from bot.discord_chat.interactions import Interaction, places_here, tell
-from bot.discord_chat.names import SOURCE, is_in_guild, user_id
+from bot.discord_chat.names import is_in_guild, user_id
 from bot.discord_chat.screens import DiscordScreen
 from bot.discord_chat.shown_reply import shown_by
 from core.queue.jobs import JobStatus
@@ -31,17 +29,13 @@ async def again(interaction: Interaction, exchange_id: str) -> None:
         if former.status == JobStatus.SUCCEEDED and (words := await parts.history.reply_of(former)):
             parts.memory.remember(former.id, transcript, words)  # they are about to be overwritten
         screen = await parts.identities.screen_on(interaction, former, former.model)
-        question = IncomingMessage.ending(
+        question = parts.variants.asked_again(
+            former,
             transcript,
-            source=SOURCE,
             event_id=event_id,
             user_id=person,
             places=here,
             needs_permission=is_in_guild(here),
-            model=former.model,
-            sampling=varied(former),
-            question_id=former.question_id,
-            variant_of=former.id,
         )
         onto = shown.pages_on(screen)
         await parts.replies.answer(question, _this(screen), refuse=partial(tell, interaction), onto=onto)

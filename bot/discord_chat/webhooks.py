@@ -10,10 +10,10 @@ from weakref import WeakValueDictionary
 
 import discord
 
+from bot.chat.faces import Faces
 from bot.chat.platform import ScreenGone
 from bot.discord_chat.calls import TOO_MANY_WEBHOOKS, RouteClosed, attempt
 from bot.discord_chat.connection import Connection
-from bot.discord_chat.faces import Faces
 from core.errors import PermissionNeeded
 
 WithWebhooks: TypeAlias = discord.TextChannel | discord.VoiceChannel | discord.StageChannel | discord.ForumChannel

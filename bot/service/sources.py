@@ -5,10 +5,9 @@ from __future__ import annotations
 from core.errors import InvalidSetting
 from core.settings import Settings
 
-SERVER_SOURCES = ("api", "discord", "playground")
+SERVER_SOURCES = ("api", "discord", "playground", "slack")
 CHAT_SOURCES = ("terminal",)
-# People write examples themselves, and a permission may be recorded before this program serves its platform.
-OTHER_SOURCES = ("author", "slack")
+OTHER_SOURCES = ("author",)  # people write examples themselves
 ALL_SOURCES = tuple(sorted(SERVER_SOURCES + CHAT_SOURCES + OTHER_SOURCES))
 
 

@@ -269,6 +269,12 @@ async def find(session: AsyncSession, exchange_id: str) -> Exchange | None:
     return await session.get(Exchange, exchange_id, populate_existing=True)
 
 
+async def has_any(session: AsyncSession, source: str, conversation_id: str) -> bool:
+    """Whether anything was ever asked in this conversation."""
+    found = select(Exchange.id).where(Exchange.source == source, Exchange.conversation_id == conversation_id).limit(1)
+    return await session.scalar(found) is not None
+
+
 async def find_by_question(session: AsyncSession, source: str, question_id: str) -> list[Exchange]:
     """Every exchange that answers this message, the oldest first."""
     return await _all(session, Exchange.source == source, Exchange.question_id == question_id)

@@ -14,6 +14,8 @@ class ListScreen:
         self.shown = {}
         self.calls = []
         self.refusal = None
+        self.has_status = False
+        self.waiting = []
         self._changed = asyncio.Event()
 
     @property
@@ -33,6 +35,10 @@ class ListScreen:
     async def remove(self, message_id):
         await self._answer("remove", message_id)
         del self.shown[message_id]
+
+    async def show_waiting(self, line):
+        self.waiting.append(line)
+        return self.has_status
 
     async def until(self, *texts):
         """Return once exactly these messages are shown."""

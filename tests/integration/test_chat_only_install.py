@@ -60,6 +60,12 @@ def test_only_the_discord_package_needs_discord(tmp_path):
     assert imports(modules, tmp_path, blocked=(*ENGINE, "discord", "training")) == (0, "")
 
 
+def test_only_the_slack_package_needs_slack_bolt(tmp_path):
+    modules = [name for name in modules_of("bot") if name not in TRAINS and not name.startswith("bot.slack_chat.")]
+    assert "bot.commands.slack_side" in modules
+    assert imports(modules, tmp_path, blocked=(*ENGINE, "slack_bolt", "slack_sdk", "training")) == (0, "")
+
+
 def test_what_both_sides_share_is_imported_without_torch_the_bot_and_training(tmp_path):
     shared = [name for name in modules_of("core") if not name.startswith("core.engine.")]
     shared += [f"core.engine.{name}" for name in TORCH_FREE_ENGINE]

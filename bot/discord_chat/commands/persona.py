@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import discord
 from discord import app_commands
 
-from bot.chat.personas import OFFERED_WEIGHTS, choose, complete_blend, describe, search
+from bot.chat.choosing import DEFAULT
+from bot.chat.personas import OFFERED_WEIGHTS, choose, complete_blend, search
 from bot.discord_chat.interactions import Interaction, places_here
 from core.blends import BASE, Blend
-from core.errors import InvalidInput
 from core.personas import Persona
 
 Scope: TypeAlias = Literal["thread", "channel", "server"]
 
 MAX_CHOICES = 25
 MAX_CHOICE_CHARS = 100
-DEFAULT = "default"  # typed as a name: choose nothing here, so that the next wider place decides
-PRECEDENCE = "-# A thread's own choice goes before its channel's, a channel's before its server's."
-SCOPES: dict[int, tuple[Scope, ...]] = {1: ("channel",), 2: ("channel", "server"), 3: ("thread", "channel", "server")}
 
 
 @app_commands.command(description="Choose who answers here, or see who does")
@@ -85,34 +81,24 @@ async def offer_blends(interaction: Interaction, typed: str) -> list[app_command
 
 
 async def _bind(interaction: Interaction, chosen: Blend | None, scope: Scope | None) -> None:
-    """Let `chosen` answer there, and greet in public. Raises what `target_of` does, before anything shows."""
-    parts = interaction.client.parts
-    target, place = target_of(interaction, scope)
+    """Let `chosen` answer there, and greet in public. Raises what `target_of` does, before anything shows.
+
+    Who may use a command, and so choose for all these places, is decided in Discord alone: Server Settings,
+    Integrations.
+    """
+    choosing, here = interaction.client.parts.choosing, places_here(interaction)
+    choosing.target_of(here, scope)
     await interaction.response.defer()
-    model = None if chosen is None else str(chosen)
-    spec = await parts.bindings.bind(place, model, here=places_here(interaction))
-    if chosen is None:
-        said = f"{where(interaction, target).capitalize()} makes no choice of its own any more."
-    else:
-        said = f"**{describe(parts.personas, str(chosen))}** answers in {where(interaction, target)} from now on."
-    if chosen is None or str(chosen) != spec:
-        said += f" Here, **{describe(parts.personas, spec)}** answers{_because(target, chosen)}."
-    embed, file = _greeting(parts.personas, chosen)
+    said = await choosing.bind(here, scope, chosen, is_private=interaction.guild_id is None)
+    embed, file = _greeting(choosing.greeter_of(chosen))
     attachments = [] if file is None else [file]
-    await interaction.edit_original_response(content=f"{said}\n{PRECEDENCE}", embed=embed, attachments=attachments)
+    await interaction.edit_original_response(content=said, embed=embed, attachments=attachments)
 
 
-def _because(scope: Scope, chosen: Blend | None) -> str:
-    return "" if chosen is None else f" all the same, because a choice narrower than the {scope}'s goes first"
-
-
-def _greeting(
-    personas: Mapping[str, Persona], chosen: Blend | None
-) -> tuple[discord.Embed | None, discord.File | None]:
-    """What the persona says when it is bound; a blend speaks with its heaviest persona, the base model says nothing."""
-    if chosen is None or chosen.is_base:
+def _greeting(greeter: Persona | None) -> tuple[discord.Embed | None, discord.File | None]:
+    """What a persona says when it is bound."""
+    if greeter is None:
         return None, None
-    greeter = personas[chosen.parts[0].slug]
     embed = discord.Embed(title=f"{greeter.file.emoji} {greeter.name}", description=greeter.file.greeting)
     if greeter.avatar is None:
         return embed, None
@@ -122,42 +108,10 @@ def _greeting(
 
 async def _show(interaction: Interaction) -> None:
     """Who answers here and which place decided it, to the asker alone."""
-    parts = interaction.client.parts
     await interaction.response.defer(ephemeral=True)
-    here = scopes_here(interaction)
-    chosen = dict(zip(here, await parts.bindings.chosen_in(list(here.values())), strict=True))
-    decided = next((scope for scope, spec in chosen.items() if spec is not None), None)
-    spec = parts.bindings.default if decided is None else chosen[decided]
-    why = "the bot's default" if decided is None else f"chosen for {where(interaction, decided)}"
-    lines = [f"**{describe(parts.personas, spec or parts.bindings.default)}** answers here: {why}."]
-    for scope, choice in chosen.items():
-        named = "nothing chosen" if choice is None else f"{describe(parts.personas, choice)} (`{choice}`)"
-        lines.append(f"- {where(interaction, scope)}: {named}")
-    lines += [f"- default: {describe(parts.personas, parts.bindings.default)}", PRECEDENCE]
-    await interaction.edit_original_response(content="\n".join(lines))
-
-
-def scopes_here(interaction: Interaction) -> dict[Scope, str]:
-    """The places a choice can be made for, where the command was used; the narrowest first."""
-    here = places_here(interaction)
-    return dict(zip(SCOPES[len(here)], here, strict=True))
-
-
-def target_of(interaction: Interaction, asked: Scope | None) -> tuple[Scope, str]:
-    """The scope that a choice is made for and its place; without an asked one, the narrowest.
-
-    Raises InvalidInput for a place that is not here. Who may use a command, and so choose for all these places, is
-    decided in Discord alone: Server Settings, Integrations.
-    """
-    here = scopes_here(interaction)
-    scope = asked or next(iter(here))
-    if scope not in here:
-        raise InvalidInput(f"There is no {scope} here; leave the scope out, or use the command inside one.")
-    return scope, here[scope]
-
-
-def where(interaction: Interaction, scope: Scope) -> str:
-    return "our direct messages" if interaction.guild_id is None else f"this {scope}"
+    choosing, here = interaction.client.parts.choosing, places_here(interaction)
+    shown = await choosing.shown(here, is_private=interaction.guild_id is None)
+    await interaction.edit_original_response(content=shown)
 
 
 def _choice(name: str, value: str) -> app_commands.Choice[str]:

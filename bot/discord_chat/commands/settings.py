@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from discord import app_commands
 
-from bot.discord_chat.commands.persona import Scope, target_of, where
+from bot.discord_chat.commands.persona import Scope
 from bot.discord_chat.interactions import Interaction, places_here
 from bot.discord_chat.names import SOURCE, places_in
 from core.errors import InvalidInput, PermissionNeeded
@@ -40,7 +40,8 @@ async def settings(
     keep_text: bool | None = None,
     scope: Scope | None = None,
 ) -> None:
-    target, place = target_of(interaction, scope)
+    choosing = interaction.client.parts.choosing
+    target, place = choosing.target_of(places_here(interaction), scope)
     changes = Changes()
     if identity is not None:
         changes["identity"] = identity
@@ -50,7 +51,7 @@ async def settings(
     if keep_text is not None:
         changes["is_text_kept"] = keep_text
     await interaction.response.defer(ephemeral=True)
-    said = [f"Changed for {where(interaction, target)}."] if changes else []
+    said = [f"Changed for {choosing.where(target, is_private=False)}."] if changes else []
     said += await _change(interaction, place, changes)
     parts, here = interaction.client.parts, places_here(interaction)
     async with parts.store.read() as session:
@@ -80,7 +81,7 @@ async def _change(interaction: Interaction, place: str, changes: Changes) -> lis
     return said if refused is None else [*said, f"⚠ {refused}"]
 
 
-def _check_free_talk(interaction: Interaction, scope: Scope, *, is_on: bool) -> None:
+def _check_free_talk(interaction: Interaction, scope: str, *, is_on: bool) -> None:
     """Raises InvalidInput for a whole server, and PermissionNeeded without the intent that free talk needs."""
     if is_on and scope == "server":
         raise InvalidInput("Free talk is opened channel by channel, so that the bot does not answer everywhere.")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import select, text
 
+from bot.chat import judging
 from bot.chat.wording import STORE_IS_OUT
-from bot.discord_chat import better_answer
 from bot.discord_chat.buttons import DOWN
 from core.store import consent, places
 from core.store.models import Correction
@@ -47,12 +47,12 @@ async def written(room: DiscordRoom) -> list[Correction]:
 async def test_a_better_answer_is_kept_where_person_and_server_agree(room: DiscordRoom):
     await agree(room)
     invitation = await invited(room, await answered(room))
-    assert better_answer.INVITATION in invitation.content
+    assert judging.INVITATION in invitation.content
     assert invitation.only_for is room.ann
     opened = await room.ann.presses(invitation, WRITE)
     assert (await opened.wait_modal())["title"] == "A better answer"
     sent = await room.ann.submits(opened, better="  Good morning to you!  ")
-    assert (await sent.wait_reply()).content == better_answer.KEPT
+    assert (await sent.wait_reply()).content == judging.KEPT
     [correction] = await written(room)
     [exchange] = await room.exchanges()
     assert (correction.exchange_id, correction.text) == (exchange.id, "Good morning to you!")
@@ -70,21 +70,21 @@ async def test_a_second_better_answer_takes_the_place_of_the_first(room: Discord
 
 async def test_without_consent_there_is_a_word_on_how_to_give_it_and_no_form(room: DiscordRoom):
     invitation = await invited(room, await answered(room))
-    assert better_answer.NEEDED["person"] in invitation.content
+    assert judging.NEEDED["person"] in invitation.content
     assert [button["label"] for button in invitation.buttons] == ["Take it back"]
     assert [thumb.label for thumb in await room.thumbs()] == [False]
 
 
 async def test_where_the_server_keeps_no_text_there_is_no_form(room: DiscordRoom):
     await agree(room, server=False)
-    assert better_answer.NEEDED["place"] in (await invited(room, await answered(room))).content
+    assert judging.NEEDED["place"].format(place="server") in (await invited(room, await answered(room))).content
 
 
 async def test_in_a_direct_message_the_persons_own_word_is_enough(room: DiscordRoom):
     await agree(room, server=False)
     dm = await room.ann.opens_dm()
     invitation = await invited(room, await answered(room, dm))
-    assert better_answer.INVITATION in invitation.content
+    assert judging.INVITATION in invitation.content
 
 
 async def test_what_was_written_after_consent_was_withdrawn_is_not_kept(room: DiscordRoom):
@@ -94,7 +94,7 @@ async def test_what_was_written_after_consent_was_withdrawn_is_not_kept(room: Di
     async with room.service.store.write() as session:
         await consent.withdraw(session, f"discord:{room.ann.id}")
     sent = await room.ann.submits(opened, better="too late")
-    assert (await sent.wait_reply()).content == better_answer.NEEDED["person"]
+    assert (await sent.wait_reply()).content == judging.NEEDED["person"]
     assert await written(room) == []
 
 
@@ -113,7 +113,7 @@ async def test_the_form_opens_and_is_acknowledged_while_the_store_is_held(room: 
         await opened.wait_modal()
         sent = await room.ann.submits(opened, better="patience")
         await sent.wait_acknowledged()
-    assert (await sent.wait_reply()).content == better_answer.KEPT
+    assert (await sent.wait_reply()).content == judging.KEPT
 
 
 async def test_a_store_that_is_out_of_order_is_said_so(room: DiscordRoom):
@@ -137,6 +137,6 @@ async def test_a_form_that_was_opened_before_a_restart_is_taken_in_after_it(tmp_
             await opened.wait_modal()
         async with process_in(tmp_path, fake, channel, ann) as room:
             sent = await ann.submits(opened, better="worth the wait")
-            assert (await sent.wait_reply()).content == better_answer.KEPT
+            assert (await sent.wait_reply()).content == judging.KEPT
             assert [correction.text for correction in await written(room)] == ["worth the wait"]
         fake.check_contract()

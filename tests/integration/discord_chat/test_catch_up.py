@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from bot.discord_chat import reactions
+from bot.chat import thumbs
 from core.store import consent, places
 from tests.discord.commands import registered
 from tests.discord.rooms import LONG, DiscordRoom
@@ -178,7 +178,7 @@ async def test_channels_and_threads_that_were_deleted_meanwhile_are_forgotten(ru
 async def test_what_the_store_could_not_take_in_is_looked_up_once_it_can(
     run: Run, caught_up, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(reactions, "RETRY_DELAYS_S", ())
+    monkeypatch.setattr(thumbs, "RETRY_DELAYS_S", ())
     async with run() as room:
         await agree(room)
         gone = await room.asks("my secret")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.discord_chat import calls, reactions
+from bot.chat import thumbs
+from bot.discord_chat import calls
 from bot.discord_chat.buttons import AGAIN, DOWN, STOP, UP
 from bot.discord_chat.names import message_key
 from core.store import exchanges, places
@@ -238,8 +239,8 @@ async def test_a_stopped_answer_is_not_judged_and_the_next_one_is(room: DiscordR
 async def test_a_thumb_waits_for_a_store_that_is_out_of_order(
     room: DiscordRoom, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(reactions, "RETRY_DELAYS_S", (0.1,) * 500)
-    caplog.set_level(logging.INFO, logger=reactions.__name__)
+    monkeypatch.setattr(thumbs, "RETRY_DELAYS_S", (0.1,) * 500)
+    caplog.set_level(logging.INFO, logger=thumbs.__name__)
     answer = await answered(room)
     async with room.service.store.write() as session:
         await session.execute(text("ALTER TABLE feedback RENAME TO hidden"))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.chat import judging
+from bot.chat import endings, judging
 from bot.chat.buttons import UNKNOWN
-from bot.discord_chat import endings, judgements
 from bot.discord_chat.buttons import AGAIN, DELETE, DOWN, STOP, UP
 from bot.discord_chat.names import message_key
 from core.engine.echo_engine import EchoEngine
@@ -101,7 +100,7 @@ async def test_a_thumb_can_be_taken_back(room: DiscordRoom):
     answer = await answered(room)
     confirmation = await (await room.ann.presses(answer, UP)).wait_reply()
     await room.ann.presses(confirmation, "Take it back")
-    await room.fake.wait_for(lambda: confirmation.content == judgements.TAKEN_BACK)
+    await room.fake.wait_for(lambda: confirmation.content == judging.TAKEN_BACK)
     assert confirmation.buttons == []
     assert await room.thumbs() == []
 
@@ -137,7 +136,7 @@ async def test_the_buttons_of_an_earlier_process_work(tmp_path: Path):
             ben = fake.add_person("ben")
             await told(await ben.presses(answer, UP))
             await ann.presses(confirmation, "Take it back")
-            await fake.wait_for(lambda: confirmation.content == judgements.TAKEN_BACK)
+            await fake.wait_for(lambda: confirmation.content == judging.TAKEN_BACK)
             assert await room.marks() == {ben: True}
             await ann.presses(answer, DELETE)
             await fake.wait_for(lambda: answer.deleted)

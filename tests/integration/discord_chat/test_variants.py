@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.chat import variants
+from bot.chat import endings, judging, variants
 from bot.chat.access import AccessLimits
-from bot.discord_chat import endings, judgements
 from bot.discord_chat.buttons import AGAIN, BEST, DELETE, DOWN, NEXT, PREVIOUS, STOP, UP
 from core.queue.jobs import JobStatus
 from core.store import consent, places, preferences
@@ -202,7 +201,7 @@ async def test_a_pick_is_a_preference_over_every_other_answer_and_the_latest_cou
     await again(room, answer, count=2)
     await again(room, answer, count=3)
     first, second, third = (exchange.id for exchange in await room.exchanges())
-    assert await told(room, answer, BEST) == judgements.CHOSEN.format(count=3)
+    assert await told(room, answer, BEST) == judging.CHOSEN.format(count=3)
     assert {(pair.chosen_id, pair.rejected_id) for pair in await picks(room, room.ann)} == {
         (third, first),
         (third, second),
@@ -215,7 +214,7 @@ async def test_a_pick_is_a_preference_over_every_other_answer_and_the_latest_cou
         (second, third),
     }
     await room.ann.presses(confirmation, "Take it back")
-    await room.fake.wait_for(lambda: confirmation.content == judgements.TAKEN_BACK)
+    await room.fake.wait_for(lambda: confirmation.content == judging.TAKEN_BACK)
     assert await picks(room, room.ann) == []
 
 

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from bot.chat.platform import IncomingMessage
-from bot.discord_chat import names as places
+from bot.discord_chat import names as discord_names
 from bot.service.service import NOT_LOADED, NotReady, Service
 from bot.service.sources import CHAT_SOURCES, SERVER_SOURCES
+from bot.slack_chat import names as slack_names
 from bot.terminal import chat as terminal_chat
 from bot.web import openai_api, playground_chat
 from core.engine.echo_engine import EchoEngine
@@ -222,7 +223,8 @@ async def test_what_a_killed_server_left_is_settled_while_a_chat_is_open(setting
 
 
 def test_every_front_ends_source_is_locked():
-    assert set(SERVER_SOURCES) == {openai_api.SOURCE, playground_chat.SOURCE, places.SOURCE}
+    chats = {discord_names.SOURCE, slack_names.SOURCE}
+    assert set(SERVER_SOURCES) == {openai_api.SOURCE, playground_chat.SOURCE} | chats
     assert set(CHAT_SOURCES) == {terminal_chat.SOURCE}
 
 

@@ -8,7 +8,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bot.commands import discord_side
+from bot.commands import chat_side
 from bot.commands.discord_side import DiscordSide
 from bot.commands.listening import listen
 from bot.commands.running import INTERRUPTED
@@ -49,14 +49,14 @@ async def test_discord_and_the_web_side_end_before_the_store_is_closed(
     engine = EchoEngine()
     engine.gate.close()
     monkeypatch.setattr(service, "_local_engine", lambda *_: engine)
-    monkeypatch.setattr(discord_side, "LAST_WORDS_S", 0.0)
+    monkeypatch.setattr(chat_side, "LAST_WORDS_S", 0.0)
     async with FakeDiscord() as fake:
         channel, ann = fake.add_guild("harbour").add_channel("general"), fake.add_person("ann")
         options = {"discord_token": fake.token, "discord_api_url": fake.url, "drain_timeout_s": 3600}
         with listen("127.0.0.1", 0) as listener:
             server = Server(echo_settings(tmp_path, **options), listener, Console(file=io.StringIO()))
             running = asyncio.create_task(server.run())
-            await until(lambda: server._discord is not None and server._discord.greeting)
+            await until(lambda: server._sides and server._sides[0].greeting)
             await ann.says(channel, "one two three", mentions_bot=True)
             await engine.gate.wait_until_held()
             server._on_signal()

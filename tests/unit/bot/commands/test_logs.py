@@ -50,10 +50,12 @@ def test_a_secret_is_hidden_in_messages_arguments_and_tracebacks(log):
         ("POST https://discord.com/api/v10/interactions/17/aB-c_d/callback", "/interactions/17/***/callback"),
         ("Event: {'token': 'aW5=.x', 'id': '5'}", "{'token': '***', 'id': '5'}"),
         ('{"session_id": "0a9"}', '{"session_id": "***"}'),
+        ("wss://wss.slack.com/link/?ticket=1a-2b&app_id=3", "?ticket=***&app_id=3"),
+        ("POST https://hooks.slack.com/commands/T1/2/abc", "hooks.slack.com/***"),
         ("nothing to hide: 17/5", "nothing to hide: 17/5"),
     ],
 )
-def test_tokens_that_discord_hands_out_are_hidden_too(logged, shown):
+def test_tokens_that_platforms_hand_out_are_hidden_too(logged, shown):
     record = logging.LogRecord("discord.http", logging.DEBUG, __file__, 1, logged, None, None)
     assert SecretFormatter("%(message)s", ()).format(record).endswith(shown)
 

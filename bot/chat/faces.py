@@ -9,7 +9,8 @@ from bot.chat.personas import describe
 from core.blends import parse_blend
 from core.personas import Persona
 
-MAX_NAME_CHARS = 80  # of a webhook
+MAX_NAME_CHARS = 80  # of a webhook on Discord, and of a user name on Slack
+MAX_CATCHPHRASES = 5
 
 
 class Faces:
@@ -28,9 +29,18 @@ class Faces:
 
     def greeting(self, model: str) -> str:
         """What the heaviest persona of a blend says when it is called by name and nothing else."""
-        parts = parse_blend(model).parts
-        persona = self._personas.get(parts[0].slug) if parts else None
+        persona = self._heaviest(model)
         return "Hello! What would you like to talk about?" if persona is None else persona.file.greeting
+
+    def emoji(self, model: str) -> str | None:
+        """The face of the heaviest persona of a blend; None for the base model."""
+        persona = self._heaviest(model)
+        return None if persona is None else persona.file.emoji
+
+    def catchphrases(self, model: str) -> list[str]:
+        """What the heaviest persona says while it thinks."""
+        persona = self._heaviest(model)
+        return [] if persona is None else list(persona.file.catchphrases[:MAX_CATCHPHRASES])
 
     def avatar(self, model: str) -> bytes | None:
         """The picture of the heaviest persona that has one. Reads a file."""
@@ -39,3 +49,7 @@ class Faces:
             if persona is not None and (picture := persona.read_avatar()) is not None:
                 return picture
         return None
+
+    def _heaviest(self, model: str) -> Persona | None:
+        parts = parse_blend(model).parts
+        return self._personas.get(parts[0].slug) if parts else None

@@ -1,0 +1,44 @@
+"""A command as somebody used it, whether from Slack's command line or typed into a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from bot.slack_chat import names
+
+
+class Tell(Protocol):
+    """Tells the person who used the command, and nobody else."""
+
+    async def __call__(self, sentence: str, blocks: Sequence[dict[str, Any]] = ()) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who used a command where, with which words behind its name. `thread_ts` is None outside of threads."""
+
+    team: str
+    channel: str
+    user: str
+    words: str
+    tell: Tell
+    thread_ts: str | None = None
+
+    @property
+    def user_id(self) -> str:
+        return names.user_id(self.user)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return names.places_of(self.team, self.channel, self.thread_ts)
+
+    @property
+    def is_private(self) -> bool:
+        return names.is_dm(self.channel)
+
+
+Command: TypeAlias = Callable[[Asked], Awaitable[None]]
+Commands: TypeAlias = Mapping[str, Command]
+"""By name, without a slash."""

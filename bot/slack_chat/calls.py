@@ -1,0 +1,102 @@
+"""Slack called: asked again while it is out of order, and its refusals as errors of ours. Knows no messages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+
+from bot.chat.platform import ScreenGone, ScreenRefused, ScreenUnreachable
+
+RETRY_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0)
+MAX_WAIT_S = 60.0  # at once, whatever Slack asks for; `Recovery` comes back later
+TOO_MANY_REQUESTS = 429
+PASSING = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
+GONE = frozenset({"channel_not_found", "message_not_found", "thread_not_found", "is_archived", "user_not_found"})
+BAD_TOKENS = frozenset(
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}
+)
+REASONS = {
+    "not_in_channel": "The bot is not in this channel; invite it with /invite.",
+    "missing_scope": "The bot lacks a scope ({needed}); `personas doctor` says where to add it.",
+    "restricted_action": "This workspace does not let the bot write here.",
+    "cant_delete_message": "Slack does not let the bot delete this message.",
+    **dict.fromkeys(BAD_TOKENS, "Slack does not accept the bot's token any more; see docs/slack.md."),
+}
+
+OUTAGES = (SlackApiError, aiohttp.ClientError, OSError, TimeoutError)
+"""What slack_sdk raises."""
+
+logger = logging.getLogger(__name__)
+
+Call = Callable[[], Awaitable[Any]]
+
+
+class Refused(ScreenRefused):
+    """Slack said no; `code` is its own word for why, and `needed` the scope that is missing."""
+
+    def __init__(self, sentence: str, code: str, needed: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.needed = needed
+
+
+async def attempt(call: Call) -> Any:
+    """Ask Slack for something, again and again while it or the network is out of order; rate limits are waited out.
+
+    Raises ScreenGone, Refused, and ScreenUnreachable when it stays so.
+    """
+    for delay_s in (*RETRY_DELAYS_S, None):
+        try:
+            return await call()
+        except OUTAGES as error:
+            if isinstance(error, SlackApiError) and not is_passing(error):
+                raise _translated(error) from error
+            if delay_s is None:
+                raise ScreenUnreachable("Slack does not answer; try again later.") from error
+            wait_s = min(_retry_after_s(error) or delay_s, MAX_WAIT_S)
+            logger.info("Slack does not answer (%s); asked again in %g s", code_of(error), wait_s)
+        await asyncio.sleep(wait_s)
+    raise AssertionError  # the last round returns or raises
+
+
+def code_of(error: BaseException) -> str:
+    """Slack's own word for what went wrong, or the name of the network's error."""
+    if not isinstance(error, SlackApiError):
+        return type(error).__name__
+    data = error.response.data
+    return str(data.get("error", "")) if isinstance(data, dict) else f"status {error.response.status_code}"
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether Slack, or the network, may well say something else later."""
+    if not isinstance(error, SlackApiError):
+        return True
+    status = error.response.status_code
+    return status >= 500 or status == TOO_MANY_REQUESTS or code_of(error) in PASSING
+
+
+def _retry_after_s(error: BaseException) -> float:
+    """How long Slack wants to be left alone; 0 where it does not say."""
+    if not isinstance(error, SlackApiError):
+        return 0.0
+    headers = {name.lower(): value for name, value in error.response.headers.items()}
+    try:
+        return float(headers.get("retry-after", 0))
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _translated(error: SlackApiError) -> Exception:
+    code = code_of(error)
+    if code in GONE:
+        return ScreenGone("The channel or the message is gone.")
+    needed = str(error.response.get("needed") or "")
+    reason = REASONS.get(code, f"Slack refused it ({code}).")
+    return Refused(reason.format(needed=needed), code, needed)

@@ -1,0 +1,136 @@
+"""What people change of what was said: edited questions are answered again, and what was deleted is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from bot.chat.deliveries import Deliveries
+from bot.chat.edits import Edits
+from bot.chat.forgetting import Forgetting
+from bot.chat.free_talk import FreeTalk
+from bot.chat.platform import ScreenGone, ScreenRefused
+from bot.chat.replies import RunningReplies
+from bot.chat.responder import PendingReply
+from bot.slack_chat import names
+from bot.slack_chat.connection import Connection
+from bot.slack_chat.heard import Heard
+from bot.slack_chat.identity import Identities
+from bot.slack_chat.listener import Listener
+from bot.slack_chat.screens import SlackScreen
+from core.errors import PersonasError
+from core.store import places
+from core.store.db import Store
+from core.store.models import Exchange
+
+LATER = "What is gone on Slack could not be forgotten wholly, which is tried again: %s"
+RETRY_DELAYS_S = (0.5, 2.0, 10.0, 30.0, 60.0)  # while the store is out of order
+
+logger = logging.getLogger(__name__)
+
+
+class Changes:
+    """Hears of changed and deleted messages, of channels that the bot leaves, and of its removal from the workspace."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        store: Store,
+        edits: Edits,
+        replies: RunningReplies,
+        forgetting: Forgetting,
+        deliveries: Deliveries,
+        free_talk: FreeTalk,
+        identities: Identities,
+        listener: Listener,
+    ) -> None:
+        self._connection = connection
+        self._store = store
+        self._edits = edits
+        self._replies = replies
+        self._forgetting = forgetting
+        self._deliveries = deliveries
+        self._free_talk = free_talk
+        self._identities = identities
+        self._listener = listener
+
+    async def on_changed(self, event: dict[str, Any], team: str) -> None:
+        """A person's edit. Slack itself changes messages, too: it unfolds links, and marks where a thread began."""
+        message, before = event["message"], event.get("previous_message") or {}
+        if message.get("subtype") == "tombstone":
+            await self.on_deleted(event["channel"], message["ts"])
+            return
+        edited, heard = message.get("edited"), Heard.of(message, channel=event["channel"], team=team)
+        if heard is None or heard.is_bot or edited is None or message.get("text") == before.get("text"):
+            return
+        event_id = f"message:{heard.key}:edit:{edited['ts']}"
+        age_s = float(edited["ts"]) - float(heard.ts)
+        ask_again = partial(self._answer_again, heard, event_id)
+        with self._replies.busy():
+            try:
+                await self._edits.take_in(heard.key, edited["ts"], event_id, age_s=age_s, ask_again=ask_again)
+            except PersonasError as error:
+                logger.info("An edited question stays answered as it was: %s", error)
+                await self._listener.say_why_not(heard, error)
+
+    async def on_deleted(self, channel: str, ts: str) -> None:
+        """A question takes its answers with it; of our own messages, what they said goes."""
+        for delay_s in (*RETRY_DELAYS_S, None):
+            try:
+                for key in await self._forgetting.message(names.message_key(channel, ts)):
+                    await self._take_away(key)
+                return
+            except PersonasError as error:
+                logger.warning(LATER, error)
+                if delay_s is not None:
+                    await asyncio.sleep(delay_s)
+
+    async def on_left(self, channel: str) -> None:
+        """The bot was removed from a channel, or the channel is gone."""
+        place = names.channel_place(channel)
+        async with self._store.read() as session:
+            inside = await places.with_something_kept_inside(session, names.prefix_of(names.THREAD), around=place)
+        await self._forget_places(place, *(thread for thread, where in inside if where == place))
+
+    async def on_uninstalled(self, team: str) -> None:
+        """The bot was removed from the workspace: everything that was said there goes."""
+        async with self._store.read() as session:
+            kept = await places.with_something_kept(session, f"{names.SOURCE}:")
+        await self._forget_places(names.workspace_place(team), *kept)
+
+    async def _forget_places(self, *place_ids: str) -> None:
+        for delay_s in (*RETRY_DELAYS_S, None):
+            try:
+                lost = await self._forgetting.places(place_ids)
+                self._free_talk.forget()
+                logger.info("The bot has left %s: the text of %d exchanges is erased", place_ids[0], lost)
+                return
+            except PersonasError as error:
+                logger.warning(LATER, error)
+                if delay_s is not None:
+                    await asyncio.sleep(delay_s)
+
+    async def _take_away(self, key: str) -> None:
+        """Delete one of our messages, which shows nothing from now on."""
+        await self._deliveries.remove(key)
+        with suppress(ScreenGone, ScreenRefused):  # somebody was faster, or Slack does not let us
+            await self._identities.screen_on(key, None, "base").remove(key)
+
+    async def _answer_again(self, message: Heard, event_id: str, former: Exchange, onto: Sequence[str]) -> None:
+        """Raises NotAllowed and TooFast; the words of the former question are forgotten all the same."""
+        if not self._replies.admit(event_id, message.user_id, message.places):
+            return
+        question = await self._listener.question_in(message, event_id)
+        if question.transcript is None or not question.transcript.is_question:
+            return
+        make_screen = partial(self._screen_for, message, onto)
+        await self._replies.answer(question, make_screen, refuse=partial(self._listener.say, message), onto=onto)
+
+    async def _screen_for(self, message: Heard, onto: Sequence[str], reply: PendingReply) -> SlackScreen:
+        if not onto:
+            return await self._listener.screen_for(message, reply)
+        return self._identities.screen_on(onto[0], message.root_ts, reply.model)

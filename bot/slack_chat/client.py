@@ -1,0 +1,107 @@
+"""The bot on Slack: logs in, stays connected over Socket Mode, and leaves in good order. Knows no messages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+
+from bot.chat.access import AccessLimits
+from bot.service.service import Service
+from bot.slack_chat import login
+from bot.slack_chat.calls import OUTAGES, code_of
+from bot.slack_chat.connection import CAPABILITIES
+from bot.slack_chat.names import check_names
+from bot.slack_chat.parts import make_parts
+from bot.slack_chat.routes import attach
+from core.settings import Settings
+
+UNREACHABLE = "Slack cannot be reached at %s (%s); it is tried again until it answers, and everything else goes on."
+FIRST_DELAY_S, MAX_DELAY_S = 1.0, 60.0
+
+logger = logging.getLogger(__name__)
+
+
+class SlackChat:
+    """Implements `bot.chat.platform.ChatPlatform`. `is_ready` is set once the bot is there."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, service: Service, settings: Settings, *, limits: AccessLimits | None = None) -> None:
+        self._settings = settings
+        self.parts = make_parts(service, settings, limits or AccessLimits())
+        self.is_ready = asyncio.Event()
+        self._is_closing = asyncio.Event()
+        self._live: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Stay connected until `close`. Raises InvalidSetting for a bad token or name.
+
+        An outage of Slack or the network is waited out, and a dropped socket opened again.
+        """
+        login.check_tokens(self._settings)
+        check_names(self._settings)
+        self._live = asyncio.create_task(self._stay_connected())
+        try:
+            await self._live
+        except asyncio.CancelledError:
+            if not self._is_closing.is_set():
+                raise
+
+    async def close(self) -> None:
+        """Let running replies end within the drain time, tell the people who ask meanwhile, and leave.
+
+        Cancelled, it leaves at once.
+        """
+        try:
+            await self.parts.replies.drain(self._settings.drain_timeout_s)
+        finally:
+            self._is_closing.set()
+            if self._live is not None:
+                self._live.cancel()
+                with suppress(asyncio.CancelledError, Exception):  # `run` raises it
+                    await self._live
+
+    async def _stay_connected(self) -> None:
+        connection, delay_s = self.parts.connection, FIRST_DELAY_S
+        async with aiohttp.ClientSession() as session:
+            connection.client.session = session
+            while True:
+                try:
+                    connection.own = await login.own_ids(connection.client)
+                    address = await login.open_socket(connection.client, self._app_token)
+                    break
+                except OUTAGES as error:
+                    level = logging.WARNING if delay_s == FIRST_DELAY_S else logging.DEBUG
+                    logger.log(level, UNREACHABLE, self._settings.slack_api_url, code_of(error))
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, MAX_DELAY_S)
+            await self._serve(address)
+
+    @property
+    def _app_token(self) -> str:
+        token = self._settings.slack_app_token
+        return "" if token is None else token.get_secret_value()
+
+    async def _serve(self, address: str) -> None:
+        """What must be in place when the first event comes, then the socket, which slack_sdk keeps open."""
+        client = self.parts.connection.client
+        await self.parts.recovery.look()
+        app: Any = AsyncApp(client=client)
+        attach(app, self.parts)
+        handler: Any = AsyncSocketModeHandler(app, self._app_token, web_client=client)
+        handler.client.wss_uri = address
+        mending = asyncio.create_task(self.parts.recovery.keep_mending())
+        try:
+            await handler.connect_async()
+            self.is_ready.set()
+            await asyncio.Event().wait()
+        finally:
+            mending.cancel()
+            await handler.close_async()
+            await asyncio.gather(mending, return_exceptions=True)
