@@ -122,7 +122,7 @@ async def test_another_answer_adds_no_header_where_the_reply_only_looks_like_one
 
 async def test_every_page_of_a_reply_is_read_back_as_it_was_written(base_room: DiscordRoom):
     room = base_room
-    code = "\n".join(f"print({number})  # what a line" for number in range(50))
+    code = "\n".join(f"print({number})  # what a line" for number in range(52))
     calls = " @everyone" * 60  # each is longer where it is shown
     reply = f"**One**\n```py\n{code}\n```\n**Two**{calls} (no words)"
     question = await room.asks(reply)

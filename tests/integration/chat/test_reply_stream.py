@@ -6,6 +6,7 @@ import time
 import pytest
 
 from bot.chat.edit_budget import EditBudget
+from bot.chat.message_split import Page
 from bot.chat.reply_stream import Delivered, ReplyStream, ScreenRefused, ScreenUnreachable
 from bot.chat.responder import PendingReply
 from core.engine.echo_engine import EchoEngine
@@ -57,7 +58,7 @@ async def test_a_reply_is_shown_whole(shop, channel):
     asked = await shop.ask("good morning all")
     delivered = await channel.deliver(asked)
     assert channel.screen.shown == {"m1": "good morning all"}
-    assert delivered == Delivered(("m1",), "good morning all", "stop")
+    assert delivered == Delivered(("m1",), "good morning all", "stop", pages=(Page("good morning all"),))
     assert channel.posted == [("m1", 0)]
 
 
