@@ -25,7 +25,8 @@ TABLES: tuple[type[Base], ...] = (  # those with times first: they give the name
     Exchange, Delivery, Place, ExchangePlace, Quote, Feedback, VoidThumbs, Preference, Correction, Consent,
 )  # fmt: skip
 TIMES = {"updated_at", "created_at", "started_at", "finished_at", "given_at", "happened_at"}
-DRAWN = {"seed", "cached_tokens", "is_final"}  # by chance, by what else the engine does, and with the next write
+# By chance, by what else the engine does, with the next write, and by what the platform shows above a reply.
+DRAWN = {"seed", "cached_tokens", "is_final", "head_chars", "tail_chars"}
 WIDEST = {"guild": "wide", "workspace": "wide"}  # what a platform calls its widest place
 Row = dict[str, Any]
 

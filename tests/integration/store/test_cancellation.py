@@ -72,6 +72,7 @@ def reads(answered: str) -> dict[Callable[..., Any], Call]:
         e.check_finished: lambda s: e.check_finished(s, answered, to_be="judged"),
         e.find_by_delivery: lambda s: e.find_by_delivery(s, "api", "c/1"),
         e.find_by_deliveries: lambda s: e.find_by_deliveries(s, "api", ["c/1", "c/9"]),
+        e.has_any: lambda s: e.has_any(s, "discord", "c"),
         e.find_delivery: lambda s: e.find_delivery(s, "discord", "m1"),
         e.find: lambda s: e.find(s, answered),
         e.find_by_question: lambda s: e.find_by_question(s, "api", "c/0"),
