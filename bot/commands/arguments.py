@@ -244,14 +244,13 @@ def _add_upkeep(commands: Any) -> None:
         dest="is_clock_trusted",
         help="erase although nothing has happened for so long that the clock may be wrong",
     )
-    slack = commands.add_parser("slack", help="set the bot up on Slack", description="Set the bot up on Slack.")
+    slack = _add(commands, "slack", "", "set the bot up on Slack", "personas slack manifest")
     _add(
-        slack.add_subparsers(metavar="ACTION", required=True),
+        slack.add_subparsers(metavar="ACTION", required=True, title="actions"),
         "manifest",
         "slack:print_manifest",
         "print what makes the app on Slack: paste it under Create New App, From a manifest",
         "personas slack manifest",
-        "personas slack manifest > manifest.json",
     )
     doctor = _add(
         commands,

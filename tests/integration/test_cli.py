@@ -229,7 +229,7 @@ def test_doctor_names_what_fails_and_what_is_fine(data_dir, folder):
     levels = [tuple(line.split()[:2]) for line in done.stdout.splitlines()]
     fine = [("ok", subject) for subject in ("packages", "port", "data", "rights", "space", "database", "personas")]
     machine = [("ok", "device"), ("ok", "quantised")]
-    served = [*machine, ("fail", "model"), ("ok", "discord")]
+    served = [*machine, ("fail", "model"), ("ok", "discord"), ("ok", "slack")]
     assert levels == [*fine, ("warn", "adapter"), ("warn", "adapter"), *served]
 
 

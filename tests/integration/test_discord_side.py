@@ -12,7 +12,7 @@ import pytest
 from discord.backoff import ExponentialBackoff
 from rich.console import Console
 
-from bot.commands import discord_side
+from bot.commands import chat_side
 from bot.commands.discord_side import NOT_INSTALLED, DiscordSide
 from bot.discord_chat.rights import PERMISSIONS
 from core.settings import ROOT
@@ -115,7 +115,7 @@ async def test_without_the_package_the_extra_is_named(tmp_path, fake, monkeypatc
 
 
 async def test_who_is_in_a_hurry_waits_for_no_reply(tmp_path, fake, monkeypatch):
-    monkeypatch.setattr(discord_side, "LAST_WORDS_S", 0.0)
+    monkeypatch.setattr(chat_side, "LAST_WORDS_S", 0.0)
     channel, ann = fake.add_guild("harbour").add_channel("general"), fake.add_person("ann")
     async with side(tmp_path, fake, drain_timeout_s=3600) as (discord, service, _):
         running = asyncio.create_task(discord.run())

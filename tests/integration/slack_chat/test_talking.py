@@ -9,7 +9,9 @@ import pytest
 from tests.fakes.fake_slack.server import FakeSlack
 from tests.slack.rooms import SlackRoom, listen, process_in
 
-LONG = " ".join(f"{'word' * 12}{number}" for number in range(100))  # its echo is longer than a message
+LONG = " ".join(
+    f"{'word' * 12}{number}" for number in range(80)
+)  # its echo is longer than a message, but no more than the echo reads
 
 
 async def test_a_mention_is_answered_in_its_thread_by_the_persona(room: SlackRoom):

@@ -63,7 +63,7 @@ async def test_rows_of_the_first_schema_are_kept_on_the_way_up_and_back(engine):
     settings = {"identity": None, "is_free_talk": None, "is_text_kept": None}
     assert place == before["conversations"][0] | settings
     (delivery,) = found["deliveries"]
-    page = {"position": 0, "is_final": True, "token": None, "created_at": 100.5}
+    page = {"position": 0, "is_final": True, "token": None, "created_at": 100.5, "head_chars": None, "tail_chars": None}
     assert delivery == before["deliveries"][0] | page
 
     await migrate(engine, command.downgrade, LEDGER)

@@ -29,6 +29,7 @@ def test_every_command_of_the_design_is_offered():
         "new",
         *("db", "db upgrade", "db current", "db backup", "doctor"),
         *("data", "data show", "data forget", "data purge"),
+        *("slack", "slack manifest"),
     }
 
 
