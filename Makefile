@@ -15,7 +15,7 @@ NVIDIA_DEVICE := /dev/nvidia0
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # Processes that test side by side, each a whole file at a time: many tests wait more than they compute.
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 
 HAS_TORCH = $(BIN)/python -c 'from importlib.metadata import version; \
 	assert version("torch").split("+")[0] == "$(TORCH_VERSION)"' 2>/dev/null

@@ -290,8 +290,8 @@ class Registry:
     async def _check_intact(self, stored: AdapterVersion) -> None:
         if not await asyncio.to_thread(has_content, self._folder(stored), stored.content_hash):
             raise AdapterRejected(
-                f"The files of {stored.persona}@{stored.version} in {self._folder(stored)} are gone or have changed since"
-                " it was registered; restore them, or choose another version."
+                f"The files of {stored.persona}@{stored.version} in {self._folder(stored)} are gone or have changed"
+                " since it was registered; restore them, or choose another version."
             )
 
     def _registered(self, stored: AdapterVersion, aliases: Mapping[Alias, int]) -> RegisteredAdapter:

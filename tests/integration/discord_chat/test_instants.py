@@ -95,7 +95,7 @@ async def test_text_is_gone_whenever_while_it_is_answered_somebody_stops_its_bei
         came_in_between += len(acting)
         left = [exchange for exchange in await room.exchanges() if exchange.prompt or exchange.reply]
         assert not acting or not left, number
-    assert came_in_between > 4
+    assert came_in_between >= 4  # as many as a reply takes
 
 
 async def test_a_question_edited_before_it_is_in_the_ledger_is_answered_as_it_stands(room: DiscordRoom):
