@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 
 from bot.chat.memory import Memory
+from bot.chat.message_split import Page
 from bot.chat.platform import Capabilities
 from bot.chat.reply_pages import ReplyPages, is_waiting_line
 from core.errors import PersonasError
@@ -61,7 +62,7 @@ class LeftReplies:
             noted = await exchanges.deliveries_of(session, exchange.id)
         return sorted((page for page in noted if not page.is_final), key=lambda page: page.position)
 
-    def texts_of(self, exchange: Exchange, *, header: str, left_text: str) -> list[str] | None:
+    def due(self, exchange: Exchange, *, header: str, left_text: str) -> list[Page] | None:
         """What the messages must say: all that was written, where it is known, or why there is nothing.
 
         None where its words are known to nobody any more, but some of them stand in `left_text`: those stay.
@@ -70,10 +71,11 @@ class LeftReplies:
         if words is not None:
             end = ReplyChunk(finish_reason=cast(FinishReason, exchange.finish_reason), error=exchange.error)
             pages = ReplyPages(self._capabilities.max_chars, header, self._capabilities.small_print)
-            return pages.of(words, end, None)
+            return pages.pages_of(words, end, None)
         if exchange.status == JobStatus.SUCCEEDED and left_text and not is_waiting_line(left_text):
             return None
-        return [exchange.error or CUT_OFF]
+        why = exchange.error or CUT_OFF
+        return [Page(why, len(why))]
 
     async def note_page(self, exchange_id: str, key: str, *, position: int = 0, token: str | None = None) -> None:
         """Note that a message shows a page whose end is still to come, so that it is not posted twice."""
@@ -93,7 +95,8 @@ class LeftReplies:
         async with self._store.write() as session:
             await exchanges.remove_delivery(session, self._source, page.message_id)
 
-    async def finish(self, exchange_id: str) -> None:
-        """The reply is shown to its end."""
+    async def finish(self, exchange_id: str, shown: Mapping[str, Page]) -> None:
+        """The reply is shown to its end, by these messages as far as it is known what they say."""
+        marks = {key: (page.head, page.tail) for key, page in shown.items()}
         async with self._store.write() as session:
-            await exchanges.finish_deliveries(session, exchange_id)
+            await exchanges.finish_deliveries(session, exchange_id, marks=marks)

@@ -13,6 +13,7 @@ from typing import Any
 import discord
 
 from bot.chat.buttons import buttons_of
+from bot.chat.message_split import Page
 from bot.chat.platform import ScreenGone, ScreenRefused, ScreenUnreachable
 from bot.chat.recovery import MAY_BE_CUT_OFF, LeftReplies
 from bot.chat.replies import RunningReplies
@@ -108,33 +109,38 @@ class Recovery:
             return
         async with self._store.read() as session:
             buttons = buttons_of(await exchanges.variants(session, exchange.id), exchange.id)
+        shown: dict[str, Page] = {}
         try:
-            await self._show(exchange, pages, view_of(buttons))
+            shown = await self._show(exchange, pages, view_of(buttons))
         except ScreenUnreachable:
             raise  # so it stays noted, for the next time
         except (ScreenGone, ScreenRefused, RouteClosed) as error:
             logger.info("Reply %s of an earlier run cannot be edited any more: %r", exchange.id, error)
-        await self._left_replies.finish(exchange.id)
+        await self._left_replies.finish(exchange.id, shown)
 
-    async def _show(self, exchange: Exchange, pages: list[Delivery], view: discord.ui.View | None) -> None:
+    async def _show(self, exchange: Exchange, pages: list[Delivery], view: discord.ui.View | None) -> dict[str, Page]:
+        """What the messages say now, as far as it is known."""
         header = self._identities.header(exchange.model)
         first = await self._reach(pages[0], header)
         header = header if first.has_header else ""
         left_text = first.content.removeprefix(header).strip()
-        texts = self._left_replies.texts_of(exchange, header=header, left_text=left_text)
-        if texts is None:
+        due = self._left_replies.due(exchange, header=header, left_text=left_text)
+        if due is None:
             await self._end(pages[-1], view)
-            return
-        for number, text in enumerate(texts):
-            fields = {"content": text, "view": view if number == len(texts) - 1 else None}
+            return {}
+        shown = {}
+        for number, due_page in enumerate(due):
+            fields = {"content": due_page.text, "view": view if number == len(due) - 1 else None}
             if number < len(pages):
                 page = first if number == 0 else await self._reach(pages[number], header)
                 await attempt(partial(page.edit, **fields))
                 await self._left_replies.replace_note(pages[number], page.key)
+                shown[page.key] = due_page
             else:
-                await self._post(first, pages[0], number, fields)
-        for left_over in pages[len(texts) :]:
+                shown[await self._post(first, pages[0], number, fields)] = due_page
+        for left_over in pages[len(due) :]:
             await self._remove(left_over)
+        return shown
 
     async def _end(self, page: Delivery, view: discord.ui.View | None) -> None:
         """End a reply whose words nobody knows any more. Where ⏹ stands below them, the last of them may be missing."""
@@ -152,12 +158,13 @@ class Recovery:
     async def _reach(self, page: Delivery, header: str) -> LeftPage:
         return await attempt(lambda: reach(self._connection.client, page, header))
 
-    async def _post(self, first: LeftPage, noted: Delivery, number: int, fields: dict[str, Any]) -> None:
-        """Show a further page."""
+    async def _post(self, first: LeftPage, noted: Delivery, number: int, fields: dict[str, Any]) -> str:
+        """Show a further page; the message's key."""
         given = {name: value for name, value in fields.items() if value is not None}
         message = await attempt(partial(first.post, **given))
         key = message_key(split_key(first.key)[0], message.id)
         await self._left_replies.note_page(noted.exchange_id, key, position=number, token=noted.token)
+        return key
 
     async def _remove(self, page: Delivery) -> None:
         """Take a further page away, once it shows nothing any more."""

@@ -10,6 +10,7 @@ import logging
 import time
 
 from bot.chat.buttons import buttons_of
+from bot.chat.message_split import Page
 from bot.chat.platform import ScreenGone, ScreenRefused, ScreenUnreachable
 from bot.chat.recovery import MAY_BE_CUT_OFF, LeftReplies
 from bot.chat.replies import RunningReplies
@@ -91,15 +92,17 @@ class Recovery:
         pages = await self._left_replies.pages_of(exchange)
         if not pages:  # something else is shown there by now
             return
+        shown: dict[str, Page] = {}
         try:
-            await self._show(exchange, pages)
+            shown = await self._show(exchange, pages)
         except ScreenUnreachable:
             raise  # so it stays noted, for the next time
         except (ScreenGone, ScreenRefused) as error:
             logger.info("Reply %s of an earlier run cannot be changed any more: %s", exchange.id, error)
-        await self._left_replies.finish(exchange.id)
+        await self._left_replies.finish(exchange.id, shown)
 
-    async def _show(self, exchange: Exchange, pages: list[Delivery]) -> None:
+    async def _show(self, exchange: Exchange, pages: list[Delivery]) -> dict[str, Page]:
+        """What the messages say now, as far as it is known."""
         async with self._store.read() as session:
             buttons = buttons_of(await exchanges.variants(session, exchange.id), exchange.id)
         for page in pages:
@@ -109,19 +112,25 @@ class Recovery:
             raise ScreenGone("The reply was deleted.")
         left = own_words(first.get("text") or "")
         screen = self._identities.screen_on(pages[0].message_id, first.get("thread_ts"), exchange.model)
-        texts = self._left_replies.texts_of(exchange, header=screen.header, left_text=left)
-        if texts is None:
-            texts = [f"{left}\n{CAPABILITIES.small_print.format(MAY_BE_CUT_OFF)}"]
+        due = self._left_replies.due(exchange, header=screen.header, left_text=left)
+        if due is None:
+            note = CAPABILITIES.small_print.format(MAY_BE_CUT_OFF)
+            due = [Page(f"{left}\n{note}", tail=len(note) + 1)]
             pages = pages[:1]
-        for number, text in enumerate(texts):
+        shown = {}
+        for number, due_page in enumerate(due):
             if number < len(pages):
-                await screen.edit(pages[number].message_id, text)
+                key = pages[number].message_id
+                await screen.edit(key, due_page.text)
             else:
-                await self._left_replies.note_page(exchange.id, await screen.post(text), position=number)
+                key = await screen.post(due_page.text)
+                await self._left_replies.note_page(exchange.id, key, position=number)
+            shown[key] = due_page
         await screen.show_buttons(buttons)
-        for left_over in pages[len(texts) :]:
+        for left_over in pages[len(due) :]:
             await self._left_replies.remove_note(left_over)
             await screen.remove(left_over.message_id)
+        return shown
 
     async def _end_stream(self, key: str) -> None:
         """Slack changes no message that is still being streamed."""

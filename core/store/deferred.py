@@ -36,6 +36,7 @@ class DeferredChanges:
         self._transaction = transaction
         self._longest_wait_s = longest_wait_s
         self._waiting: list[Change] = []
+        self._riding: set[asyncio.Event] = set()  # transactions that have taken changes along and go on
         self._going_alone: asyncio.Task[None] | None = None
 
     def add(self, change: Change) -> None:
@@ -47,18 +48,26 @@ class DeferredChanges:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A transaction that takes along what waits, ahead of what its body writes."""
         taken: list[Change] = []
+        has_ended = asyncio.Event()
         try:
             async with self._transaction() as session:
                 taken, self._waiting = self._waiting, []
+                if taken:
+                    self._riding.add(has_ended)
                 for change in taken:
                     await change(session)
                 yield session
         except BaseException:
             self._waiting[:0] = taken
             raise
+        finally:
+            self._riding.discard(has_ended)
+            has_ended.set()
 
     async def flush(self) -> None:
-        """Write what waits now. Raises StoreUnavailable; then it goes on waiting."""
+        """Return once everything handed in before is written. Raises StoreUnavailable; then it goes on waiting."""
+        for has_ended in list(self._riding):
+            await has_ended.wait()
         if self._waiting:
             async with self.transaction():
                 pass

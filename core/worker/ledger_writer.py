@@ -16,6 +16,7 @@ from core.messages import ReplyChunk, Usage
 from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import Store
+from core.store.deferred import Change
 from core.store.erasure import erase_text
 from core.store.models import Exchange
 
@@ -23,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 RETRY_DELAYS_S = (0.1, 0.5, 2.0)
 LATE_RETRY_DELAY_S = 10.0
-
-_Write = Callable[[AsyncSession], Awaitable[object]]
 
 
 class LedgerWriter:
@@ -44,7 +43,7 @@ class LedgerWriter:
         self._store = store
         self._retry_delays_s = tuple(retry_delays_s)
         self._late_retry_delay_s = late_retry_delay_s
-        self._unwritten: dict[str, _Write] = {}
+        self._unwritten: dict[str, Change] = {}
         self._retrying: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -92,7 +91,7 @@ class LedgerWriter:
                 "The ledger still lacks how %d exchanges ended: %s", len(self._unwritten), ", ".join(self._unwritten)
             )
 
-    async def _write(self, exchange_id: str, write: _Write) -> None:
+    async def _write(self, exchange_id: str, write: Change) -> None:
         for delay_s in self._retry_delays_s:
             if await self._try(exchange_id, write):
                 return
@@ -117,7 +116,7 @@ class LedgerWriter:
                 return
             del self._unwritten[exchange_id]
 
-    async def _try(self, exchange_id: str, write: _Write) -> bool:
+    async def _try(self, exchange_id: str, write: Change) -> bool:
         """False when the store may take it later. A write that can never work is logged and counts as done."""
         try:
             async with self._store.write() as session:

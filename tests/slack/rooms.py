@@ -83,9 +83,9 @@ class SlackRoom:
 
         async def have_ended() -> bool:
             nonlocal found
-            for exchange in await self.exchanges(question_id=key):
-                await self.chat.parts.replies.ended(exchange.id)
             found = await self.exchanges(question_id=key)
+            for exchange in found:  # which may have begun while the others were looked up
+                await self.chat.parts.replies.ended(exchange.id)
             return len(found) >= count and all(JobStatus(exchange.status).is_final for exchange in found)
 
         await self.until(have_ended)

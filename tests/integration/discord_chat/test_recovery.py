@@ -13,7 +13,7 @@ from bot.discord_chat import calls, recovery
 from core.store import consent, places
 from core.store.models import Delivery, Exchange
 from tests.discord.commands import registered
-from tests.discord.rooms import LONG, DiscordRoom, connected, discord_room
+from tests.discord.rooms import LONG, DiscordRoom, connected, discord_room, listen
 from tests.fakes.fake_discord.messages import LOADING, Message
 
 CRASHED = "The program ended before this reply was finished; send the message again."
@@ -233,6 +233,9 @@ async def test_a_reply_whose_end_discord_was_out_of_reach_for_is_shown_whole_lat
         await room.channel.wait_for(lambda _: page.content == WHOLE)
         await room.until(lambda: all_is_final(room))
         assert await are_under([page], "reply:delete:")
+        heard = listen(room)
+        await room.answer(await room.asks("go on", reply_to=page))
+        assert heard[-1][1] == ("assistant", "[codebeard@1] one two three")
 
 
 async def left_behind(room: DiscordRoom) -> Message:

@@ -60,6 +60,16 @@ async def test_a_change_goes_alone_when_nobody_else_writes(store, shown, monkeyp
     await until_final(store, shown)
 
 
+async def test_a_flush_returns_once_what_rides_with_another_write_is_written(store, shown):
+    store.write_soon(finish(shown))
+    async with store.write():
+        flushing = asyncio.create_task(store.flush())
+        await asyncio.sleep(0.05)
+        assert not flushing.done()
+    await flushing
+    assert await is_final(store, shown)
+
+
 async def test_a_change_waits_on_when_the_write_it_rides_with_fails(store, shown):
     store.write_soon(finish(shown))
     with pytest.raises(ZeroDivisionError):
