@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from core.errors import StoreUnavailable
 from core.store.deferred import Change, DeferredChanges
-from core.store.engines import POSTGRES_CONNECTIONS, SQLITE_READERS, create_engine, reading_engine
+from core.store.engines import POSTGRES_CONNECTIONS, SQLITE_READERS, create_engine, make_no_file, reading_engine
 from core.store.health import StoreHealth, check_integrity, write_something
 from core.store.models import Base
 from core.store.outages import outages_as_sentences
@@ -34,8 +34,11 @@ class Store:
         turns = asyncio.Semaphore(writers)
         self._health = StoreHealth(engine.url, try_write=self._write_something, check=self.check_integrity)
         self._writing = Door(engine, turns, writers, is_reading=False, health=self._health)
+        reading = reading_engine(engine)
+        make_no_file(engine)
+        make_no_file(reading)
         reading_turns = asyncio.Semaphore(readers) if is_sqlite else turns
-        self._reading = Door(reading_engine(engine), reading_turns, readers, is_reading=True, health=self._health)
+        self._reading = Door(reading, reading_turns, readers, is_reading=True, health=self._health)
         self._deferred = DeferredChanges(self._writing.transaction)
 
     @classmethod

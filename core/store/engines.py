@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
@@ -49,6 +50,18 @@ def reading_engine(engine: AsyncEngine) -> AsyncEngine:
     if engine.dialect.name == "postgresql":  # shares the connections
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return _sqlite_engine(engine.url, connections=SQLITE_READERS, begin="BEGIN", pragmas=("query_only = ON",))
+
+
+def make_no_file(engine: AsyncEngine) -> None:
+    """From here on an SQLite file that was taken away is not made anew, empty, by the next connection."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def open_what_is_there(_dialect: Any, _record: Any, args: list[Any], kwargs: dict[str, Any]) -> None:
+        if not kwargs.get("uri"):
+            args[0] = f"{Path(args[0]).absolute().as_uri()}?mode=rw"
+            kwargs["uri"] = True
 
 
 def _sqlite_engine(url: URL, *, connections: int, begin: str, pragmas: Sequence[str]) -> AsyncEngine:
