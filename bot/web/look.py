@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gradio as gr
+from bot.web.gradio_import import gr
 
 THEME = gr.themes.Soft(
     primary_hue=gr.themes.colors.teal,

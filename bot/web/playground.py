@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from html import escape
 from typing import Any
 
-import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import Mount
 
 from bot.chat.personas import describe
 from bot.web.api_errors import sentence_of
+from bot.web.gradio_import import gr
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
 from bot.web.page_sessions import PageSessions

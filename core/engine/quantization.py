@@ -141,13 +141,13 @@ def forestall_bitsandbytes() -> None:
 
 
 def import_bitsandbytes() -> ModuleType:
-    """Import bitsandbytes without letting it fetch code.
+    """Import bitsandbytes without letting it fetch code, or load a compiler for what no CPU and no NVIDIA card runs.
 
     On a CPU with AVX512-BF16 its import downloads and runs a kernel from the hub when the package `kernels` is there.
     """
     # It would log one line for every int8 layer and token.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
-    with _without_hub_kernels():
+    with _without_hub_kernels(), _without_compiler():
         return importlib.import_module("bitsandbytes")
 
 
@@ -166,6 +166,17 @@ def _without_hub_kernels() -> Iterator[None]:
             del sys.modules["kernels"]
         else:
             sys.modules["kernels"] = kernels
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """torch.compile loads its compiler as soon as it is named, which takes seconds."""
+    compile_later = torch.compile
+    torch.compile = lambda model=None, **_: model
+    try:
+        yield
+    finally:
+        torch.compile = compile_later
 
 
 def avoid_packed_kernel(model: torch.nn.Module, *, for_training: bool) -> None:

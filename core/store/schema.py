@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -79,8 +80,7 @@ def _check_schema(connection: Connection) -> None:
 
 def _is_up_to_date(connection: Connection) -> bool:
     """Whether the schema is this program's. Raises StoreUnavailable for one that this program does not know."""
-    scripts = ScriptDirectory.from_config(alembic_config())
-    known = {script.revision for script in scripts.walk_revisions()}
+    known, newest = _revisions()
     current = set(MigrationContext.configure(connection).get_current_heads())
     if current - known:
         raise StoreUnavailable(
@@ -88,4 +88,12 @@ def _is_up_to_date(connection: Connection) -> bool:
             f" (schema {', '.join(sorted(current - known))}); install that version,"
             " or set PERSONAS_DATABASE_URL to another database."
         )
-    return current == set(scripts.get_heads())
+    return current == newest
+
+
+@cache
+def _revisions() -> tuple[frozenset[str], frozenset[str]]:
+    """All migrations that this program knows, and those that no other one follows."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    known = frozenset(script.revision for script in scripts.walk_revisions())
+    return known, frozenset(scripts.get_heads())

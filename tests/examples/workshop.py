@@ -21,6 +21,7 @@ from core.store.db import Store
 from core.store.models import Exchange
 from core.worker.worker import Worker
 from tests.examples.store import new_exchange, sqlite_url
+from tests.running.databases import place_database
 
 
 @dataclass
@@ -78,7 +79,8 @@ async def open_workshop(
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Workshop]:
     database = folder / "personas.db"
-    store = await Store.open(sqlite_url(database), create_or_upgrade=True)
+    place_database(database)
+    store = await Store.open(sqlite_url(database), create_or_upgrade=False)
     engine = engine or EchoEngine(slots=2)
     if is_engine_started:
         await engine.start()

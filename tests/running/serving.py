@@ -30,6 +30,7 @@ from core.queue.protocol import JobQueue
 from core.settings import Settings
 from core.store.models import Exchange, Feedback
 from tests.examples.store import write_adapter
+from tests.running.databases import place_database
 from tests.running.patience import TIMEOUT_S
 
 USUAL_LIMITS = ConnectionLimits()
@@ -116,6 +117,7 @@ def echo_settings(folder: Path, **settings: Any) -> Settings:
     `settings` are those of `core.settings.Settings`.
     """
     write_personas(folder / "personas")
+    place_database(folder / "data" / "personas.db")
     return Settings(data_dir=folder / "data", dir=folder / "personas", **{"drain_timeout_s": 0, **settings})
 
 

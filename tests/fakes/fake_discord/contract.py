@@ -8,9 +8,11 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import jsonschema_rs
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from jsonschema.exceptions import ValidationError, best_match
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
@@ -54,31 +56,50 @@ class Description:
         inner["properties"]["_errors"]["items"] = {"$ref": "#/components/schemas/FieldError"}
         # Of the references it describes replies alone; what is forwarded has one as well, whose type is 1.
         document["components"]["schemas"]["MessageReferenceType"]["oneOf"].append({"title": "FORWARD", "const": 1})
-        self._answers = _registry(document)
+        self._answers = _Bodies(document)
         # discord.py sends some ids as numbers, which Discord takes.
         lenient = copy.deepcopy(document)
         snowflake = {"type": ["string", "integer"], "pattern": "^(0|[1-9][0-9]*)$"}
         lenient["components"]["schemas"]["SnowflakeType"] = snowflake
-        self._requests = _registry(lenient)
-        self._compiled: dict[tuple[str, bool], Draft202012Validator] = {}
+        self._requests = _Bodies(lenient)
 
-    def validator(self, pointer: str, request: bool) -> Draft202012Validator:
-        key = (pointer, request)
-        if key not in self._compiled:
-            registry = self._requests if request else self._answers
-            self._compiled[key] = Draft202012Validator({"$ref": f"{URI}#{pointer}"}, registry=registry)
-        return self._compiled[key]
+    def bodies(self, *, request: bool) -> _Bodies:
+        return self._requests if request else self._answers
 
     def resolve(self, node: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         """A response, and where it lies if it is a reference to a shared one."""
         if "$ref" not in node:
             return node, None
         pointer = node["$ref"].removeprefix("#")
-        return self._answers.resolver().lookup(f"{URI}#{pointer}").contents, pointer
+        return self._answers.find(pointer), pointer
 
 
-def _registry(document: dict[str, Any]) -> Any:
-    return Registry().with_resource(URI, Resource(contents=document, specification=DRAFT202012))
+class _Bodies:
+    """Judges bodies by the schemas of a document. Nearly all are valid, which a compiled validator sees at once."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._registry = Registry().with_resource(URI, Resource(contents=document, specification=DRAFT202012))
+        self._compiled_registry = jsonschema_rs.Registry([(URI, document)], draft=jsonschema_rs.Draft202012)
+        self._compiled: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    def find(self, pointer: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._registry.resolver().lookup(f"{URI}#{pointer}").contents
+        return found
+
+    def is_valid(self, pointer: str, body: Any) -> bool:
+        if pointer not in self._compiled:
+            self._compiled[pointer] = jsonschema_rs.Draft202012Validator(_at(pointer), registry=self._compiled_registry)
+        return self._compiled[pointer].is_valid(body)
+
+    def error(self, pointer: str, body: Any) -> ValidationError | None:
+        """What is most wrong with a body; None where nothing is."""
+        if self.is_valid(pointer, body):
+            return None
+        return best_match(Draft202012Validator(_at(pointer), registry=self._registry).iter_errors(body))
+
+
+def _at(pointer: str) -> dict[str, str]:
+    return {"$ref": f"{URI}#{quote(pointer)}"}
 
 
 class Contract:
@@ -137,14 +158,14 @@ class Contract:
                 self.violations.append(f"{what} is not described")
                 continue
             readings = [text, *([int(text)] if text.isdigit() else []), *_as_boolean(text)]
-            validator = self._description.validator(known[name], request=True)
+            bodies = self._description.bodies(request=True)
             self.checked += 1
-            if not any(validator.is_valid(reading) for reading in readings):
+            if not any(bodies.is_valid(known[name], reading) for reading in readings):
                 self.violations.append(f"{what} is not what is described")
 
     def _validate(self, pointer: str, body: Any, what: str, request: bool) -> None:
         self.checked += 1
-        error = best_match(self._description.validator(pointer, request).iter_errors(body))
+        error = self._description.bodies(request=request).error(pointer, body)
         if error is not None:
             where = "/".join(str(step) for step in error.absolute_path)
             self.violations.append(f"{what}: at /{where}: {error.message[:300]}")

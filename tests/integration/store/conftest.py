@@ -10,21 +10,32 @@ from sqlalchemy import event
 from core.adapters.registry import Registry
 from core.store.db import Store
 from tests.examples.store import persona, sqlite_url, write_adapter
-from tests.running.postgres import URL, empty_postgres
+from tests.running.databases import place_database
+from tests.running.postgres import URL, empty_postgres, migrated_postgres
+
+LOCK_TIMEOUT = "?timeout=0.05"
 
 
 @pytest.fixture(params=["sqlite"] if URL is None else ["sqlite", "postgresql"])
-async def url(request, tmp_path):
-    """An empty database: a file, whose users give up on a lock after 50 ms, or a server's."""
-    if request.param == "postgresql":
-        return await empty_postgres()
-    return sqlite_url(tmp_path / "personas.db", "?timeout=0.05")
+def database(request):
+    return request.param
 
 
 @pytest.fixture
-async def store(url):
-    """An open, migrated database."""
-    store = await Store.open(url, create_or_upgrade=True)
+async def url(database, tmp_path):
+    """An empty database: a file, whose users give up on a lock after 50 ms, or a server's."""
+    return await empty_postgres() if database == "postgresql" else sqlite_url(tmp_path / "personas.db", LOCK_TIMEOUT)
+
+
+@pytest.fixture
+async def store(database, tmp_path):
+    """An open, migrated database without a row."""
+    if database == "postgresql":
+        url = await migrated_postgres()
+    else:
+        place_database(tmp_path / "personas.db")
+        url = sqlite_url(tmp_path / "personas.db", LOCK_TIMEOUT)
+    store = await Store.open(url, create_or_upgrade=False)
     yield store
     await store.close()
 

@@ -16,7 +16,7 @@ from core.store import exchanges, places, sessions
 from core.store.db import Store
 from tests.examples.store import new_exchange
 
-ONLY_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+ONLY_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 async def model_of(store: Store, place_id: str) -> str | None:

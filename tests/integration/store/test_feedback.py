@@ -119,7 +119,7 @@ async def test_the_schema_refuses_lost_doubled_or_unclear_feedback(store, statem
             await session.execute(text(statement))
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_nor_a_label_that_is_neither_up_nor_down_where_a_truth_value_is_a_number(store):
     async with store.write() as session:
         await judge(session, await record_answered(session), "ann", True)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import StatementError
 from core.store import consent, data_rights, exchanges, places
 from core.store.db import Store
 
-ONLY_SQLITE = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+ONLY_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 LOOKUPS = {
     "the consent of named people": lambda s: consent.all_have(s, ["ann", "bob"]),

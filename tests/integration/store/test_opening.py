@@ -72,7 +72,7 @@ async def test_the_models_are_the_migrated_schema(engine):
     assert await inspected(engine, lambda c: compare_metadata(MigrationContext.configure(c), Base.metadata)) == []
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_keys_and_checks_are_migrated_too(engine, tmp_path):
     await migrate(engine, command.upgrade, "head")
     modelled = create_engine(sqlite_url(tmp_path / "modelled.db"))

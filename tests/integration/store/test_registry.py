@@ -210,7 +210,7 @@ async def test_the_schema_refuses_what_would_break_the_registry(store, train, st
             await session.execute(text(statement))
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_nobody_waits_for_a_write_while_files_are_read(
     store, registry, personas, bundled, train, tmp_path, monkeypatch
 ):

@@ -9,11 +9,13 @@ from core.queue.memory import MemoryJobQueue
 from core.store.db import Store
 from tests.examples.responder import write_persona
 from tests.examples.store import sqlite_url, write_adapter
+from tests.running.databases import place_database
 
 
 @pytest.fixture
 async def store(tmp_path):
-    opened = await Store.open(sqlite_url(tmp_path / "personas.db"), create_or_upgrade=True)
+    place_database(tmp_path / "personas.db")
+    opened = await Store.open(sqlite_url(tmp_path / "personas.db"), create_or_upgrade=False)
     yield opened
     await opened.close()
 
