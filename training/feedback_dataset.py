@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from datasets import Dataset
 
@@ -23,6 +23,7 @@ from training.feedback_set import CorrectedReply, FeedbackSet, JudgedReply, Pref
 
 CARD, MANIFEST = "README.md", "manifest.json"
 PARTIAL_PREFIX = ".partial-"
+Row: TypeAlias = JudgedReply | PreferredReply | CorrectedReply
 USES = {
     "judged": "thumbs, for KTO: `label` says whether people wanted the reply, `weight` how much the row counts",
     "preferred": "picks, for DPO: people chose `chosen` rather than `rejected`",
@@ -83,17 +84,21 @@ def dataset_card(feedback: FeedbackSet) -> str:
         ),
         "## Rules\n",
         _table("rule | value", [f"{name} | {_shown(value)}" for name, value in manifest["policy"].items()]),
-        f"sha256 of all rows: `{manifest['sha256']}`. `{MANIFEST}` lists the hashed ids of the exchanges they come from.",
+        f"sha256 of all rows: `{manifest['sha256']}`. `{MANIFEST}` lists the exchanges they come from, hashed.",
     )
     return "\n".join(sections) + "\n"
 
 
 def _parts(feedback: FeedbackSet) -> dict[str, list[dict[str, Any]]]:
-    rows = {"judged": feedback.judged, "preferred": feedback.preferred, "corrected": feedback.corrected}
+    rows: dict[str, tuple[Row, ...]] = {
+        "judged": feedback.judged,
+        "preferred": feedback.preferred,
+        "corrected": feedback.corrected,
+    }
     return {part: [_row(row) for row in own] for part, own in rows.items() if own}
 
 
-def _row(row: JudgedReply | PreferredReply | CorrectedReply) -> dict[str, Any]:
+def _row(row: Row) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in row.__slots__ if name != "exchange_id"}
     return {"id": hashlib.sha256(row.exchange_id.encode()).hexdigest(), **values, "messages": list(row.messages)}
 
@@ -124,7 +129,7 @@ def _partial(parent: Path) -> Iterator[Path]:
 
 
 def _replace(folder: Path, new: Path) -> None:
-    """Put `new` where `folder` is. A folder that is not empty cannot be replaced, so the former one goes aside first."""
+    """Put `new` where `folder` is. A folder that holds something cannot be replaced, so it goes aside first."""
     with _partial(folder.parent) as aside:
         if folder.exists():
             folder.rename(aside / "former")

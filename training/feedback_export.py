@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections import Counter
@@ -57,7 +58,7 @@ async def export_feedback(
             sources=policy.sources,
             given_before=now - policy.cool_down_s,
         )
-    decided = decide(signals, policy)
+    decided = await asyncio.to_thread(decide, signals, policy)  # may take a while, and others use this loop
     reasons = Counter(decided.held_back.values())
     held_back = tuple(HeldBack(reason, reasons[reason], SETTINGS[reason]) for reason in SETTINGS if reasons[reason])
     return FeedbackSet(

@@ -22,7 +22,7 @@ people who vote at random.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from math import comb
 
@@ -32,7 +32,7 @@ class Vote:
     """One person's thumb on a reply, or on one of several that nearly equal each other."""
 
     user_id: str
-    reply: int
+    reply: Hashable
     label: bool
     is_counted: bool
 
@@ -53,7 +53,7 @@ def find_outliers(votes: Collection[Vote], *, min_votes: int, min_evidence: floa
     by_person: dict[str, list[Vote]] = defaultdict(list)
     for vote in votes:
         by_person[vote.user_id].append(vote)
-    margins: Counter[int] = Counter()
+    margins: Counter[Hashable] = Counter()
     for vote in votes:
         margins[vote.reply] += _counted(vote)
     while True:
@@ -70,9 +70,9 @@ def find_outliers(votes: Collection[Vote], *, min_votes: int, min_evidence: floa
             margins[vote.reply] -= _counted(vote)
 
 
-def _agreement(own: Collection[Vote], margins: Counter[int]) -> tuple[int, int]:
+def _agreement(own: Collection[Vote], margins: Counter[Hashable]) -> tuple[int, int]:
     """How many of a person's votes agree with the majority of the others, among those where there is one."""
-    mine: Counter[int] = Counter()
+    mine: Counter[Hashable] = Counter()
     for vote in own:
         mine[vote.reply] += _counted(vote)
     others = [(vote.label, margins[vote.reply] - mine[vote.reply]) for vote in own]

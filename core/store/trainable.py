@@ -125,7 +125,7 @@ def _names(model: ColumnElement[Any], persona: str) -> ColumnElement[bool]:
 
 def _signal(row: dict[str, Any]) -> Signal:
     prompt = tuple(ChatMessage(turn["role"], turn["content"]) for turn in row.pop("prompt") or ())
-    texts = {name: row.pop(name) or "" for name in ("reply", "rejected_reply", "text")}
+    texts: dict[str, Any] = {name: row.pop(name) or "" for name in ("reply", "rejected_reply", "text")}
     if row["kind"] != "pick":
         texts["rejected_reply"] = ""  # the view has the reply there
     return Signal(**row, prompt=prompt, **texts)

@@ -183,7 +183,7 @@ async def test_writing_again_replaces_the_set_and_a_failure_leaves_the_former_on
 
     found = await exported(store, ALL)
     monkeypatch.setattr(Path, "write_text", fail)
-    with pytest.raises(StoreUnavailable, match="zen cannot be written to .*No space left on device; free some space"):
+    with pytest.raises(StoreUnavailable, match=r"zen cannot be written to .*No space left on device; free some space"):
         write_dataset(found, folder)
     assert (folder / MANIFEST).read_bytes() == former
     assert [path.name for path in folder.parent.iterdir()] == ["zen"]

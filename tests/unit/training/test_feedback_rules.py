@@ -191,6 +191,12 @@ def test_whoever_votes_against_everybody_is_quarantined_with_all_they_said():
     assert found == [None] * 36 + ["quarantine"] * 14
 
 
+def test_saying_the_same_of_near_equal_replies_again_is_no_further_evidence():
+    crowd = [thumb(1, name) for name in ("bob", "cem", "dan")]
+    eve = [thumb(1, "eve", label=False, exchange_id=f"y{number}", given_at=5_000.0 * number) for number in range(1, 13)]
+    assert reasons(*crowd, *eve) == [None] * 3 + ["repeated"] * 11 + ["conflict"]
+
+
 def many_a_day(**changes: Any) -> FeedbackPolicy:
     return FeedbackPolicy(max_per_person_per_day=99, **changes)
 
