@@ -7,6 +7,7 @@ patterns alone: neither needs a model. Names and places of people are not found.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
@@ -44,7 +45,7 @@ def _has_secret(line: str) -> bool:
 @cache
 def _plugins() -> tuple[tuple[BasePlugin, ...], tuple[BasePlugin, ...]]:
     """Those that know a shape, and those that measure how random a word is, with the library's own limits."""
-    kinds: dict[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
+    kinds: Mapping[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
     found = [kind() for name, kind in kinds.items() if name not in HARMLESS_SECRETS]
     entropies = tuple(plugin for plugin in found if isinstance(plugin, HighEntropyStringsPlugin))
     return tuple(plugin for plugin in found if plugin not in entropies), entropies
