@@ -51,6 +51,27 @@ class SamplingTable(BaseModel):
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
 
 
+class FeedbackTable(BaseModel):
+    """The [feedback] table of persona.toml: what this persona changes of the rules by which feedback may train it.
+
+    `training.feedback_policy` says what each number means.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_feedback: int | None = Field(default=None, ge=1, le=1_000_000)
+    cool_down_s: float | None = Field(default=None, ge=0, le=366 * 86_400)
+    max_per_person_per_day: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_corrections_per_person_per_day: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_person_share: float | None = Field(default=None, gt=0, le=1)
+    burst_size: int | None = Field(default=None, ge=1, le=1_000_000)
+    burst_window_s: float | None = Field(default=None, gt=0, le=366 * 86_400)
+    min_votes_for_quarantine: int | None = Field(default=None, ge=1, le=1_000_000)
+    quarantine_evidence: float | None = Field(default=None, gt=1, le=1e9)
+    conflict_margin: int | None = Field(default=None, ge=1, le=1_000_000)
+    near_duplicate_similarity: float | None = Field(default=None, gt=0, le=1)
+
+
 class PersonaFile(BaseModel):
     """persona.toml as written."""
 
@@ -63,6 +84,7 @@ class PersonaFile(BaseModel):
     catchphrases: tuple[str, ...] = ()
     sampling: SamplingTable = SamplingTable()
     training: TrainingTable = TrainingTable()
+    feedback: FeedbackTable = FeedbackTable()
 
 
 @dataclass(frozen=True, slots=True)

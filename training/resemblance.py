@@ -45,6 +45,11 @@ def is_near_duplicate(one: Text, other: Text) -> bool:
     )
 
 
+def similarity(one: Text, other: Text) -> float:
+    """The share of runs of four characters that two texts have in common, from 0 to 1."""
+    return _jaccard(one.grams, other.grams)
+
+
 def resembles(prompt: Text, row: Text) -> bool:
     """Whether a prompt is about what a row is about; stricter than `is_near_duplicate`."""
     return _jaccard(prompt.grams, row.grams) > RESEMBLING_GRAMS or (
