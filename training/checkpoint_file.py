@@ -66,7 +66,7 @@ class StageCheckpoint:
     tensors: dict[str, torch.Tensor]
 
 
-Kept = TypeVar("Kept", Checkpoint, StageCheckpoint)
+Kept = TypeVar("Kept", bound=Checkpoint | StageCheckpoint)
 
 
 class CheckpointFile(Generic[Kept]):
@@ -74,7 +74,7 @@ class CheckpointFile(Generic[Kept]):
 
     def __init__(self, folder: Path, kind: type[Kept]) -> None:
         self.folder = folder
-        self._kind = kind
+        self._kind: type[Kept] = kind
         self.is_written = False
         self._path = folder / FILE
 

@@ -56,7 +56,7 @@ def _write_batch(
     ids = torch.tensor([[filler] * (longest - len(row)) + row for row in rows], device=base.device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=base.device)
     with torch.no_grad():
-        output = model.generate(
+        output = model.generate(  # type: ignore[no-untyped-call]
             input_ids=ids,
             attention_mask=mask,
             do_sample=False,

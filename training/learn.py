@@ -99,7 +99,7 @@ def learn(
     model, NothingToLearn, NotAnAnchor, NotFound (no adapter to begin with), AdapterRejected, CannotResume, what
     `run_training` raises, and the named errors of safeguards.py. Whatever is raised, nothing half-written stays.
     """
-    chosen = {"quantization": settings.quantization}
+    chosen: dict[str, Any] = {"quantization": settings.quantization}
     chosen |= {name: value for name, value in overrides.items() if value is not None}
     learning_recipe_for(**chosen)  # what is wrong with it is said before a model is loaded
     if (feedback.persona, feedback.base_slug) != (persona.slug, settings.base_slug):

@@ -213,3 +213,25 @@ def test_it_learns_on_a_quantised_base_model(ship: Workshop, quantization: str) 
     assert adapter.lineage["quantization"]["chosen"] == quantization
     assert _stage(adapter, "kto")["reference_drift"] == 0.0
     assert adapter.content_hash == adapter_content_hash(adapter.folder)
+
+
+def test_gradient_checkpointing_and_accumulation_change_memory_and_not_the_result(ship: Workshop) -> None:
+    persona, settings = ship
+    rows = feedback_set(persona, settings, judged=judged(16), preferred=preferred(8))
+    recipe = {**QUICK, "accumulation": 2, "replay_share": 0.0, "contrast_share": 0.0}
+    plain, saving = (learn(persona, settings, rows, gradient_checkpointing=on, **recipe) for on in (False, True))
+    for stage, steps in (("dpo", 2), ("kto", 4)):
+        assert _stage(plain, stage)["steps"] == steps
+        assert _stage(saving, stage)["last_loss"] == pytest.approx(_stage(plain, stage)["last_loss"], rel=1e-3)
+
+
+def test_rare_labels_are_weighted_and_the_libraries_say_nothing_of_it(
+    ship: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    persona, settings = ship
+    rows = feedback_set(persona, settings, judged=judged(16, liked=13))
+    adapter = learn(persona, settings, rows, **{**QUICK, "replay_share": 0.0, "contrast_share": 0.0})
+    stage = _stage(adapter, "kto")
+    assert stage["of"] == {"feedback down": 3, "feedback up": 13}
+    assert (stage["desirable_weight"], stage["undesirable_weight"]) == (1.0, 3.25)
+    assert [record for record in caplog.records if record.name.startswith("trl")] == []
