@@ -31,7 +31,7 @@ from training.checkpoint_file import CheckpointFile, StageCheckpoint
 from training.contrast import Prompt, write_replies
 from training.corrections import corrections_stage
 from training.data_files import read_rows
-from training.dataset_builder import Example, PersonaDataset, build_dataset
+from training.dataset_builder import Example, PersonaDataset, build_dataset, dataset_hash
 from training.dpo import dpo_stage
 from training.feedback_set import FeedbackSet
 from training.fixed_prompts import read_prompts
@@ -185,19 +185,18 @@ def _read_rows(task: _Task, template: ChatTemplate, recipe: LearningRecipe) -> L
 
 
 def _replay(persona: Persona, template: ChatTemplate, recipe: LearningRecipe) -> PersonaDataset:
-    """The persona's own rows; none where it has none, or none that fits. Raises InvalidData for bad rows."""
+    """The persona's own rows; none where it has none. Raises InvalidData for bad rows, and where none fits."""
     try:
         rows = read_rows(persona.train_path)
     except NotFound as error:
         logger.warning("Nothing of the persona's own is replayed, so that it may lose its voice: %s", error)
-        return PersonaDataset((), "", 0, 0)
+        return PersonaDataset((), dataset_hash(persona, ()), 0, 0)
     return build_dataset(persona, rows, template, max_length=recipe.max_length)
 
 
 def _first_example(rows: LearningRows) -> Example:
-    return next(
-        iter((*rows.corrected, *(pair.chosen for pair in rows.preferred), *(one.example for one in rows.judged)))
-    )
+    examples = (*rows.corrected, *(pair.chosen for pair in rows.preferred), *(one.example for one in rows.judged))
+    return examples[0]
 
 
 def _run_stages(
