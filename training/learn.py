@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,41 +20,24 @@ from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
 from core.engine.model_facts import context_limit
 from core.errors import InvalidData, InvalidInput, NotFound
-from core.messages import ChatMessage
 from core.personas import Persona
-from core.prompts import compose
 from core.settings import Settings
 from training.adapter_folder import check_free_space
 from training.anchor import Anchor, find_anchor, load_anchor, set_weights
 from training.checkpoint_file import CheckpointFile, StageCheckpoint
-from training.contrast import Prompt, write_replies
-from training.corrections import corrections_stage
 from training.data_files import read_rows
 from training.dataset_builder import Example, PersonaDataset, build_dataset, dataset_hash
-from training.dpo import dpo_stage
 from training.feedback_set import FeedbackSet
-from training.fixed_prompts import read_prompts
-from training.kto import kto_stage
-from training.learning_rows import (
-    FeedbackReader,
-    LearningRows,
-    contrasts_wanted,
-    correction_order,
-    feedback_hash,
-    judged_order,
-    with_company,
-)
+from training.learning_rows import FeedbackReader, LearningRows, feedback_hash
+from training.learning_stages import plan_stages, write_contrast
 from training.lineage import build_lineage, git_commit
 from training.progress import ReportProgress, ignore_progress
 from training.recipes import LearningRecipe, learning_recipe_for
-from training.resume_check import PERSONA_DATA, check_same, dtype_name, identity_of
+from training.resume_check import PERSONA_DATA, CannotResume, check_same, dtype_name, identity_of
 from training.run import Fitted, TrainedAdapter, run_training
 from training.safeguards import LEARNER, Weights, adapter_weights, check_changed
-from training.stage import Bench, Stage, run_stage
+from training.stage import Bench, run_stage
 from training.trainer_setup import choose_compute_dtype, refuse_several_gpus
-
-GENERAL = "general"
-ANCHOR, BASE = "anchor", "base"  # who wrote a contrast
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +67,6 @@ def learn(
     feedback: FeedbackSet,
     *,
     anchor: Path | None = None,
-    is_evaluated: bool = False,
     is_resumed: bool = False,
     progress: ReportProgress = ignore_progress,
     **overrides: Any,
@@ -117,7 +98,7 @@ def learn(
         settings,
         checkpoints,
         lambda partial: _fit(partial, task),
-        is_evaluated=is_evaluated,
+        is_evaluated=False,  # that is the gate's, in full
         is_resumed=is_resumed,
         progress=progress,
     )
@@ -125,7 +106,7 @@ def learn(
 
 def _fit(partial: Path, task: _Task) -> Fitted:
     persona, settings = task.persona, task.settings
-    resumed = task.checkpoints.read() if task.is_resumed else None
+    resumed = _former(task)
     base = load_configured_base(settings, quantization=task.chosen["quantization"])
     refuse_several_gpus(base)
     recipe = learning_recipe_for(base_parameters=base.model.num_parameters(), **task.chosen)
@@ -171,6 +152,16 @@ def _fit(partial: Path, task: _Task) -> Fitted:
     return Fitted(base, model, template.encode(_first_example(rows).prompt), lineage)
 
 
+def _former(task: _Task) -> StageCheckpoint | None:
+    """Where to go on from; None where nothing was kept, or nothing of it is wanted. Raises CannotResume for damage."""
+    if not task.is_resumed:
+        return None
+    try:
+        return task.checkpoints.read()
+    except InvalidData as error:
+        raise CannotResume(str(error)) from error
+
+
 def _read_rows(task: _Task, template: ChatTemplate, recipe: LearningRecipe) -> LearningRows:
     rows = FeedbackReader(task.persona, template, max_length=recipe.max_length).read(task.feedback)
     if rows.left_out:
@@ -211,7 +202,7 @@ def _run_stages(
     """Run what is not finished yet, each stage from where the last one ended. Returns what all of them measured."""
     began_s, before_s = time.monotonic(), resumed.seconds if resumed else 0.0
     metrics = list(resumed.metrics) if resumed else []
-    contrast = resumed.contrast if resumed else _write_contrast(bench, task.persona, rows, replay)
+    contrast = resumed.contrast if resumed else write_contrast(bench, task.persona, rows, replay)
 
     def keep(weights: Weights) -> None:
         """A disk that is full ends no learning: it goes on, and a warning says what cannot be had then."""
@@ -227,68 +218,11 @@ def _run_stages(
         set_weights(bench.model, start)
     else:
         keep(start)
-    for build in _stages(bench, task.persona, rows, replay, contrast)[len(metrics) :]:
+    for build in plan_stages(bench, task.persona, rows, replay, contrast)[len(metrics) :]:
         metrics.append(run_stage(bench, build(), start))
         start = adapter_weights(bench.model, LEARNER)
         keep(start)
     return metrics
-
-
-def _stages(
-    bench: Bench, persona: Persona, rows: LearningRows, replay: tuple[Example, ...], contrast: dict[str, list[str]]
-) -> list[Callable[[], Stage]]:
-    """The stages that have rows, in their order. Each is built when its turn comes: a trainer changes the model."""
-    recipe = bench.recipe
-    kept = _answered(_general_prompts(persona, rows, recipe), contrast[ANCHOR])
-    own = set(replay)
-    plain = [one for one in _answered(_replay_prompts(rows, replay, recipe), contrast[BASE]) if one not in own]
-    taught = correction_order(rows.corrected, replay, kept, recipe)
-    judged = judged_order(with_company(rows, replay, plain, recipe), replay, recipe)
-    stages: list[tuple[bool, Callable[[], Stage]]] = [
-        (bool(taught), lambda: corrections_stage(bench, taught, corrected=len(rows.corrected))),
-        (bool(rows.preferred), lambda: dpo_stage(bench, rows.preferred)),
-        (bool(judged), lambda: kto_stage(bench, judged)),
-    ]
-    return [build for has_rows, build in stages if has_rows]
-
-
-def _write_contrast(
-    bench: Bench, persona: Persona, rows: LearningRows, replay: tuple[Example, ...]
-) -> dict[str, list[str]]:
-    """What the anchor, and the base model without it, say to the prompts of the two functions below."""
-
-    def write(prompts: list[Prompt], *, has_adapter: bool) -> list[str]:
-        return write_replies(
-            bench.model,
-            bench.base,
-            bench.template,
-            prompts,
-            has_adapter=has_adapter,
-            max_tokens=bench.recipe.contrast_max_tokens,
-            batch_size=bench.recipe.batch_size,
-            progress=bench.progress,
-        )
-
-    return {
-        ANCHOR: write(_general_prompts(persona, rows, bench.recipe), has_adapter=True),
-        BASE: write(_replay_prompts(rows, replay, bench.recipe), has_adapter=False),
-    }
-
-
-def _general_prompts(persona: Persona, rows: LearningRows, recipe: LearningRecipe) -> list[Prompt]:
-    """Plain questions that no measurement asks, put to the persona; as many as the corrections want beside them."""
-    wanted = recipe.sft_passes * contrasts_wanted(len(rows.corrected), recipe)
-    return [compose(persona.system_prompt, [ChatMessage("user", text)]) for text in read_prompts(GENERAL)[:wanted]]
-
-
-def _replay_prompts(rows: LearningRows, replay: tuple[Example, ...], recipe: LearningRecipe) -> list[Prompt]:
-    """Prompts of the persona's own rows, spread over them; as many as the judged replies want beside them."""
-    wanted = min(len(replay), contrasts_wanted(len(rows.judged), recipe))
-    return [replay[at * len(replay) // wanted].prompt for at in range(wanted)]
-
-
-def _answered(prompts: list[Prompt], replies: list[str]) -> list[Example]:
-    return [Example(prompt, reply) for prompt, reply in zip(prompts, replies, strict=True) if reply]
 
 
 def _as_saved(weights: Weights) -> Weights:

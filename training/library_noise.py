@@ -31,4 +31,7 @@ def _quiet_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         # PEFT 0.21 asks transformers 5.23 for this by its old name.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
+        # TRL 1.16 stops and begins it by its old names around each look at the reference.
+        old_names = "`gradient_checkpointing_(en|dis)able` is deprecated"
+        warnings.filterwarnings("ignore", message=old_names, category=FutureWarning)
         yield

@@ -17,7 +17,7 @@ from core.settings import Settings, load_settings
 from tests.examples.feedback import corrected, feedback_set, judged, preferred
 from tests.examples.training import make_workshop
 from tests.integration.training.conftest import FAST
-from training.checkpoint_file import CheckpointFile, StageCheckpoint
+from training.checkpoint_file import FILE, CheckpointFile, StageCheckpoint
 from training.feedback_set import FeedbackSet
 from training.learn import learn
 from training.progress import ProgressUpdate
@@ -119,6 +119,10 @@ def test_a_stopped_learning_leaves_nothing_but_its_checkpoint_and_goes_on_only_a
         learn(persona, settings, more, is_resumed=True, **QUICK)
     with pytest.raises(CannotResume, match=r"kto_beta was 0\.1 and is 0\.3"):
         learn(persona, settings, everything(persona, settings), is_resumed=True, kto_beta=0.3, **QUICK)
+    path = settings.data_dir / "learning" / "pirate" / settings.base_slug / FILE
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CannotResume, match="is damaged"):
+        learn(persona, settings, everything(persona, settings), is_resumed=True, **QUICK)
 
 
 def test_resuming_where_nothing_was_kept_begins_at_the_start(
