@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from filelock import FileLock, Timeout
@@ -50,11 +50,31 @@ class Checkpoint:
     tensors: dict[str, torch.Tensor]
 
 
-class CheckpointFile:
-    """The place of a checkpoint: a folder for each persona and base model."""
+@dataclass(frozen=True, slots=True)
+class StageCheckpoint:
+    """A training of several stages between two of them.
 
-    def __init__(self, folder: Path) -> None:
+    `step` is how many stages are finished, `metrics` what each of them measured. `contrast` holds the replies that the
+    model wrote before its training, so that they are written once. `tensors` are the adapter's weights.
+    """
+
+    step: int
+    identity: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    contrast: dict[str, list[str]]
+    seconds: float
+    tensors: dict[str, torch.Tensor]
+
+
+Kept = TypeVar("Kept", bound=Checkpoint | StageCheckpoint)
+
+
+class CheckpointFile(Generic[Kept]):
+    """The place of a checkpoint, one of this `kind`: a folder for each persona and base model."""
+
+    def __init__(self, folder: Path, kind: type[Kept]) -> None:
         self.folder = folder
+        self._kind: type[Kept] = kind
         self.is_written = False
         self._path = folder / FILE
 
@@ -92,7 +112,7 @@ class CheckpointFile:
         except UNREADABLE:
             return None
 
-    def read(self) -> Checkpoint | None:
+    def read(self) -> Kept | None:
         """The checkpoint, on the CPU; None where there is none. Raises InvalidData when it is damaged."""
         if not self._path.exists():
             return None
@@ -102,13 +122,13 @@ class CheckpointFile:
             header = self._header()
             with safe_open(self._path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
-            return Checkpoint(**header, tensors=tensors)
+            return self._kind(**header, tensors=tensors)
         except UNREADABLE as error:
             raise InvalidData(f"{self._path} is damaged ({error}); train without --resume.") from error
 
-    def write(self, checkpoint: Checkpoint) -> None:
+    def write(self, checkpoint: Kept) -> None:
         """Put a checkpoint in the place of the last one. Raises OSError or SafetensorError, and the last one stays."""
-        header = {name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__ if name != "tensors"}
+        header = {name: getattr(checkpoint, name) for name in self._kind.__dataclass_fields__ if name != "tensors"}
         size_bytes = sum(tensor.nbytes for tensor in checkpoint.tensors.values())
         if shutil.disk_usage(self.folder).free < 2 * size_bytes:  # the adapter needs room, too
             raise OSError(f"less than {2 * size_bytes >> 20} MiB are free")

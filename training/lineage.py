@@ -6,12 +6,13 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -20,8 +21,7 @@ from core.base_names import base_folder
 from core.engine.loading import LoadedBase, base_fingerprint
 from core.personas import Persona
 from core.settings import ROOT, Settings
-from training.dataset_builder import PersonaDataset
-from training.recipes import SFTRecipe
+from training.recipes import Recipe
 
 LIBRARIES = ("torch", "transformers", "peft", "trl", "bitsandbytes", "datasets")
 GIT_TIMEOUT_S = 30
@@ -32,18 +32,25 @@ def build_lineage(
     persona: Persona,
     settings: Settings,
     base: LoadedBase,
-    dataset: PersonaDataset,
-    recipe: SFTRecipe,
+    recipe: Recipe,
+    *,
+    method: Literal["sft", "feedback"],
+    data: dict[str, Any],
     commit: str | None,
     metrics: dict[str, Any],
+    parents: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Everything needed to tell, and to repeat, how an adapter came to be. Holds no path of this machine."""
+    """Everything needed to tell, and to repeat, how an adapter came to be. Holds no path of this machine.
+
+    `parents` are the content hashes of the adapters that it began from.
+    """
     return {
         "persona": persona.slug,
         "base_model": base_name(settings.base_model),
         "base_model_fingerprint": base_fingerprint(base),
-        "method": "sft",
-        "data": {"sha256": dataset.sha256, "rows": dataset.rows, "rows_too_long": dataset.too_long},
+        "method": method,
+        "parents": list(parents),
+        "data": data,
         "recipe": asdict(recipe),
         "seed": recipe.seed,
         "quantization": asdict(base.quantization),

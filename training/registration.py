@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.adapters.registry import RegisteredAdapter, Registry
 from core.store.db import Store
-from training.sft import TrainedAdapter
+from training.run import TrainedAdapter
 
 
 async def register_trained(store: Store, registry: Registry, trained: TrainedAdapter) -> RegisteredAdapter:

@@ -98,7 +98,7 @@ class CheckpointKeeper(TrainerCallback):  # type: ignore[misc]  # transformers c
     def __init__(
         self,
         trainer: ResumableTrainer,
-        file: CheckpointFile,
+        file: CheckpointFile[Checkpoint],
         identity: dict[str, Any],
         *,
         resumed: Checkpoint | None = None,

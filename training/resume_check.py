@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -12,10 +13,10 @@ import torch
 from core.engine.loading import LoadedBase, base_fingerprint
 from core.errors import InvalidInput, NotFound
 from core.personas import Persona
-from training.checkpoint_file import Checkpoint, CheckpointFile, differences
-from training.dataset_builder import PersonaDataset
-from training.recipes import RECIPE_VERSION, SFTRecipe
+from training.checkpoint_file import Checkpoint, CheckpointFile, StageCheckpoint, differences
+from training.recipes import RECIPE_VERSION, Recipe
 
+PERSONA_DATA = "the persona's rows or system prompt"
 LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate")
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,9 @@ class CannotResume(InvalidInput):
     """What is to be trained is no longer what was stopped."""
 
 
-def former_checkpoint(checkpoints: CheckpointFile, persona: Persona, *, is_resumed: bool) -> Checkpoint | None:
+def former_checkpoint(
+    checkpoints: CheckpointFile[Checkpoint], persona: Persona, *, is_resumed: bool
+) -> Checkpoint | None:
     """The checkpoint to go on from. Where there is one that is not wanted, a line says so.
 
     Raises NotFound where there is none, InvalidData where it is damaged.
@@ -48,12 +51,15 @@ def former_checkpoint(checkpoints: CheckpointFile, persona: Persona, *, is_resum
 
 
 def identity_of(
-    base: LoadedBase, dataset: PersonaDataset, recipe: SFTRecipe, compute_dtype: torch.dtype
+    base: LoadedBase, recipe: Recipe, compute_dtype: torch.dtype, data: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What must be the same for a training to go on: everything that its lineage will say of it, in people's words."""
+    """What must be the same for a training to go on: everything that its lineage will say of it, in people's words.
+
+    `data` are hashes of what is learned from, by what people call it.
+    """
     return {
         "recipe": {**asdict(recipe), "the recipe's meaning": RECIPE_VERSION},
-        "the persona's rows or system prompt": dataset.sha256,
+        **data,
         "the base model": base_fingerprint(base),
         "device": base.device.type,
         "dtype": dtype_name(compute_dtype),
@@ -62,7 +68,7 @@ def identity_of(
     }
 
 
-def check_same(persona: Persona, resumed: Checkpoint | None, identity: dict[str, Any]) -> None:
+def check_same(persona: Persona, resumed: Checkpoint | StageCheckpoint | None, identity: dict[str, Any]) -> None:
     """Raises CannotResume, with what has changed."""
     if resumed is not None and (changes := differences(resumed.identity, identity)):
         raise CannotResume(

@@ -1,7 +1,6 @@
 """Trains a persona's LoRA adapter with TRL: `personas train SLUG`. Knows no registry's rules and never promotes.
 
-The story is `train`, top to bottom: rows, model, trainer, proof of the labels, training, proof of the file, place,
-measurement.
+The story is `_fit`, top to bottom: rows, model, trainer, proof of the labels, training. `run.py` does the rest.
 """
 
 from __future__ import annotations
@@ -14,40 +13,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 
-from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
-from core.adapters.lineage import read_lineage
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
 from core.engine.loading import LoadedBase
 from core.engine.model_facts import context_limit
-from core.errors import PersonasError
 from core.personas import Persona
 from core.settings import Settings
-from training.adapter_folder import (
-    check_free_space,
-    check_saved_adapter,
-    move_into_place,
-    partial_folder,
-    save_adapter,
-    write_json,
-)
+from training.adapter_folder import check_free_space
 from training.checkpoint_file import Checkpoint, CheckpointFile
 from training.data_files import TrainingRow, read_rows, spread
 from training.dataset_builder import PersonaDataset, build_dataset
-from training.first_measurement import add_figures, has_held_out_rows
+from training.first_measurement import has_held_out_rows
 from training.label_check import check_labels, stop_token_ids
-from training.library_noise import quiet_libraries
-from training.lineage import base_name, build_lineage, git_commit
+from training.lineage import build_lineage, git_commit
 from training.lora import interpolate
 from training.progress import ReportProgress, ignore_progress
 from training.recipes import SFTRecipe, recipe_for
 from training.resumable_trainer import CheckpointKeeper, ResumableTrainer
-from training.resume_check import check_same, dtype_name, former_checkpoint, identity_of
+from training.resume_check import PERSONA_DATA, check_same, dtype_name, former_checkpoint, identity_of
+from training.run import Fitted, TrainedAdapter, run_training
+from training.safeguards import NothingLearned
 from training.shared_prefix import share_prefixes
 from training.trainer_setup import (
-    NothingLearned,
     StepReport,
     build_trainer,
     choose_compute_dtype,
@@ -55,38 +43,7 @@ from training.trainer_setup import (
     token_counts,
 )
 
-HASH_CHARS = 12
-ADAPTER = "adapter"
-INTERRUPTED = 130  # 128 and SIGINT's number, as shells count
-
 logger = logging.getLogger(__name__)
-
-
-class TrainingStopped(PersonasError):
-    """Someone pressed Ctrl-C, or a signal ended it; nothing was saved.
-
-    `step` is where --resume goes on; None where there is nothing to go on from.
-    """
-
-    def __init__(self, persona: str, step: int | None, exit_code: int = INTERRUPTED, advice: str = "") -> None:
-        super().__init__(f"The training of {persona} was stopped; nothing was saved.{advice}")
-        self.persona, self.step, self.exit_code = persona, step, exit_code
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedAdapter:
-    """A finished adapter version in its folder, not yet registered.
-
-    `is_bundled`: it lies in the persona's own folder, where `Registry.sync_bundled` finds it; else it goes to
-    `Registry.register`.
-    """
-
-    persona: str
-    base_slug: str
-    folder: Path
-    content_hash: str
-    lineage: dict[str, Any]
-    is_bundled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +58,7 @@ class _Task:
     quantization: str
     rows: Sequence[TrainingRow]
     commit: str | None
-    checkpoints: CheckpointFile
+    checkpoints: CheckpointFile[Checkpoint]
     resumed: Checkpoint | None
     progress: ReportProgress
 
@@ -139,41 +96,29 @@ def train(
     max_rows = recipe_on(None).max_rows  # what is wrong with a recipe is said before a model is loaded
     rows = read_rows(persona.train_path)
     rows = rows if max_rows is None else spread(rows, max_rows)
-    versions = settings.adapters_dir / persona.slug / settings.base_slug
-    shipped = persona.adapter_folder(settings.base_slug)
     is_evaluated = is_evaluated and has_held_out_rows(persona, settings)
     commit = git_commit()  # now: what is edited while the training runs is not what trains
-    checkpoints = CheckpointFile(settings.data_dir / "training" / persona.slug / settings.base_slug)
-    try:
-        with (
-            quiet_libraries(),
-            checkpoints.held(),
-            partial_folder(shipped.parent if bundle else versions) as partial,
-        ):
-            resumed = former_checkpoint(checkpoints, persona, is_resumed=is_resumed)
-            task = _Task(
-                persona, settings, recipe_on, chosen["quantization"], rows, commit, checkpoints, resumed, progress
-            )
-            base, model = _train_into(partial, task)
-            content_hash = adapter_content_hash(partial / ADAPTER)
-            target = shipped if bundle else versions / content_hash[:HASH_CHARS]
-            folder = move_into_place(partial / ADAPTER, target, is_replacing=bundle)
-            checkpoints.remove()
-    except KeyboardInterrupt as error:
-        exit_code = getattr(error, "exit_code", INTERRUPTED)
-        is_ours = is_resumed or checkpoints.is_written
-        raise TrainingStopped(persona.slug, checkpoints.step() if is_ours else None, exit_code) from error
-    if bundle:
-        on_shipped()
-    # The same training gives the same weights: then the folder and its lineage are those of the first time.
-    if is_evaluated:
-        add_figures(folder, persona, settings, base, model, progress)
-    lineage = read_lineage(folder)
-    return TrainedAdapter(persona.slug, settings.base_slug, folder, content_hash, lineage, bundle)
+    checkpoints = CheckpointFile(settings.data_dir / "training" / persona.slug / settings.base_slug, Checkpoint)
+
+    def fit(partial: Path) -> Fitted:
+        resumed = former_checkpoint(checkpoints, persona, is_resumed=is_resumed)
+        task = _Task(persona, settings, recipe_on, chosen["quantization"], rows, commit, checkpoints, resumed, progress)
+        return _fit(partial, task)
+
+    return run_training(
+        persona,
+        settings,
+        checkpoints,
+        fit,
+        bundle=bundle,
+        is_evaluated=is_evaluated,
+        is_resumed=is_resumed,
+        on_shipped=on_shipped,
+        progress=progress,
+    )
 
 
-def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
-    """Train, leave the proven adapter with its lineage in `partial / ADAPTER`, and return what was trained."""
+def _fit(partial: Path, task: _Task) -> Fitted:
     settings, persona = task.settings, task.persona
     base = load_configured_base(settings, quantization=task.quantization)
     recipe = task.recipe_on(base.model.num_parameters())
@@ -188,7 +133,7 @@ def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
             recipe.max_length,
         )
     compute_dtype = choose_compute_dtype(base, settings.dtype)
-    identity = identity_of(base, dataset, recipe, compute_dtype)
+    identity = identity_of(base, recipe, compute_dtype, {PERSONA_DATA: dataset.sha256})
     check_same(persona, task.resumed, identity)
     trainer = build_trainer(base, template, dataset, recipe, partial / "run", compute_dtype)
     check_free_space(partial, trainer.get_num_trainable_parameters())
@@ -198,14 +143,14 @@ def _train_into(partial: Path, task: _Task) -> tuple[LoadedBase, PeftModel]:
     keeper = CheckpointKeeper(trainer, task.checkpoints, identity, resumed=task.resumed)
     trainer.add_callback(keeper)
     trainer.add_callback(_step_report(task, base, recipe, token_counts(dataset, template), compute_dtype))
-    metrics = {**_fit(trainer, keeper, task.resumed, partial / "resumed"), "compute_dtype": dtype_name(compute_dtype)}
+    metrics = {**_train(trainer, keeper, task.resumed, partial / "resumed"), "compute_dtype": dtype_name(compute_dtype)}
     interpolate(trainer.model, recipe.interpolation)
-    adapter = partial / ADAPTER
-    save_adapter(trainer.model, adapter, base_name(settings.base_model))
     first = template.encode(dataset.examples[0].prompt)
-    check_saved_adapter(trainer.model, adapter, torch.tensor([first], device=base.device))
-    write_json(adapter / LINEAGE_FILE, build_lineage(persona, settings, base, dataset, recipe, task.commit, metrics))
-    return base, trainer.model
+    data = {"sha256": dataset.sha256, "rows": dataset.rows, "rows_too_long": dataset.too_long}
+    lineage = build_lineage(
+        persona, settings, base, recipe, method="sft", data=data, commit=task.commit, metrics=metrics
+    )
+    return Fitted(base, trainer.model, first, lineage)
 
 
 def _step_report(
@@ -235,7 +180,7 @@ def _first_rows(trainer: ResumableTrainer) -> list[dict[str, Any]]:
     return [trainer.train_dataset[index] for index in range(count)]
 
 
-def _fit(
+def _train(
     trainer: ResumableTrainer, keeper: CheckpointKeeper, resumed: Checkpoint | None, folder: Path
 ) -> dict[str, Any]:
     """Run the training. Raises NothingLearned when no B of the adapter has left zero, where LoRA starts it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,16 @@ from core.engine.chat_template import ChatTemplate
 from core.engine.cpu_features import has_fast_bf16
 from core.engine.loading import LoadedBase
 from core.engine.quantization import avoid_packed_kernel
-from core.errors import InvalidSetting, PersonasError
+from core.errors import InvalidSetting
 from training.activation_memory import has_room_for_activations
 from training.dataset_builder import PersonaDataset, to_columns
 from training.lora import lora_config
 from training.progress import ProgressUpdate, ReportProgress
-from training.recipes import SFTRecipe
+from training.recipes import Recipe, SFTRecipe
 from training.resumable_trainer import ResumableTrainer
+from training.safeguards import check_trainable
 
 STAGE, UNIT = "Training", "step"
-
-
-class NothingLearned(PersonasError):
-    """The adapter is what it was before the training."""
 
 
 def build_trainer(
@@ -42,10 +40,7 @@ def build_trainer(
 
     Raises InvalidSetting for a machine or model that this cannot train on, NothingLearned where nothing could learn.
     """
-    if base.device.type == "cuda" and torch.cuda.device_count() > 1:
-        raise InvalidSetting(
-            f"Training uses one GPU, but {torch.cuda.device_count()} are visible; set CUDA_VISIBLE_DEVICES=0, say."
-        )
+    refuse_several_gpus(base)
     avoid_packed_kernel(base.model, for_training=True)
     lengths = token_counts(dataset, template)
     trainer = ResumableTrainer(
@@ -56,9 +51,16 @@ def build_trainer(
         peft_config=lora_config(recipe, base.model),
     )
     trainer.remove_callback(PrinterCallback)
-    if not any(parameter.requires_grad for parameter in trainer.model.parameters()):
-        raise NothingLearned(f"{base.name} got an adapter without one trainable weight; please report it.")
+    check_trainable(trainer.model, base.name)
     return trainer
+
+
+def refuse_several_gpus(base: LoadedBase) -> None:
+    """Raises InvalidSetting where torch would spread a training over GPUs."""
+    if base.device.type == "cuda" and torch.cuda.device_count() > 1:
+        raise InvalidSetting(
+            f"Training uses one GPU, but {torch.cuda.device_count()} are visible; set CUDA_VISIBLE_DEVICES=0, say."
+        )
 
 
 def choose_compute_dtype(base: LoadedBase, dtype: str) -> torch.dtype:
@@ -81,36 +83,45 @@ def token_counts(dataset: PersonaDataset, template: ChatTemplate) -> list[int]:
     return [len(template.encode_text(text)) for text in texts]
 
 
+def common_arguments(
+    base: LoadedBase, recipe: Recipe, lengths: Sequence[int], run_folder: Path, compute_dtype: torch.dtype
+) -> dict[str, Any]:
+    """What every trainer of TRL's is told; `lengths` are the rows' tokens."""
+    return {
+        "output_dir": str(run_folder),
+        "save_strategy": "no",  # the trainer's own checkpoints are pickles; we write our own
+        "report_to": [],
+        "disable_tqdm": True,
+        "logging_steps": 1,
+        "per_device_train_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.accumulation,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": recipe.warmup_share,
+        "weight_decay": recipe.weight_decay,
+        "max_length": recipe.max_length,
+        "activation_checkpointing": _is_checkpointing(base, recipe, lengths),
+        "use_cpu": base.device.type == "cpu",
+        "bf16": compute_dtype == torch.bfloat16,
+        "fp16": compute_dtype == torch.float16,
+        "dataloader_pin_memory": base.device.type == "cuda",
+        "seed": recipe.seed,
+        "data_seed": recipe.seed,
+    }
+
+
 def _arguments(
     base: LoadedBase, recipe: SFTRecipe, lengths: list[int], run_folder: Path, compute_dtype: torch.dtype
 ) -> SFTConfig:
     return SFTConfig(
-        output_dir=str(run_folder),
-        save_strategy="no",  # the trainer's own checkpoints are pickles; CheckpointKeeper writes ours
-        report_to=[],
-        disable_tqdm=True,
-        logging_steps=1,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.accumulation,
+        **common_arguments(base, recipe, lengths, run_folder, compute_dtype),
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=recipe.warmup_share,
-        weight_decay=recipe.weight_decay,
         num_train_epochs=recipe.epochs,
         max_steps=_step_bound(recipe, len(lengths)),
-        max_length=recipe.max_length,
-        activation_checkpointing=_is_checkpointing(base, recipe, lengths),
-        use_cpu=base.device.type == "cpu",
-        bf16=compute_dtype == torch.bfloat16,
-        fp16=compute_dtype == torch.float16,
-        dataloader_pin_memory=base.device.type == "cuda",
-        seed=recipe.seed,
-        data_seed=recipe.seed,
         train_sampling_strategy="group_by_length",  # rows of like length share a batch: half as much padding
     )
 
 
-def _is_checkpointing(base: LoadedBase, recipe: SFTRecipe, lengths: list[int]) -> bool:
+def _is_checkpointing(base: LoadedBase, recipe: Recipe, lengths: Sequence[int]) -> bool:
     """Whether activations are computed twice: as the recipe says, else where memory asks for it."""
     if recipe.gradient_checkpointing is not None:
         return recipe.gradient_checkpointing

@@ -19,7 +19,7 @@ from core.personas import Persona, find_persona
 from core.settings import Settings
 from training.progress import show_progress
 from training.registration import register_trained
-from training.sft import TrainedAdapter, TrainingStopped
+from training.run import TrainedAdapter, TrainingStopped
 from training.sft import train as train_adapter
 
 RECIPE_NAMES = (*(name.replace("-", "_") for name, _, _ in RECIPE_OPTIONS), "targets", "quantization")

@@ -9,7 +9,8 @@ from core.personas import Persona
 from core.settings import Settings
 from tests.examples.training import make_workshop
 from training.progress import ProgressUpdate
-from training.sft import TrainedAdapter, train
+from training.run import TrainedAdapter
+from training.sft import train
 
 FAST = {"batch_size": 4, "accumulation": 1, "max_length": 512, "learning_rate": 5e-3, "is_evaluated": False}
 

@@ -31,7 +31,8 @@ from training.eval_figures import perplexity_figure
 from training.evaluation import EvalReport, evaluate
 from training.fixed_prompts import read_limits, read_thresholds
 from training.progress import ProgressUpdate
-from training.sft import TrainedAdapter, train
+from training.run import TrainedAdapter
+from training.sft import train
 
 FEW = ("--max-steps", "3", "--accumulation", "1", "--learning-rate", "5e-3")
 

@@ -30,7 +30,8 @@ from training.library_noise import quiet_libraries
 from training.progress import ProgressUpdate
 from training.registration import register_trained
 from training.resumable_trainer import ResumableTrainer, trained_parameters
-from training.sft import NothingLearned, train
+from training.safeguards import NothingLearned
+from training.sft import train
 
 Workshop = tuple[Persona, Settings]
 

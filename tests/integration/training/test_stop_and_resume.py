@@ -20,10 +20,11 @@ from tests.examples.training import PIRATE_WORDS, make_rows, make_workshop, writ
 from tests.integration.training.conftest import FAST
 from tests.running.command import assert_one_sentence, environment
 from training import resume_check
-from training.checkpoint_file import FILE, CheckpointFile, TrainingRuns
+from training.checkpoint_file import FILE, Checkpoint, CheckpointFile, TrainingRuns
 from training.progress import ProgressUpdate
 from training.resume_check import CannotResume
-from training.sft import TrainedAdapter, TrainingStopped, train
+from training.run import TrainedAdapter, TrainingStopped
+from training.sft import train
 
 Workshop = tuple[Persona, Settings]
 # 32 rows in steps of 8: four steps an epoch.
@@ -222,7 +223,7 @@ def test_a_checkpoint_that_is_half_written_is_never_used(workshop: Workshop, who
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     folder = (settings.data_dir / checkpoint_of(settings)).parent
     assert len([path for path in folder.iterdir() if path.name != ".lock"]) == 2
-    assert CheckpointFile(folder).step() == 2
+    assert CheckpointFile(folder, Checkpoint).step() == 2
     assert train(persona, settings, is_resumed=True, **RECIPE).content_hash == whole.content_hash
     assert not folder.exists()
 
@@ -296,7 +297,7 @@ def test_a_new_training_names_the_stopped_one_and_takes_its_place(
 def test_one_training_of_a_persona_runs_at_a_time(workshop: Workshop) -> None:
     persona, settings = workshop
     with (
-        CheckpointFile((settings.data_dir / checkpoint_of(settings)).parent).held(),
+        CheckpointFile((settings.data_dir / checkpoint_of(settings)).parent, Checkpoint).held(),
         pytest.raises(TrainingRuns, match="wait for it, or stop it first"),
     ):
         train(persona, settings, **RECIPE)

@@ -15,7 +15,7 @@ def checkpoint(step: int) -> Checkpoint:
 
 
 def test_a_checkpoint_is_read_as_it_was_written_and_the_last_one_counts(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path / "a" / "b" / "c")
+    file = CheckpointFile(tmp_path / "a" / "b" / "c", Checkpoint)
     with file.held():
         assert file.read() is None
         for step in (1, 2):
@@ -31,7 +31,7 @@ def test_a_checkpoint_is_read_as_it_was_written_and_the_last_one_counts(tmp_path
 
 
 def test_what_a_kill_left_half_written_goes_with_the_next_training(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path / "a" / "b" / "c")
+    file = CheckpointFile(tmp_path / "a" / "b" / "c", Checkpoint)
     file.folder.mkdir(parents=True)
     (file.folder / PARTIAL).write_bytes(b"half")
     with file.held():
@@ -43,7 +43,7 @@ def test_what_a_kill_left_half_written_goes_with_the_next_training(tmp_path: Pat
 def test_a_file_that_is_no_checkpoint_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(InvalidData, match=r"is damaged .*; train without --resume"):
-        CheckpointFile(tmp_path).read()
+        CheckpointFile(tmp_path, Checkpoint).read()
 
 
 def test_differences_are_named_by_what_people_gave() -> None:

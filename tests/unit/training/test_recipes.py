@@ -7,7 +7,7 @@ import pytest
 from core.errors import InvalidSetting
 from core.personas import load_persona
 from tests.examples.training import PIRATE_WORDS, make_persona
-from training.recipes import SFTRecipe, recipe_for
+from training.recipes import LearningRecipe, SFTRecipe, learning_recipe_for, recipe_for
 
 
 def test_the_defaults_are_those_of_the_specification() -> None:
@@ -44,7 +44,7 @@ def test_a_persona_changes_the_recipe_and_the_caller_changes_it_last(tmp_path: P
 
 
 def test_an_override_that_no_recipe_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSetting, match="A recipe has no rank; it has targets, r,"):
+    with pytest.raises(InvalidSetting, match=r"A recipe has no rank; it has .*, targets, r,"):
         recipe_for(make_persona(tmp_path, "pirate", PIRATE_WORDS), rank=4)
 
 
@@ -53,3 +53,18 @@ def test_a_quick_recipe_reads_so_many_rows_once_and_keeps_the_bounds_that_are_se
     assert (quick.max_steps, quick.max_rows, quick.epochs) == (80, 640, 3.0)
     assert SFTRecipe(max_steps=5).quick().max_steps == 5
     assert SFTRecipe(batch_size=4096).quick().max_steps == 1
+
+
+def test_a_learning_recipe_names_its_wrong_fields_too() -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        LearningRecipe(batch_size=1, kto_beta=0.0, replay_share=0.6, contrast_share=0.4)
+    for part in ("batch_size is 1", "kto_beta is 0", "leaves no feedback"):
+        assert part in str(caught.value)
+
+
+def test_a_small_base_learns_faster_and_the_caller_has_the_last_word() -> None:
+    small, large = learning_recipe_for(base_parameters=135_000_000), learning_recipe_for(base_parameters=10**9)
+    assert small.kto_learning_rate > large.kto_learning_rate
+    assert learning_recipe_for(base_parameters=135_000_000, kto_learning_rate=3e-6).kto_learning_rate == 3e-6
+    with pytest.raises(InvalidSetting, match="A recipe has no r; it has"):
+        learning_recipe_for(r=8)

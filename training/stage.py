@@ -1,0 +1,161 @@
+"""Runs one stage of learning between its two proofs: that it will train the right thing, and that it did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from core.engine.chat_template import ChatTemplate
+from core.engine.loading import LoadedBase
+from training.anchor import set_weights
+from training.dataset_builder import Example
+from training.label_check import IGNORED_LABEL, check_labels, stop_token_ids
+from training.progress import ProgressUpdate, ReportProgress
+from training.recipes import LearningRecipe
+from training.safeguards import (
+    LEARNER,
+    REFERENCE,
+    Weights,
+    adapter_weights,
+    check_changed,
+    check_no_drift,
+    check_prompts,
+    check_reference,
+    check_trainable,
+)
+from training.trainer_setup import UNIT
+
+# What TRL logs of a step, and the lineage keeps of the first and the last one.
+KEPT = ("loss", "rewards/margins", "rewards/accuracies", "kl", "entropy")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What every stage works with. `model` carries the adapter that learns; `folder` is for a trainer's own files."""
+
+    base: LoadedBase
+    model: PeftModel
+    template: ChatTemplate
+    recipe: LearningRecipe
+    compute_dtype: torch.dtype
+    folder: Path
+    progress: ReportProgress
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A trainer that is ready to run.
+
+    `prompts` belong to the rows of its dataset, one by one; `first` to those of a batch of the first rows, in its
+    order. `facts` go into the lineage.
+    """
+
+    name: str
+    title: str
+    trainer: Trainer
+    prompts: Sequence[Example]
+    first: Sequence[Example]
+    has_reference: bool
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def run_stage(bench: Bench, stage: Stage, start: Weights) -> dict[str, Any]:
+    """Train from `start`, prove it, and return what it measured. The model is left without a reference.
+
+    Raises NothingTrainable, ReferenceNotAnchor, PromptNotAsServed and WrongLabels before it trains; ReferenceDrifted,
+    AdapterUnchanged and NothingLearned after.
+    """
+    trainer, model = stage.trainer, bench.model
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(_StageReport(bench.progress, stage.title, len(stage.prompts)))
+    set_weights(model, start)
+    check_trainable(model, bench.base.name)
+    if stage.has_reference:
+        check_reference(model, start)
+    check_prompts(trainer.train_dataset, stage.prompts, bench.template)
+    _check_first_batch(bench, stage)
+    began_s = time.monotonic()
+    trainer.train()
+    change = check_changed(start, adapter_weights(model, LEARNER), stage.title)
+    drift = {}
+    if stage.has_reference:
+        drift = {"reference_drift": check_no_drift(model, start)}
+        model.delete_adapter(REFERENCE)
+    return {
+        "stage": stage.name,
+        "rows": len(stage.prompts),
+        "steps": trainer.state.global_step,
+        "change": change,
+        **drift,
+        **_logged(trainer.state.log_history),
+        **stage.facts,
+        "seconds": round(time.monotonic() - began_s, 1),
+    }
+
+
+def first_rows(trainer: Trainer) -> list[dict[str, Any]]:
+    """The rows of the first batch, as they lie in the dataset."""
+    count = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
+    return [trainer.train_dataset[index] for index in range(count)]
+
+
+def _check_first_batch(bench: Bench, stage: Stage) -> None:
+    """The proof of the mask that a training on rows has. Preference trainers have a mask in place of labels."""
+    batch = stage.trainer.data_collator(first_rows(stage.trainer))
+    labels = batch.get("labels")
+    if labels is None:
+        labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORED_LABEL)
+    stops = stop_token_ids(bench.base.model, bench.base.tokenizer)
+    ids = batch["input_ids"]
+    check_labels({"input_ids": ids, "labels": labels}, stage.first, bench.template, bench.base.tokenizer, stops)
+
+
+def _logged(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The first and last value of each figure. A margin stands only where a batch held both labels."""
+    found: dict[str, Any] = {}
+    for key in KEPT:
+        values = [float(entry[key]) for entry in history if key in entry]
+        if values:
+            name = key.removeprefix("rewards/")
+            found |= {f"first_{name}": round(values[0], 6), f"last_{name}": round(values[-1], 6)}
+            found[f"mean_{name}"] = round(sum(values) / len(values), 6)
+    return found
+
+
+class _StageReport(TrainerCallback):  # type: ignore[misc]  # transformers counts as untyped
+    """Hands each step to the caller's progress report."""
+
+    def __init__(self, report: ReportProgress, title: str, rows: int) -> None:
+        self._report, self._title, self._rows = report, title, rows
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._report(ProgressUpdate(self._title, 0, state.max_steps, f"{self._rows} rows", UNIT))
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logs is not None and "loss" in logs:
+            self._report(
+                ProgressUpdate(self._title, state.global_step, state.max_steps, f"loss {logs['loss']:.3f}", UNIT)
+            )
