@@ -13,14 +13,13 @@ import discord
 from discord.backoff import ExponentialBackoff
 
 from bot.chat.access import AccessLimits
-from bot.discord_chat import better_answer
 from bot.discord_chat.bot import PersonaBot
 from bot.discord_chat.commands import tree
 from bot.discord_chat.connection import CAPABILITIES
 from bot.discord_chat.login import MISSING, REFUSED, may_read_all
 from bot.discord_chat.names import check_names
 from bot.discord_chat.parts import make_parts
-from bot.discord_chat.presses import Press
+from bot.discord_chat.presses import Press, on_interaction
 from bot.service.service import Service
 from core.errors import InvalidSetting, PersonasError
 from core.settings import Settings
@@ -94,7 +93,7 @@ class DiscordChat:
         parts = self.parts
         await tree.add_to(bot)
         bot.add_dynamic_items(Press)
-        bot.add_listener(better_answer.on_interaction)
+        bot.add_listener(on_interaction)
         bot.add_listener(self._on_ready, "on_ready")
         for hearer in (parts.changes, parts.removals, parts.reactions, parts.catch_up):
             hearer.listen(bot)

@@ -17,6 +17,7 @@ from bot.chat.forgetting import Forgetting
 from bot.chat.free_talk import FreeTalk
 from bot.chat.judging import Judging
 from bot.chat.memory import Memory
+from bot.chat.presses import Presses
 from bot.chat.recovery import LeftReplies
 from bot.chat.replies import RunningReplies
 from bot.chat.variants import Variants
@@ -54,9 +55,7 @@ class Parts:
     bindings: Bindings
     choosing: Choosing
     free_talk: FreeTalk
-    judging: Judging
-    variants: Variants
-    endings: Endings
+    presses: Presses
     forgetting: Forgetting
     history: History
     profiles: Profiles
@@ -99,9 +98,16 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         bindings=bindings,
         choosing=Choosing(service.personas, bindings, CAPABILITIES),
         free_talk=free_talk,
-        judging=Judging(store, SOURCE, replies),
-        variants=Variants(store, SOURCE, replies, CAPABILITIES),
-        endings=Endings(store, SOURCE, replies, memory),
+        presses=Presses(
+            CAPABILITIES,
+            store,
+            replies,
+            memory,
+            history,
+            Judging(store, SOURCE, replies),
+            Variants(store, SOURCE, replies, CAPABILITIES),
+            Endings(store, SOURCE, replies, memory),
+        ),
         forgetting=forgetting,
         history=history,
         profiles=profiles,

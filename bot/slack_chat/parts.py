@@ -16,6 +16,7 @@ from bot.chat.forgetting import Forgetting
 from bot.chat.free_talk import FreeTalk
 from bot.chat.judging import Judging
 from bot.chat.memory import Memory
+from bot.chat.presses import Presses
 from bot.chat.recovery import LeftReplies
 from bot.chat.replies import RunningReplies
 from bot.chat.variants import Variants
@@ -30,14 +31,12 @@ from bot.slack_chat.connection import CAPABILITIES, Connection
 from bot.slack_chat.history import History
 from bot.slack_chat.home import Home
 from bot.slack_chat.identity import Identities
-from bot.slack_chat.judgements import Judgements
 from bot.slack_chat.listener import Listener
 from bot.slack_chat.names import SOURCE
 from bot.slack_chat.people import People
-from bot.slack_chat.presses import Presses
+from bot.slack_chat.presses import PressesHere
 from bot.slack_chat.reactions import Reactions
 from bot.slack_chat.recovery import Recovery
-from bot.slack_chat.rewrites import Rewrites
 from bot.slack_chat.speaker import Speaker
 from bot.slack_chat.typed import TypedCommands
 from core.settings import Settings
@@ -53,7 +52,7 @@ class Parts:
     listener: Listener
     changes: Changes
     reactions: Reactions
-    presses: Presses
+    presses: PressesHere
     commands: SlashCommands
     ask_about: AskAbout
     home: Home
@@ -84,9 +83,16 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     listener = Listener(connection, store, replies, history, identities, faces, bindings, free_talk, speaker, typed)
     edits = Edits(store, SOURCE, memory, replies)
     reactions = Reactions(connection, store, replies, people, needs_catch_up)
-    variants, endings = Variants(store, SOURCE, replies, CAPABILITIES), Endings(store, SOURCE, replies, memory)
-    judgements = Judgements(connection, Judging(store, SOURCE, replies), speaker)
-    rewrites = Rewrites(store, replies, memory, variants, endings, history, identities, people, speaker)
+    presses = Presses(
+        CAPABILITIES,
+        store,
+        replies,
+        memory,
+        history,
+        Judging(store, SOURCE, replies),
+        Variants(store, SOURCE, replies, CAPABILITIES),
+        Endings(store, SOURCE, replies, memory),
+    )
     left_replies = LeftReplies(store, SOURCE, memory, CAPABILITIES)
     return Parts(
         connection=connection,
@@ -95,7 +101,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         listener=listener,
         changes=Changes(connection, store, edits, replies, forgetting, deliveries, free_talk, identities, listener),
         reactions=reactions,
-        presses=Presses(replies, judgements, rewrites, speaker),
+        presses=PressesHere(connection, presses, replies, identities, people, speaker),
         commands=SlashCommands(connection, replies, commands, data),
         ask_about=AskAbout(connection, replies, identities, people, personas),
         home=home,
