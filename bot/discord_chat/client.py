@@ -73,7 +73,7 @@ class DiscordChat:
         Cancelled, it leaves at once.
         """
         try:
-            await self.parts.replies.drain(self._settings.drain_timeout_s)
+            await self.parts.chat.replies.drain(self._settings.drain_timeout_s)
         finally:
             self._is_closing.set()
             for task in (self._live, *self._tasks):
@@ -97,8 +97,8 @@ class DiscordChat:
         bot.add_listener(self._on_ready, "on_ready")
         for hearer in (parts.changes, parts.removals, parts.reactions, parts.catch_up):
             hearer.listen(bot)
-        await parts.recovery.look()
-        self._upkeep = [self._start(parts.recovery.keep_mending()), self._start(parts.catch_up.keep_up())]
+        await parts.mending.look()
+        self._upkeep = [self._start(parts.mending.keep_mending()), self._start(parts.catch_up.keep_up())]
 
     async def _on_ready(self) -> None:
         self.is_ready.set()

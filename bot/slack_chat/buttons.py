@@ -75,3 +75,9 @@ def blocks_of(due: ReplyButtons | None) -> list[Block]:
         best = [button("best", exchange_id, "✅ Best", style="primary")] if due.is_finished else []
         row += [*before, place, *after, *best]
     return [{"type": "context_actions", "elements": [*([thumbs] if due.is_finished else []), bin_]}, actions(*row)]
+
+
+def verbs_in(message: Mapping[str, Any]) -> set[str]:
+    """What the buttons of one of our messages do."""
+    elements = [element for block in message.get("blocks") or () for element in block.get("elements") or ()]
+    return {str(element.get("action_id", "")).removeprefix(PREFIX) for element in elements}

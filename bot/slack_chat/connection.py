@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ class Connection:
     """`client` knows the bot's token; `own` is set by the login, before anything uses it.
 
     `can_wear_faces` becomes False once Slack has refused a persona's name: the scope chat:write.customize is missing.
+    `sent` are the newest messages that Slack has answered for.
     """
 
     own: OwnIds
@@ -52,6 +54,7 @@ class Connection:
             timeout=TIMEOUT_S,
         )
         self.can_wear_faces = True
+        self.sent: OrderedDict[str, None] = OrderedDict()
 
     def is_own(self, message: dict[str, Any]) -> bool:
         """Whether the bot wrote this message, under whatever name."""

@@ -31,7 +31,7 @@ class DiscordTalk:
 
     async def agree(self) -> None:
         card = await use(self._room, "consent")
-        await press(self._room, card, f"consent:give:{CONSENT_VERSION}")
+        await press(self._room, card, f"data:give:{CONSENT_VERSION}")
 
     async def choose(self, persona: str) -> None:
         await use(self._room, "persona", name=persona)

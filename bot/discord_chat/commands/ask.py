@@ -107,7 +107,7 @@ async def _answer(interaction: Interaction, transcript: Transcript, persona: str
     """
     parts, here = interaction.client.parts, places_here(interaction)
     spec = None if persona is None else str(choose(parts.personas, persona))
-    if not parts.replies.admit(command_key(interaction.id), user_id(interaction.user), here):
+    if not parts.chat.replies.admit(command_key(interaction.id), user_id(interaction.user), here):
         return
     await interaction.response.defer(thinking=True, ephemeral=is_private)
     screen = InteractionScreen(interaction, is_ephemeral=is_private)
@@ -125,7 +125,7 @@ async def _answer(interaction: Interaction, transcript: Transcript, persona: str
         screen.header = parts.identities.header(reply.model)
         return screen
 
-    await parts.replies.answer(replace(question, placeholder=screen.placeholder), make_screen, refuse=screen.post)
+    await parts.chat.replies.answer(replace(question, placeholder=screen.placeholder), make_screen, refuse=screen.post)
 
 
 def _persona_field(

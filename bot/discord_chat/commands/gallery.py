@@ -73,7 +73,7 @@ async def page_of(parts: Parts, number: int) -> Page:
     number = min(number, last)
     shown = everybody[number * PER_PAGE : (number + 1) * PER_PAGE]
     base_slug = parts.settings.base_slug
-    async with parts.store.read() as session:
+    async with parts.chat.store.read() as session:
         champions = await parts.registry.champions(session, [one.slug for one in shown], base_slug)
         thumbs = await feedback.tally(session, base_model=base_slug)
     return Page(

@@ -26,7 +26,7 @@ async def answered(room: DiscordRoom, interaction: Interaction) -> tuple[Exchang
     found: list[Exchange] = []
     while not found or found[0].finished_at is None:
         found = await room.exchanges(event_id=f"interaction:{interaction.id}")
-    await room.chat.parts.replies.ended(found[0].id)
+    await room.chat.parts.chat.replies.ended(found[0].id)
     [shown] = interaction.replies
     return found[0], shown
 
