@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bot.chat.access import AccessLimits
 from bot.chat.chat_parts import ChatParts
+from bot.chat.gallery import Gallery
 from bot.chat.mending import Mending
 from bot.chat.presses import Presses
 from bot.discord_chat.catch_up import CatchUp
@@ -22,7 +23,6 @@ from bot.discord_chat.reactions import Reactions
 from bot.discord_chat.removals import Removals
 from bot.discord_chat.webhooks import Webhooks
 from bot.service.service import Service
-from core.adapters.registry import Registry
 from core.personas import Persona
 from core.settings import Settings
 
@@ -33,7 +33,7 @@ class Parts:
 
     settings: Settings
     personas: Mapping[str, Persona]
-    registry: Registry
+    gallery: Gallery
     connection: Connection
     chat: ChatParts
     presses: Presses
@@ -72,7 +72,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     return Parts(
         settings=settings,
         personas=service.personas,
-        registry=service.registry,
+        gallery=Gallery(store, service.registry, service.personas, settings.base_slug),
         connection=connection,
         chat=chat,
         presses=chat.presses(history),

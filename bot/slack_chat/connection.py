@@ -52,6 +52,7 @@ class Connection:
             token=None if token is None else token.get_secret_value(),
             base_url=settings.slack_api_url,
             timeout=TIMEOUT_S,
+            retry_handlers=[],  # slack_sdk's own would post a message again whose answer was lost
         )
         self.can_wear_faces = True
         self.sent: OrderedDict[str, None] = OrderedDict()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bot.chat.access import AccessLimits
 from bot.chat.chat_parts import ChatParts
+from bot.chat.gallery import Gallery
 from bot.chat.mending import Mending
 from bot.service.service import Service
 from bot.slack_chat.ask_about import AskAbout
@@ -60,7 +61,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     )
     needs_catch_up = asyncio.Event()  # something may have happened on Slack that was not taken in
     people, speaker, identities = People(connection), Speaker(connection), Identities(connection, chat.faces)
-    home = Home(connection, store, service.registry, personas, settings.base_slug)
+    home = Home(connection, Gallery(store, service.registry, personas, settings.base_slug))
     data = DataCommands(connection, store, chat.own_data)
     commands = commands_of(
         PersonaCommand(personas, chat.choosing, people, speaker),

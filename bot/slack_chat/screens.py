@@ -63,6 +63,7 @@ class SlackScreen:
         self.header = "" if connection.can_wear_faces else header(look.title)
         self.buttons: ReplyButtons | None = None
         self.moved: dict[str, str] = {}
+        self.added: list[str] = []
         self.on_removing: Callable[[str], Awaitable[None]] | None = None
         self._pages: dict[str, _Page] = {}
         self._can_stream = recipient is not None and thread_ts is not None
@@ -204,6 +205,7 @@ class SlackScreen:
             logger.info("The message %s takes no change (%s); the reply goes on below it", message_id, error.code)
             page.offset = len(shown) if page.text.startswith(shown) and page.text != shown else 0
             page.tail = await self._post(page.text[page.offset :], buttons)
+            self.added.append(page.tail)
 
     async def _post(self, text: str, buttons: ReplyButtons | None) -> str:
         """A plain message; one that Slack finds too long goes out in parts, and the last has the buttons."""
@@ -217,6 +219,8 @@ class SlackScreen:
                     raise
                 parts[:0] = split_message(part, len(part) // 2 + 1)
             else:
+                if key:
+                    self.added.append(posted)
                 key = key or posted
         return key
 

@@ -16,8 +16,8 @@ from tests.slack.rooms import SlackRoom, slack_room
 CALLS = (
     "<!channel> <!here> <!everyone> <!group> <!HERE> <!here|here> <!channel|@channel> <!subteam^S012AB|@crew> {ben}"
     " <@{id}|ben> @channel @here @everyone <\\!channel> <\\@{id}> \\<!channel> &lt;!channel> &lt;!channel&gt;"
-    " &#60;!here> &#x3c;!here> &lt;@{id}> &LT;!here> &lt;!subteam^S012AB> [all](!channel) [all](<!channel>) <<!here>> < !here>"
-    " `<!channel>` **<!here>** ~<!channel>~ > <!here>"
+    " &#60;!here> &#x3c;!here> &lt;@{id}> &LT;!here> &lt;!subteam^S012AB> [all](!channel)"
+    " [all](<!channel>) <<!here>> < !here> `<!channel>` **<!here>** ~<!channel>~ > <!here>"
 )
 
 
