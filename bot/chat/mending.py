@@ -84,14 +84,14 @@ class Mending:
         """Mend what `look` found, and from time to time what the platform or the store was out of reach for."""
         while True:
             try:
-                await self._mend_all()
+                await self.mend_all()
                 await asyncio.sleep(AGAIN_AFTER_S)
                 self._half_shown = await self._left_replies.half_shown(self._replies.is_running)
             except Exception:  # the loop's boundary: one reply that cannot be mended leaves the others alone
                 logger.exception("Mending replies on %s failed", self._platform.name)
                 await asyncio.sleep(AGAIN_AFTER_S)
 
-    async def _mend_all(self) -> None:
+    async def mend_all(self) -> None:
         """Show each of them to its end, with the buttons of a reply that has ended."""
         while self._without_a_note:
             exchange = self._without_a_note.pop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, cast
+from typing import TypeVar, cast
 
 import discord
 
@@ -24,6 +24,7 @@ from core.store.models import Delivery, Exchange
 
 LOOKED_THROUGH = 25  # messages after the question
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -60,7 +61,7 @@ class LeftPages:
         return None
 
 
-async def _open(call: Callable[[], Awaitable[Any]]) -> Any:
+async def _open(call: Callable[[], Awaitable[T]]) -> T:
     """Raises ScreenRefused where the way to a message is closed for good, as `attempt` does for all else."""
     try:
         return await attempt(call)
