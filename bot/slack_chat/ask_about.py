@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from bot.chat.ask_about import ANYBODY, HERE, NO_WORDS, SUGGESTED, question_about
 from bot.chat.conversation import Transcript, Turn
 from bot.chat.personas import choose
 from bot.chat.platform import IncomingMessage
@@ -31,17 +32,15 @@ from core.personas import Persona
 
 SHORTCUT = FORM = "ask_about"
 QUESTION, PERSONA = "question", "persona"
-ANYBODY, HERE = "Whoever answers here", "*"
 MAX_PERSONAS = 99
 MAX_ABOUT_CHARS = 2000  # travels with the form, which takes 3,000 characters
-NO_WORDS = "There are no words in this message that I could read; choose another one."
 QUESTION_FIELD = input_block(
     QUESTION,
     "Your question",
     {
         "type": "plain_text_input",
         "multiline": True,
-        "initial_value": "What do you think about this?",
+        "initial_value": SUGGESTED,
         "max_length": 1000,
     },
 )
@@ -121,7 +120,7 @@ class AskAbout:
         author, own = where["author"], self._connection.own
         names = await self._people.names({user, *filter(None, [author]), *mentions(where["text"])})
         text = words_of(where["text"], own.user, names) if author else own_words(where["text"])
-        turn = Turn("user", names[user], f"{names.get(author, own.name)} wrote:\n\n{text}\n\n{asked}")
+        turn = Turn("user", names[user], question_about(names.get(author, own.name), text, asked))
         key = message_key(where["channel"], where["ts"])
         quotes = (Quoted(key, user_id(author) if author else ""), Quoted(event_id, user_id(user)))
         conversation_id = f"{thread_place(where['channel'], where['ts'])}:{event_id}"

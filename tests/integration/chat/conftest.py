@@ -15,7 +15,7 @@ from core.settings import Settings
 from core.store.db import Store
 from tests.examples.store import persona, sqlite_url
 
-PLATFORM = Capabilities("test", "Test", 60, 4, 5.0, "({})", ("message",), True, "town")
+PLATFORM = Capabilities("test", "Test", 64, 4, 5.0, "({})", ("message",), True, "town")
 
 
 @pytest.fixture

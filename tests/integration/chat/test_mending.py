@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import pytest
+
 from bot.chat.buttons import ReplyButtons
 from bot.chat.chat_parts import ChatParts
 from bot.chat.mending import LeftPage
@@ -88,12 +90,14 @@ async def test_kept_words_are_shown_whole_on_as_many_pages_as_they_need(chat: Ch
     assert board.buttons == {"m1": None, "m2": ReplyButtons(exchange_id)}
 
 
-async def test_words_that_nobody_knows_stay_with_a_warning_where_some_may_be_missing(chat: ChatParts):
-    board = Board({"m1": "one two"})
-    await left(chat, "m1")
+@pytest.mark.parametrize("has_room", [True, False])
+async def test_words_that_nobody_knows_stay_with_a_warning_where_some_may_be_missing(chat: ChatParts, has_room: bool):
+    words, note = "one two" if has_room else "one two three four five", f"({MAY_BE_CUT_OFF})"
+    board = Board({"m1": words})
+    exchange_id = await left(chat, "m1")
     assert await mend(chat, board) == []
-    assert list(board.shown.values()) == ["one two", f"({MAY_BE_CUT_OFF})"]  # the message has no room for it
-    assert board.buttons["m1"] is None and board.buttons["m2"] is not None
+    assert list(board.shown.values()) == ([f"{words}\n{note}"] if has_room else [words, note])
+    assert board.buttons["m1" if has_room else "m2"] == ReplyButtons(exchange_id)
 
 
 async def test_words_that_nobody_knows_stay_as_they_are_where_they_had_ended(chat: ChatParts):

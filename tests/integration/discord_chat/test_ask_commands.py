@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.discord_chat.commands.ask import ANYBODY, NO_WORDS
+from bot.chat.ask_about import ANYBODY, NO_WORDS
 from bot.discord_chat.commands.persona import MAX_CHOICES
 from bot.discord_chat.history import RESET_LINE
 from core.store import consent, places
