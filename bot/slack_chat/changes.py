@@ -80,17 +80,21 @@ class Changes:
 
     async def on_left(self, channel: str) -> None:
         """The bot was removed from a channel, or the channel is gone."""
-        place = names.channel_place(channel)
-        async with self._store.read() as session:
-            inside = await places.with_something_kept_inside(session, names.prefix_of(names.THREAD), around=place)
-        threads = (thread for thread, where in inside if where == place)
-        await _until_done(partial(self._forgetting.places, place, *threads))
+        await _until_done(partial(self._forget_channel, names.channel_place(channel)))
 
     async def on_uninstalled(self, team: str) -> None:
         """The bot was removed from the workspace: everything that was said there goes."""
+        await _until_done(partial(self._forget_workspace, names.workspace_place(team)))
+
+    async def _forget_channel(self, place: str) -> None:
+        async with self._store.read() as session:
+            inside = await places.with_something_kept_inside(session, names.prefix_of(names.THREAD), around=place)
+        await self._forgetting.places(place, *(thread for thread, where in inside if where == place))
+
+    async def _forget_workspace(self, place: str) -> None:
         async with self._store.read() as session:
             kept = await places.with_something_kept(session, f"{names.SOURCE}:")
-        await _until_done(partial(self._forgetting.places, names.workspace_place(team), *kept))
+        await self._forgetting.places(place, *kept)
 
     async def _forget_message(self, key: str) -> None:
         for answer in await self._forgetting.message(key):
@@ -119,6 +123,7 @@ class Changes:
 
 
 async def _until_done(forget: Callable[[], Awaitable[None]]) -> None:
+    """Again and again while the store is out of order."""
     for delay_s in (*RETRY_DELAYS_S, None):
         try:
             await forget()
