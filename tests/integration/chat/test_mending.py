@@ -55,7 +55,8 @@ class Board:
 
 async def left(chat: ChatParts, *pages: str, **ended: Any) -> str:
     """An exchange that has ended, and the messages whose end nobody noted."""
-    asked = new_exchange(source="test", question_id="q1", prompt=None)
+    kept = {} if "reply" in ended else {"prompt": None}  # a reply is kept where its prompt is
+    asked = new_exchange(source="test", question_id="q1", **kept)
     async with chat.store.write() as session:
         assert await exchanges.record(session, asked)
         assert await settle(session, asked.id, **{"reply": None, **ended})
