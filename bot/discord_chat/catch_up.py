@@ -76,6 +76,7 @@ class CatchUp:
 
     async def _catch_up(self) -> None:
         await self._connection.client.wait_until_ready()  # before that, servers of other shards seem to be gone
+        self._needs_catch_up.clear()  # which every shard sets
         await self._look_for_servers()
         for channel_id, known in (await self._known()).items():
             await self._look_into(channel_id, known)

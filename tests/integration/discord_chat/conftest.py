@@ -59,7 +59,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture)
     monkeypatch.setattr(catch_up, "PAUSE_S", 0.0)
     monkeypatch.setattr(mending, "AGAIN_AFTER_S", 0.05)
     monkeypatch.setattr(calls, "RETRY_DELAYS_S", ())
-    caplog.set_level(logging.INFO, logger=catch_up.__name__)
+    caplog.set_level(logging.INFO, logger=mending.__name__)
 
 
 @pytest.fixture
