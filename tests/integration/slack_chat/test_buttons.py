@@ -132,15 +132,6 @@ async def test_who_manages_the_workspace_may_delete_any_answer(room: SlackRoom):
     await room.fake.wait_for(lambda: "was removed" in answer.content)
 
 
-async def test_who_manages_the_workspace_may_delete_an_answer_that_they_had_written_anew(room: SlackRoom):
-    admin = room.fake.add_person("boss", is_admin=True)
-    answer = await answered(room)
-    await room.presses(answer, "🔄", who=admin)
-    await room.fake.wait_for(lambda: "2/2" in answer.buttons)
-    await room.presses(answer, "trash", who=admin)
-    await room.fake.wait_for(lambda: "was removed" in answer.content)
-
-
 async def test_a_press_is_acknowledged_while_the_model_is_busy(room: SlackRoom):
     answer = await answered(room)
     room.gate.close()
