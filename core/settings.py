@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     discord_api_url: str = "https://discord.com/api/v10"
     slack_bot_token: SecretStr | None = Field(default=None, description='Begins with "xoxb-"')
     slack_app_token: SecretStr | None = Field(default=None, description='Begins with "xapp-", for Socket Mode')
+    slack_config_token: SecretStr | None = Field(default=None, description="For the doctor alone; ends after 12 hours")
     slack_api_url: str = "https://slack.com/api/"
     user_messages_per_minute: int = Field(
         default=10,
@@ -109,7 +110,9 @@ class Settings(BaseSettings):
             raise ValueError("this holds a NUL character or something that is not UTF-8; write it again")
         return value
 
-    @field_validator("api_key", "discord_token", "slack_bot_token", "slack_app_token", mode="before")
+    @field_validator(
+        "api_key", "discord_token", "slack_bot_token", "slack_app_token", "slack_config_token", mode="before"
+    )
     @classmethod
     def _strip_blanks(cls, value: object) -> object:
         """Blanks around a secret came with the pasting, and nobody who sends it sends them. An empty one is none."""

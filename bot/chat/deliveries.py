@@ -43,8 +43,9 @@ class Deliveries:
     async def note_end(self, exchange_id: str, screen: ReplyScreen, delivered: Delivered) -> None:
         """Note what is shown at the end. What is not shown to its end stays noted as such, for recovery to mend."""
         page_ids = [screen.moved.get(message_id, message_id) for message_id in delivered.message_ids]
+        page_ids += screen.added
         marks = {key: (page.head, page.tail) for key, page in zip(page_ids, delivered.pages, strict=False)}
-        has_news = exchange_id in self._unnoted or bool(screen.moved) or screen.placeholder is not None
+        has_news = exchange_id in self._unnoted or bool(screen.moved or screen.added) or screen.placeholder is not None
         self._unnoted.discard(exchange_id)
         if delivered.is_shown and not has_news:
             # Every page is noted as one that changes. Lost in a crash, this only has them looked at once more.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import TypeAlias
 
 from bot.chat.memory import Memory
 from bot.chat.platform import Screen, ScreenGone
@@ -17,9 +18,11 @@ UNKNOWN = "I do not know this answer any more; who moderates this channel can de
 NOT_YOURS = "Only who asked, or who may manage messages here, can {do} this answer."
 HAS_ENDED = "This answer has ended already."
 
+MayManage: TypeAlias = Callable[[], Awaitable[bool]]
+
 
 class Endings:
-    """`may_manage` says whether the person moderates the place, besides those who asked.
+    """`may_manage` says whether the person moderates the place; it is asked about those alone who did not ask.
 
     Everything here raises NotFound, PermissionNeeded and StoreUnavailable.
     """
@@ -38,18 +41,18 @@ class Endings:
             raise NotFound(UNKNOWN)
         return found
 
-    async def stop(self, exchange_id: str, user_id: str, *, may_manage: bool) -> bool:
+    async def stop(self, exchange_id: str, user_id: str, *, may_manage: MayManage) -> bool:
         """Stop writing a reply, whose words so far stay; False when it has ended already."""
         variants = await self.variants(exchange_id)
         askers = {exchange.user_id for exchange in variants if exchange.id in (exchange_id, variants[0].id)}
-        if user_id not in askers and not may_manage:
+        if user_id not in askers and not await may_manage():
             raise PermissionNeeded(NOT_YOURS.format(do="stop"))
         return await self._replies.stop(exchange_id)
 
-    async def stopped(self, exchange_id: str, user_id: str, *, may_manage: bool) -> list[Exchange]:
+    async def stopped(self, exchange_id: str, user_id: str, *, may_manage: MayManage) -> list[Exchange]:
         """Every answer to the same question, none of which is being written any more: they may be taken away."""
         variants = await self.variants(exchange_id)
-        if user_id != variants[0].user_id and not may_manage:
+        if user_id != variants[0].user_id and not await may_manage():
             raise PermissionNeeded(NOT_YOURS.format(do="delete"))
         for variant in variants:
             await self._replies.stop(variant.id)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 
+from bot.chat.free_talk import FreeTalk
 from bot.chat.memory import Memory
 from bot.chat.replies import RunningReplies
 from core.store import data_rights, exchanges
 from core.store.data_rights import Forgotten
 from core.store.db import Store
+
+logger = logging.getLogger(__name__)
 
 
 class Forgetting:
@@ -17,11 +21,12 @@ class Forgetting:
     Everything here raises StoreUnavailable; then it is asked for once more later.
     """
 
-    def __init__(self, store: Store, source: str, replies: RunningReplies, memory: Memory) -> None:
+    def __init__(self, store: Store, source: str, replies: RunningReplies, memory: Memory, free_talk: FreeTalk) -> None:
         self._store = store
         self._source = source
         self._replies = replies
         self._memory = memory
+        self._free_talk = free_talk
 
     async def message(self, key: str) -> Sequence[str]:
         """A message was deleted. Of our own, what it said goes; a question takes its answers with it.
@@ -49,11 +54,13 @@ class Forgetting:
         async with self._store.write() as session:
             await data_rights.forget_delivery(session, self._source, key)
 
-    async def places(self, place_ids: Collection[str]) -> int:
-        """The bot has left these places. Returns how many exchanges lost their text."""
+    async def places(self, *place_ids: str) -> None:
+        """The bot has left these places."""
         await self._replies.stop_in(place_ids)
         async with self._store.write() as session:
-            return await data_rights.forget_places(session, self._source, place_ids)
+            lost = await data_rights.forget_places(session, self._source, place_ids)
+        self._free_talk.forget()
+        logger.info("The bot has left %s: the text of %d exchanges is erased", place_ids[0], lost)
 
     async def person(self, user_id: str, private_places: Collection[str]) -> Forgotten:
         """Erase a person. `private_places` are those that nobody but them can see."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -166,6 +166,10 @@ class ReplyScreen(Screen, Protocol):
     @property
     def moved(self) -> Mapping[str, str]:
         """Which messages others took the place of."""
+
+    @property
+    def added(self) -> Sequence[str]:
+        """Further messages, which show what one of these could not take any more."""
 
     @property
     def channel_key(self) -> str:

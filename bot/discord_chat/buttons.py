@@ -13,7 +13,7 @@ from discord import ButtonStyle
 from bot.chat.buttons import ReplyButtons
 
 # As Discord writes them: the variation selector (FE0F) belongs to those whose plain character is a text symbol.
-UP, DOWN, AGAIN, BEST, WRITE = "👍", "👎", "🔄", "✅", "📝"
+UP, DOWN, AGAIN, BEST = "👍", "👎", "🔄", "✅"
 DELETE, STOP, PREVIOUS, NEXT = "🗑\ufe0f", "⏹\ufe0f", "◀\ufe0f", "▶\ufe0f"
 
 Button: TypeAlias = discord.ui.Button[discord.ui.View]

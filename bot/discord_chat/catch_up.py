@@ -16,12 +16,12 @@ from functools import partial
 import discord
 from discord.ext import commands as prefix_commands
 
+from bot.chat.mending import keep_up
 from bot.discord_chat.calls import UNREADABLE, ChannelGone, MessageGone, attempt
-from bot.discord_chat.connection import Connection
+from bot.discord_chat.connection import CAPABILITIES, Connection
 from bot.discord_chat.names import CHANNEL, GUILD, SOURCE, THREAD, guild_place, id_of, is_message, prefix_of, split_key
 from bot.discord_chat.reactions import REACTION, Reactions, label_of
 from bot.discord_chat.removals import Removals
-from core.errors import StoreUnavailable
 from core.store import exchanges, feedback, places
 from core.store.db import Store
 
@@ -31,7 +31,6 @@ MAX_CHANNELS = 200
 MAX_MESSAGES = 500  # that are looked for in a channel
 PER_PAGE = 100  # as many messages as Discord gives at once
 PAUSE_S = 1.0  # between two channels
-AGAIN_AFTER_S = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -73,21 +72,11 @@ class CatchUp:
         self._needs_catch_up.set()
 
     async def keep_up(self) -> None:
-        while True:
-            await self._needs_catch_up.wait()
-            await self._connection.client.wait_until_ready()  # before that, servers of other shards seem to be gone
-            self._needs_catch_up.clear()
-            try:
-                await self._catch_up()
-                logger.info("What happened on Discord meanwhile is taken in")
-            except StoreUnavailable as error:
-                logger.warning("What happened on Discord meanwhile is looked up later: %s", error)
-                self._needs_catch_up.set()
-            except Exception:  # the loop's boundary: the next session is caught up with all the same
-                logger.exception("Looking up what happened on Discord meanwhile failed")
-            await asyncio.sleep(AGAIN_AFTER_S)
+        await keep_up(self._needs_catch_up, self._catch_up, CAPABILITIES.name)
 
     async def _catch_up(self) -> None:
+        await self._connection.client.wait_until_ready()  # before that, servers of other shards seem to be gone
+        self._needs_catch_up.clear()  # which every shard sets
         await self._look_for_servers()
         for channel_id, known in (await self._known()).items():
             await self._look_into(channel_id, known)

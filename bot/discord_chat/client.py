@@ -13,14 +13,13 @@ import discord
 from discord.backoff import ExponentialBackoff
 
 from bot.chat.access import AccessLimits
-from bot.discord_chat import better_answer
 from bot.discord_chat.bot import PersonaBot
 from bot.discord_chat.commands import tree
 from bot.discord_chat.connection import CAPABILITIES
 from bot.discord_chat.login import MISSING, REFUSED, may_read_all
 from bot.discord_chat.names import check_names
 from bot.discord_chat.parts import make_parts
-from bot.discord_chat.presses import Press
+from bot.discord_chat.presses import Press, on_interaction
 from bot.service.service import Service
 from core.errors import InvalidSetting, PersonasError
 from core.settings import Settings
@@ -74,7 +73,7 @@ class DiscordChat:
         Cancelled, it leaves at once.
         """
         try:
-            await self.parts.replies.drain(self._settings.drain_timeout_s)
+            await self.parts.chat.replies.drain(self._settings.drain_timeout_s)
         finally:
             self._is_closing.set()
             for task in (self._live, *self._tasks):
@@ -94,12 +93,12 @@ class DiscordChat:
         parts = self.parts
         await tree.add_to(bot)
         bot.add_dynamic_items(Press)
-        bot.add_listener(better_answer.on_interaction)
+        bot.add_listener(on_interaction)
         bot.add_listener(self._on_ready, "on_ready")
         for hearer in (parts.changes, parts.removals, parts.reactions, parts.catch_up):
             hearer.listen(bot)
-        await parts.recovery.look()
-        self._upkeep = [self._start(parts.recovery.keep_mending()), self._start(parts.catch_up.keep_up())]
+        await parts.mending.look()
+        self._upkeep = [self._start(parts.mending.keep_mending()), self._start(parts.catch_up.keep_up())]
 
     async def _on_ready(self) -> None:
         self.is_ready.set()

@@ -11,7 +11,7 @@ import aiohttp
 import discord
 from discord import app_commands
 
-from bot.chat.wording import sentence_of
+from bot.chat.wording import OUR_MISTAKE, sentence_of
 from bot.discord_chat.bot import PersonaBot
 from bot.discord_chat.connection import CAPABILITIES
 from bot.discord_chat.names import places_of
@@ -20,7 +20,6 @@ from core.errors import PersonasError
 Interaction: TypeAlias = discord.Interaction[PersonaBot]
 
 ALREADY_ACKNOWLEDGED = 40060  # Discord delivered the event twice, and the first is being answered
-OUR_MISTAKE = "That did not work because of a mistake in this bot, which is now in its log; try again later."
 NOT_ALLOWED = "Discord does not allow me to do that here; ask an administrator to look at my permissions."
 
 View = TypeVar("View", bound=discord.ui.View)

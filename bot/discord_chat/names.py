@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import discord
 
-from core.errors import InvalidSetting
-from core.names import PersonName, PlaceName, parse_person, parse_place
-from core.settings import Settings, listed
+from bot.chat.listed_names import check_listed
+from core.names import PersonName, PlaceName, parse_place
+from core.settings import Settings
 
 if TYPE_CHECKING:
     from discord.abc import MessageableChannel
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SOURCE = "discord"
 GUILD, CHANNEL, THREAD, CHAIN, DM = "guild", "channel", "thread", "chain", "dm"
 SETTABLE = (GUILD, CHANNEL, THREAD)
+NUMBER = "[0-9]+"
 
 
 def _name(kind: str, number: int) -> str:
@@ -81,15 +82,7 @@ def places_in(guild: discord.Guild) -> tuple[str, ...]:
 
 def check_names(settings: Settings) -> None:
     """Raises InvalidSetting for a place or person of Discord's that no Discord can have."""
-    for setting, names in (("ALLOWED_PLACES", settings.allowed_places), ("BLOCKED_PLACES", settings.blocked_places)):
-        for place in map(parse_place, sorted(listed(names))):
-            if place.source == SOURCE and not (place.kind in SETTABLE and place.id.isdecimal()):
-                forms = ", ".join(f"{SOURCE}:{kind}:ID" for kind in SETTABLE)
-                raise InvalidSetting(f'PERSONAS_{setting}: "{place}" is no place on Discord; write one of {forms}.')
-    for setting, names in (("BLOCKED_USERS", settings.blocked_users), ("ALLOWED_BOTS", settings.allowed_bots)):
-        for person in map(parse_person, sorted(listed(names))):
-            if person.source == SOURCE and not person.id.isdecimal():
-                raise InvalidSetting(f'PERSONAS_{setting}: "{person}" is nobody on Discord; write {SOURCE}:ID.')
+    check_listed(settings, SOURCE, "Discord", dict.fromkeys(SETTABLE, NUMBER), NUMBER)
 
 
 def is_in_guild(place_ids: Sequence[str]) -> bool:

@@ -12,7 +12,6 @@ from discord.ext import commands as prefix_commands
 
 from bot.chat.deliveries import Deliveries
 from bot.chat.forgetting import Forgetting
-from bot.chat.free_talk import FreeTalk
 from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.discord_chat import names
 from bot.discord_chat.connection import Connection
@@ -37,7 +36,6 @@ class Removals:
         identities: Identities,
         webhooks: Webhooks,
         profiles: Profiles,
-        free_talk: FreeTalk,
         needs_catch_up: asyncio.Event,
     ) -> None:
         self._connection = connection
@@ -47,7 +45,6 @@ class Removals:
         self._identities = identities
         self._webhooks = webhooks
         self._profiles = profiles
-        self._free_talk = free_talk
         self._needs_catch_up = needs_catch_up
 
     def listen(self, bot: prefix_commands.AutoShardedBot) -> None:
@@ -103,13 +100,11 @@ class Removals:
         """These places are gone. `guild` is the server that they were in, where the bot is still there."""
         try:
             was_chosen = await self._profiles.is_chosen_in(place_ids)
-            lost = await self._forgetting.places(place_ids)
+            await self._forgetting.places(*place_ids)
             is_still_chosen = guild is not None and await self._profiles.is_chosen_in(names.places_in(guild))
         except PersonasError as error:
             logger.warning("What was said in places that are gone is forgotten later: %s", error)
             self._needs_catch_up.set()
             return
-        self._free_talk.forget()
-        logger.info("The bot has left %s: the text of %d exchanges is erased", place_ids[0], lost)
         if guild is not None and was_chosen and not is_still_chosen:
             await self._profiles.reset(guild)

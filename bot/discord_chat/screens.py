@@ -35,6 +35,7 @@ class DiscordScreen(ABC):
         self.header = header
         self.buttons: ReplyButtons | None = None
         self.moved: dict[str, str] = {}
+        self.added: tuple[str, ...] = ()  # Discord lets every message be changed
         self.on_removing: Callable[[str], Awaitable[None]] | None = None
         self._pages: list[str] = []
         self._fallback: DiscordScreen | None = None  # where the messages go once this screen's own way is closed

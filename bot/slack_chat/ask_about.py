@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from bot.chat.ask_about import ANYBODY, HERE, NO_WORDS, SUGGESTED, question_about
 from bot.chat.conversation import Transcript, Turn
 from bot.chat.personas import choose
 from bot.chat.platform import IncomingMessage
 from bot.chat.replies import RunningReplies
 from bot.chat.responder import PendingReply
-from bot.chat.wording import is_silent, sentence_of
-from bot.slack_chat.buttons import plain
+from bot.chat.wording import failures_told
+from bot.slack_chat.buttons import input_block, modal, plain
 from bot.slack_chat.calls import attempt
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.heard import Heard
@@ -25,16 +26,24 @@ from bot.slack_chat.pressed import respond
 from bot.slack_chat.presses import Acknowledge
 from bot.slack_chat.screens import SlackScreen
 from bot.slack_chat.wording import mentions, own_words, words_of
-from core.errors import NotFound, PersonasError
+from core.errors import NotFound
 from core.messages import Quoted
 from core.personas import Persona
 
 SHORTCUT = FORM = "ask_about"
 QUESTION, PERSONA = "question", "persona"
-ANYBODY, HERE = "Whoever answers here", "*"
 MAX_PERSONAS = 99
 MAX_ABOUT_CHARS = 2000  # travels with the form, which takes 3,000 characters
-NO_WORDS = "There are no words in this message that I could read; choose another one."
+QUESTION_FIELD = input_block(
+    QUESTION,
+    "Your question",
+    {
+        "type": "plain_text_input",
+        "multiline": True,
+        "initial_value": SUGGESTED,
+        "max_length": 1000,
+    },
+)
 
 
 class AskAbout:
@@ -65,32 +74,18 @@ class AskAbout:
             "text": (message.get("text") or "")[:MAX_ABOUT_CHARS],
             "remarks": () if about is None else about.remarks,
         }
-        client = self._connection.client
-        view = {
-            "type": "modal",
-            "callback_id": FORM,
-            "private_metadata": json.dumps(where),
-            "title": plain("Ask a persona"),
-            "submit": plain("Ask"),
-            "close": plain("Cancel"),
-            "blocks": [_question_field(), self._persona_field()],
-        }
-        try:
+        client, view = self._connection.client, modal(FORM, "Ask a persona", "Ask", where, QUESTION_FIELD, self._who())
+        async with failures_told(partial(respond, body["response_url"]), "The form to ask a persona"):
             if not (message.get("text") or "").strip():
                 raise NotFound(NO_WORDS)
             await attempt(lambda: client.views_open(trigger_id=body["trigger_id"], view=view))
-        except PersonasError as error:
-            await respond(body["response_url"], sentence_of(error))
 
     async def on_form(self, ack: Acknowledge, body: dict[str, Any], view: dict[str, Any]) -> None:
         await ack()
         where = json.loads(view["private_metadata"])
         with self._replies.busy():
-            try:
+            async with failures_told(partial(respond, where["url"]), "Asking a persona about a message"):
                 await self._answer(body, view, where)
-            except PersonasError as error:
-                if not is_silent(error):
-                    await respond(where["url"], sentence_of(error))
 
     async def _answer(self, body: dict[str, Any], view: dict[str, Any], where: dict[str, Any]) -> None:
         values, user, team = view["state"]["values"], body["user"]["id"], self._connection.own.team
@@ -125,28 +120,17 @@ class AskAbout:
         author, own = where["author"], self._connection.own
         names = await self._people.names({user, *filter(None, [author]), *mentions(where["text"])})
         text = words_of(where["text"], own.user, names) if author else own_words(where["text"])
-        turn = Turn("user", names[user], f"{names.get(author, own.name)} wrote:\n\n{text}\n\n{asked}")
+        turn = Turn("user", names[user], question_about(names.get(author, own.name), text, asked))
         key = message_key(where["channel"], where["ts"])
         quotes = (Quoted(key, user_id(author) if author else ""), Quoted(event_id, user_id(user)))
         conversation_id = f"{thread_place(where['channel'], where['ts'])}:{event_id}"
         return Transcript(conversation_id, (turn,), quotes, remarks=tuple(where["remarks"]))
 
-    def _persona_field(self) -> dict[str, Any]:
+    def _who(self) -> dict[str, Any]:
         options = [_option(ANYBODY, HERE)]
         options += [_option(one.name, slug) for slug, one in list(self._personas.items())[:MAX_PERSONAS]]
-        element = {"type": "static_select", "action_id": PERSONA, "options": options, "initial_option": options[0]}
-        return {"type": "input", "block_id": PERSONA, "label": plain("Who answers?"), "element": element}
-
-
-def _question_field() -> dict[str, Any]:
-    element = {
-        "type": "plain_text_input",
-        "action_id": QUESTION,
-        "multiline": True,
-        "initial_value": "What do you think about this?",
-        "max_length": 1000,
-    }
-    return {"type": "input", "block_id": QUESTION, "label": plain("Your question"), "element": element}
+        element = {"type": "static_select", "options": options, "initial_option": options[0]}
+        return input_block(PERSONA, "Who answers?", element)
 
 
 def _option(name: str, value: str) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""The buttons under a reply as Slack draws them. Knows no store and no replies; presses.py says what they do.
+"""The buttons under a reply as Slack draws them, and its forms. Knows no store; presses.py says what they do.
 
 A button's value is the exchange it is about, so it works after a restart, however old its message is.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from bot.chat.buttons import ReplyButtons
@@ -24,6 +26,24 @@ def button(verb: str, exchange_id: str, label: str, **look: Any) -> Block:
 
 def actions(*buttons: Block) -> Block:
     return {"type": "actions", "elements": list(buttons)}
+
+
+def modal(callback_id: str, title: str, submit: str, where: Mapping[str, Any], *fields: Block) -> Block:
+    """A form. `where` comes back with what is written into it."""
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "private_metadata": json.dumps(where),
+        "title": plain(title),
+        "submit": plain(submit),
+        "close": plain("Cancel"),
+        "blocks": list(fields),
+    }
+
+
+def input_block(name: str, label: str, element: Block) -> Block:
+    """A field of a form, by whose name its value is found."""
+    return {"type": "input", "block_id": name, "label": plain(label), "element": {"action_id": name, **element}}
 
 
 def blocks_of(due: ReplyButtons | None) -> list[Block]:
@@ -55,3 +75,9 @@ def blocks_of(due: ReplyButtons | None) -> list[Block]:
         best = [button("best", exchange_id, "✅ Best", style="primary")] if due.is_finished else []
         row += [*before, place, *after, *best]
     return [{"type": "context_actions", "elements": [*([thumbs] if due.is_finished else []), bin_]}, actions(*row)]
+
+
+def verbs_in(message: Mapping[str, Any]) -> set[str]:
+    """What the buttons of one of our messages do."""
+    elements = [element for block in message.get("blocks") or () for element in block.get("elements") or ()]
+    return {str(element.get("action_id", "")).removeprefix(PREFIX) for element in elements}

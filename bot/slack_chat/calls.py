@@ -47,10 +47,11 @@ class Refused(ScreenRefused):
         self.needed = needed
 
 
-async def attempt(call: Call) -> Any:
+async def attempt(call: Call, *, find_done: Call | None = None) -> Any:
     """Ask Slack for something, again and again while it or the network is out of order; rate limits are waited out.
 
-    Raises ScreenGone, Refused, and ScreenUnreachable when it stays so.
+    What must not be done twice is looked for before it is asked again: `find_done` returns it where it was done and
+    only the answer was lost, else None. Raises ScreenGone, Refused, and ScreenUnreachable when it stays so.
     """
     for delay_s in (*RETRY_DELAYS_S, None):
         try:
@@ -63,6 +64,8 @@ async def attempt(call: Call) -> Any:
             wait_s = min(_retry_after_s(error) or delay_s, MAX_WAIT_S)
             logger.info("Slack does not answer (%s); asked again in %g s", code_of(error), wait_s)
         await asyncio.sleep(wait_s)
+        if find_done is not None and (done := await find_done()) is not None:
+            return done
     raise AssertionError  # the last round returns or raises
 
 

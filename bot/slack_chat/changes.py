@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from bot.chat.deliveries import Deliveries
 from bot.chat.edits import Edits
 from bot.chat.forgetting import Forgetting
-from bot.chat.free_talk import FreeTalk
 from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.chat.replies import RunningReplies
 from bot.chat.responder import PendingReply
@@ -44,7 +43,6 @@ class Changes:
         replies: RunningReplies,
         forgetting: Forgetting,
         deliveries: Deliveries,
-        free_talk: FreeTalk,
         identities: Identities,
         listener: Listener,
     ) -> None:
@@ -54,7 +52,6 @@ class Changes:
         self._replies = replies
         self._forgetting = forgetting
         self._deliveries = deliveries
-        self._free_talk = free_talk
         self._identities = identities
         self._listener = listener
 
@@ -79,40 +76,29 @@ class Changes:
 
     async def on_deleted(self, channel: str, ts: str) -> None:
         """A question takes its answers with it; of our own messages, what they said goes."""
-        for delay_s in (*RETRY_DELAYS_S, None):
-            try:
-                for key in await self._forgetting.message(names.message_key(channel, ts)):
-                    await self._take_away(key)
-                return
-            except PersonasError as error:
-                logger.warning(LATER, error)
-                if delay_s is not None:
-                    await asyncio.sleep(delay_s)
+        await _until_done(partial(self._forget_message, names.message_key(channel, ts)))
 
     async def on_left(self, channel: str) -> None:
         """The bot was removed from a channel, or the channel is gone."""
-        place = names.channel_place(channel)
-        async with self._store.read() as session:
-            inside = await places.with_something_kept_inside(session, names.prefix_of(names.THREAD), around=place)
-        await self._forget_places(place, *(thread for thread, where in inside if where == place))
+        await _until_done(partial(self._forget_channel, names.channel_place(channel)))
 
     async def on_uninstalled(self, team: str) -> None:
         """The bot was removed from the workspace: everything that was said there goes."""
+        await _until_done(partial(self._forget_workspace, names.workspace_place(team)))
+
+    async def _forget_channel(self, place: str) -> None:
+        async with self._store.read() as session:
+            inside = await places.with_something_kept_inside(session, names.prefix_of(names.THREAD), around=place)
+        await self._forgetting.places(place, *(thread for thread, where in inside if where == place))
+
+    async def _forget_workspace(self, place: str) -> None:
         async with self._store.read() as session:
             kept = await places.with_something_kept(session, f"{names.SOURCE}:")
-        await self._forget_places(names.workspace_place(team), *kept)
+        await self._forgetting.places(place, *kept)
 
-    async def _forget_places(self, *place_ids: str) -> None:
-        for delay_s in (*RETRY_DELAYS_S, None):
-            try:
-                lost = await self._forgetting.places(place_ids)
-                self._free_talk.forget()
-                logger.info("The bot has left %s: the text of %d exchanges is erased", place_ids[0], lost)
-                return
-            except PersonasError as error:
-                logger.warning(LATER, error)
-                if delay_s is not None:
-                    await asyncio.sleep(delay_s)
+    async def _forget_message(self, key: str) -> None:
+        for answer in await self._forgetting.message(key):
+            await self._take_away(answer)
 
     async def _take_away(self, key: str) -> None:
         """Delete one of our messages, which shows nothing from now on."""
@@ -134,3 +120,15 @@ class Changes:
         if not onto:
             return await self._listener.screen_for(message, reply)
         return self._identities.screen_on(onto[0], message.root_ts, reply.model)
+
+
+async def _until_done(forget: Callable[[], Awaitable[None]]) -> None:
+    """Again and again while the store is out of order."""
+    for delay_s in (*RETRY_DELAYS_S, None):
+        try:
+            await forget()
+            return
+        except PersonasError as error:
+            logger.warning(LATER, error)
+            if delay_s is not None:
+                await asyncio.sleep(delay_s)

@@ -12,6 +12,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
 from bot.chat.access import AccessLimits
+from bot.chat.mending import keep_up
 from bot.service.service import Service
 from bot.slack_chat import login
 from bot.slack_chat.calls import OUTAGES, code_of
@@ -59,7 +60,7 @@ class SlackChat:
         Cancelled, it leaves at once.
         """
         try:
-            await self.parts.replies.drain(self._settings.drain_timeout_s)
+            await self.parts.chat.replies.drain(self._settings.drain_timeout_s)
         finally:
             self._is_closing.set()
             if self._live is not None:
@@ -90,18 +91,23 @@ class SlackChat:
 
     async def _serve(self, address: str) -> None:
         """What must be in place when the first event comes, then the socket, which slack_sdk keeps open."""
-        client = self.parts.connection.client
-        await self.parts.recovery.look()
+        client, needs_catch_up = self.parts.connection.client, self.parts.needs_catch_up
+        await self.parts.mending.look()
+        needs_catch_up.set()  # thumbs may have been given while the program did not run
         app: Any = AsyncApp(client=client)
         attach(app, self.parts)
         handler: Any = AsyncSocketModeHandler(app, self._app_token, web_client=client)
         handler.client.wss_uri = address
-        mending = asyncio.create_task(self.parts.recovery.keep_mending())
+        upkeep = [
+            asyncio.create_task(self.parts.mending.keep_mending()),
+            asyncio.create_task(keep_up(needs_catch_up, self.parts.reactions.read_all, CAPABILITIES.name)),
+        ]
         try:
             await handler.connect_async()
             self.is_ready.set()
             await asyncio.Event().wait()
         finally:
-            mending.cancel()
+            for task in upkeep:
+                task.cancel()
             await handler.close_async()
-            await asyncio.gather(mending, return_exceptions=True)
+            await asyncio.gather(*upkeep, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ class Connection:
     """`client` knows the bot's token; `own` is set by the login, before anything uses it.
 
     `can_wear_faces` becomes False once Slack has refused a persona's name: the scope chat:write.customize is missing.
+    `sent` are the newest messages that Slack has answered for.
     """
 
     own: OwnIds
@@ -50,8 +52,10 @@ class Connection:
             token=None if token is None else token.get_secret_value(),
             base_url=settings.slack_api_url,
             timeout=TIMEOUT_S,
+            retry_handlers=[],  # slack_sdk's own would post a message again whose answer was lost
         )
         self.can_wear_faces = True
+        self.sent: OrderedDict[str, None] = OrderedDict()
 
     def is_own(self, message: dict[str, Any]) -> bool:
         """Whether the bot wrote this message, under whatever name."""

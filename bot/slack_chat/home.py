@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
-from bot.chat.adapter_cards import evaluation_text, thumbs_text
+from bot.chat.gallery import Gallery, PersonaCard
 from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.slack_chat.asked import Asked
 from bot.slack_chat.buttons import plain
 from bot.slack_chat.calls import attempt
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.wording import escaped
-from core.adapters.registry import Registry
 from core.errors import PersonasError
-from core.personas import Persona
-from core.store import feedback
-from core.store.db import Store
 
 MAX_SHOWN = 40  # a view holds 100 blocks
 MAX_PROMPTS = 4
@@ -28,19 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class Home:
-    def __init__(
-        self,
-        connection: Connection,
-        store: Store,
-        registry: Registry,
-        personas: Mapping[str, Persona],
-        base_slug: str,
-    ) -> None:
+    def __init__(self, connection: Connection, gallery: Gallery) -> None:
         self._connection = connection
-        self._store = store
-        self._registry = registry
-        self._personas = personas
-        self._base_slug = base_slug
+        self._gallery = gallery
 
     async def on_opened(self, event: dict[str, Any]) -> None:
         """Somebody looks at the bot's own page: its gallery, or the chat with it."""
@@ -60,7 +45,7 @@ class Home:
         """Offer to talk to the first few personas, in a chat with the bot or in one thread of it."""
         prompts = [
             {"title": f"{one.file.emoji} {one.name}", "message": f"!persona {one.slug}"}
-            for one in list(self._personas.values())[:MAX_PROMPTS]
+            for one in self._gallery.personas[:MAX_PROMPTS]
         ]
         client = self._connection.client
         fields: dict[str, Any] = {} if thread_ts is None else {"thread_ts": thread_ts}
@@ -79,19 +64,13 @@ class Home:
 
     async def _cards(self) -> list[str]:
         """What is known of each persona, in Slack's own markup. Raises StoreUnavailable."""
-        shown = list(self._personas.values())[:MAX_SHOWN]
-        async with self._store.read() as session:
-            champions = await self._registry.champions(session, [one.slug for one in shown], self._base_slug)
-            thumbs = await feedback.tally(session, base_model=self._base_slug)
-        cards = []
-        for one in shown:
-            champion = champions.get(one.slug)
-            adapter = "its system prompt alone" if champion is None else f"adapter {champion.ref.name}"
-            facts = [f"answers with {adapter}", evaluation_text(champion) or "not measured"]
-            facts.append(thumbs_text(one, champion, thumbs))
-            title = f"{one.file.emoji} *{escaped(one.name)}* · `/persona {one.slug}`"
-            cards.append(f"{title}\n{escaped(one.file.description)}\n{' · '.join(filter(None, facts))}")
-        return cards
+        return [_card(one) for one in await self._gallery.cards(self._gallery.personas[:MAX_SHOWN])]
+
+
+def _card(card: PersonaCard) -> str:
+    one, facts = card.persona, filter(None, (f"answers with {card.adapter}", card.evaluation, card.thumbs))
+    title = f"{one.file.emoji} *{escaped(one.name)}* · `/persona {one.slug}`"
+    return f"{title}\n{escaped(one.file.description)}\n{' · '.join(facts)}"
 
 
 def _section(text: str) -> dict[str, Any]:

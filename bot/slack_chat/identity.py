@@ -10,7 +10,8 @@ from bot.chat.responder import PendingReply
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.heard import Heard
 from bot.slack_chat.names import split_key
-from bot.slack_chat.screens import Look, SlackScreen
+from bot.slack_chat.screens import SlackScreen
+from bot.slack_chat.sending import Look
 
 # Slack wants an icon by its own name for the emoji, here without variation selectors; one that is not here leaves the
 # bot's own icon.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -31,23 +32,30 @@ SCOPES: Mapping[str, str] = MappingProxyType(
     }
 )
 """What the bot may do, and what is missing without it."""
-ESSENTIAL = ("app_mentions:read", "chat:write")
+ESSENTIAL = ("app_mentions:read", "chat:write", "app_mention")
 APP_SCOPE = "connections:write"
-MESSAGE_EVENTS = ("message.channels", "message.groups", "message.im", "message.mpim")
-EVENTS = (
-    "app_home_opened",
-    "app_mention",
-    "app_uninstalled",
-    "channel_deleted",
-    "channel_left",
-    "group_deleted",
-    "group_left",
-    "member_left_channel",
-    *MESSAGE_EVENTS,
-    "reaction_added",
-    "reaction_removed",
-    "tokens_revoked",
+LEAVING = "what was said there is kept although the bot has left"
+EVENTS: Mapping[str, str] = MappingProxyType(
+    {
+        "app_home_opened": "its page in Slack stays empty",
+        "app_mention": "it does not hear that it is mentioned",
+        "app_uninstalled": "nothing is erased when it is removed from the workspace",
+        "channel_deleted": LEAVING,
+        "channel_left": LEAVING,
+        "group_deleted": LEAVING,
+        "group_left": LEAVING,
+        "member_left_channel": LEAVING,
+        "message.channels": "in public channels it hears mentions alone, and nothing of edits and deletions",
+        "message.groups": "in private channels it hears mentions alone, and nothing of edits and deletions",
+        "message.im": "it does not hear direct messages",
+        "message.mpim": "in group messages it hears mentions alone, and nothing of edits and deletions",
+        "reaction_added": "thumbs as reactions do not count",
+        "reaction_removed": "a thumb that is taken back still counts",
+        "tokens_revoked": "nothing is erased when its token is revoked",
+    }
 )
+"""What the bot hears, and what is missing without it."""
+APPS = "https://api.slack.com/apps, your app"
 
 
 def manifest() -> dict[str, Any]:
@@ -86,3 +94,36 @@ def manifest() -> dict[str, Any]:
 def _command(name: str, description: str, hint: str) -> dict[str, Any]:
     fields = {"command": f"/{name}", "description": description, "should_escape": False}
     return fields | ({"usage_hint": hint} if hint else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Something in which an app differs from this version's manifest: what is missing, and what to click."""
+
+    name: str
+    sentence: str
+
+
+def drift_of(made: Mapping[str, Any]) -> list[Drift]:
+    """In what an app, by its own manifest, differs from this version's; scopes are the token's to tell."""
+    features, settings = made.get("features") or {}, made.get("settings") or {}
+    events = set((settings.get("event_subscriptions") or {}).get("bot_events") or ())
+    commands = {one.get("command") for one in features.get("slash_commands") or ()}
+    shortcuts = {one.get("callback_id") for one in features.get("shortcuts") or ()}
+    found = [
+        Drift(name, f"the event {name} is not subscribed, so {without}: {APPS}, Event Subscriptions, bot events")
+        for name, without in sorted(EVENTS.items())
+        if name not in events
+    ]
+    found += [
+        Drift(name, f"the command /{name} is missing: {APPS}, Slash Commands, Create New Command")
+        for name in DESCRIPTIONS
+        if f"/{name}" not in commands
+    ]
+    if SHORTCUT not in shortcuts:
+        found.append(Drift(SHORTCUT, f"the message shortcut is missing: {APPS}, Interactivity & Shortcuts"))
+    if not (settings.get("interactivity") or {}).get("is_enabled"):
+        found.append(Drift("interactivity", f"buttons do nothing: {APPS}, Interactivity & Shortcuts, switch it on"))
+    if not (features.get("app_home") or {}).get("home_tab_enabled"):
+        found.append(Drift("home", f"its page is off: {APPS}, App Home, switch the Home Tab on"))
+    return found

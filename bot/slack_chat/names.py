@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from core.errors import InvalidSetting
-from core.names import PersonName, PlaceName, parse_person, parse_place
-from core.settings import Settings, listed
+from bot.chat.listed_names import check_listed
+from core.names import PersonName, PlaceName
+from core.settings import Settings
 
 SOURCE = "slack"
 WORKSPACE, CHANNEL, THREAD = "workspace", "channel", "thread"
@@ -66,12 +65,4 @@ def split_key(key: str) -> tuple[str, str]:
 
 def check_names(settings: Settings) -> None:
     """Raises InvalidSetting for a place or person of Slack's that no Slack can have."""
-    for setting, names in (("ALLOWED_PLACES", settings.allowed_places), ("BLOCKED_PLACES", settings.blocked_places)):
-        for place in map(parse_place, sorted(listed(names))):
-            if place.source == SOURCE and not re.fullmatch(PLACE_IDS.get(place.kind, "(?!)"), place.id):
-                forms = ", ".join(f"{SOURCE}:{kind}:ID" for kind in PLACE_IDS)
-                raise InvalidSetting(f'PERSONAS_{setting}: "{place}" is no place on Slack; write one of {forms}.')
-    for setting, names in (("BLOCKED_USERS", settings.blocked_users), ("ALLOWED_BOTS", settings.allowed_bots)):
-        for person in map(parse_person, sorted(listed(names))):
-            if person.source == SOURCE and not re.fullmatch(PERSON_ID, person.id):
-                raise InvalidSetting(f'PERSONAS_{setting}: "{person}" is nobody on Slack; write {SOURCE}:ID.')
+    check_listed(settings, SOURCE, "Slack", PLACE_IDS, PERSON_ID)

@@ -5,20 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from bot.chat.access import Access, AccessLimits
-from bot.chat.bindings import Bindings
-from bot.chat.choosing import Choosing
-from bot.chat.deliveries import Deliveries
-from bot.chat.edits import Edits
-from bot.chat.endings import Endings
-from bot.chat.faces import Faces
-from bot.chat.forgetting import Forgetting
-from bot.chat.free_talk import FreeTalk
-from bot.chat.judging import Judging
-from bot.chat.memory import Memory
-from bot.chat.recovery import LeftReplies
-from bot.chat.replies import RunningReplies
-from bot.chat.variants import Variants
+from bot.chat.access import AccessLimits
+from bot.chat.chat_parts import ChatParts
+from bot.chat.gallery import Gallery
+from bot.chat.mending import Mending
 from bot.service.service import Service
 from bot.slack_chat.ask_about import AskAbout
 from bot.slack_chat.changes import Changes
@@ -30,14 +20,11 @@ from bot.slack_chat.connection import CAPABILITIES, Connection
 from bot.slack_chat.history import History
 from bot.slack_chat.home import Home
 from bot.slack_chat.identity import Identities
-from bot.slack_chat.judgements import Judgements
+from bot.slack_chat.left_pages import LeftPages
 from bot.slack_chat.listener import Listener
-from bot.slack_chat.names import SOURCE
 from bot.slack_chat.people import People
-from bot.slack_chat.presses import Presses
+from bot.slack_chat.presses import PressesHere
 from bot.slack_chat.reactions import Reactions
-from bot.slack_chat.recovery import Recovery
-from bot.slack_chat.rewrites import Rewrites
 from bot.slack_chat.speaker import Speaker
 from bot.slack_chat.typed import TypedCommands
 from core.settings import Settings
@@ -48,56 +35,57 @@ class Parts:
     """What hears Slack's events, and what they all share."""
 
     connection: Connection
-    memory: Memory
-    replies: RunningReplies
+    chat: ChatParts
     listener: Listener
     changes: Changes
     reactions: Reactions
-    presses: Presses
+    presses: PressesHere
     commands: SlashCommands
     ask_about: AskAbout
     home: Home
-    recovery: Recovery
+    mending: Mending
+    needs_catch_up: asyncio.Event
 
 
 def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Parts:
     """Put the bot together for one service."""
-    store, personas, connection, memory = service.store, service.personas, Connection(settings), Memory()
+    connection, store, personas = Connection(settings), service.store, service.personas
+    chat = ChatParts.of(
+        CAPABILITIES,
+        store,
+        personas,
+        settings,
+        limits,
+        default_persona=service.default_persona,
+        responder=lambda: service.responder,
+    )
     needs_catch_up = asyncio.Event()  # something may have happened on Slack that was not taken in
-    deliveries = Deliveries(store, SOURCE)
-    replies = RunningReplies(lambda: service.responder, deliveries, Access(limits), memory, CAPABILITIES)
-    bindings, free_talk, faces = Bindings(store, SOURCE, service.default_persona), FreeTalk(store), Faces(personas)
-    forgetting = Forgetting(store, SOURCE, replies, memory)
-    people, speaker = People(connection), Speaker(connection)
-    identities = Identities(connection, faces)
-    choosing = Choosing(personas, bindings, CAPABILITIES)
-    home = Home(connection, store, service.registry, personas, settings.base_slug)
-    data = DataCommands(connection, store, settings, forgetting)
+    people, speaker, identities = People(connection), Speaker(connection), Identities(connection, chat.faces)
+    home = Home(connection, Gallery(store, service.registry, personas, settings.base_slug))
+    data = DataCommands(connection, store, chat.own_data)
     commands = commands_of(
-        PersonaCommand(personas, choosing, people, speaker),
-        SettingsCommand(store, choosing, free_talk, people),
+        PersonaCommand(personas, chat.choosing, people, speaker),
+        SettingsCommand(chat.place_settings, chat.choosing, people),
         data,
         home,
     )
     typed = TypedCommands(commands, speaker)
-    history = History(connection, store, memory, people, typed.is_command)
-    listener = Listener(connection, store, replies, history, identities, faces, bindings, free_talk, speaker, typed)
-    edits = Edits(store, SOURCE, memory, replies)
-    reactions = Reactions(connection, store, replies, people, needs_catch_up)
-    variants, endings = Variants(store, SOURCE, replies, CAPABILITIES), Endings(store, SOURCE, replies, memory)
-    judgements = Judgements(connection, Judging(store, SOURCE, replies), speaker)
-    rewrites = Rewrites(store, replies, memory, variants, endings, history, identities, people, speaker)
-    left_replies = LeftReplies(store, SOURCE, memory, CAPABILITIES)
+    history = History(connection, store, chat.memory, people, typed.is_command)
+    listener = Listener(
+        connection, store, chat.replies, history, identities, chat.faces, chat.bindings, chat.free_talk, speaker, typed
+    )
     return Parts(
         connection=connection,
-        memory=memory,
-        replies=replies,
+        chat=chat,
         listener=listener,
-        changes=Changes(connection, store, edits, replies, forgetting, deliveries, free_talk, identities, listener),
-        reactions=reactions,
-        presses=Presses(replies, judgements, rewrites, speaker),
-        commands=SlashCommands(connection, replies, commands, data),
-        ask_about=AskAbout(connection, replies, identities, people, personas),
+        changes=Changes(
+            connection, store, chat.edits, chat.replies, chat.forgetting, chat.deliveries, identities, listener
+        ),
+        reactions=Reactions(connection, store, chat.replies, people, needs_catch_up),
+        presses=PressesHere(connection, chat.presses(history), chat.replies, identities, people, speaker),
+        commands=SlashCommands(connection, chat.replies, commands, data),
+        ask_about=AskAbout(connection, chat.replies, identities, people, personas),
         home=home,
-        recovery=Recovery(connection, store, left_replies, replies, history, identities, reactions, needs_catch_up),
+        mending=chat.mending(LeftPages(connection, history, identities)),
+        needs_catch_up=needs_catch_up,
     )

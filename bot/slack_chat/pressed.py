@@ -1,4 +1,4 @@
-"""A press of a button, or a form that was sent: who, where, on which message, and how to answer that person alone."""
+"""A press of a button: who, where, on which message, and how to answer that person alone."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ from typing import Any, Self
 import aiohttp
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.chat.buttons import UNKNOWN
 from bot.chat.reply_pages import without_calls
 from bot.slack_chat import names
 from bot.slack_chat.asked import Tell
 from bot.slack_chat.wording import escaped
-from core.errors import NotFound
-from core.store import exchanges
-from core.store.db import Store
-from core.store.models import Exchange
 
 TIMEOUT_S = 30
 
@@ -28,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """`verb` is what the button does, `value` what it names: an exchange, mostly. `is_alone`: only this person sees it.
+    """`verb` is what the button does, `value` what it names: an exchange, mostly.
 
-    `thread_ts` is the thread of the message with the button; `words` are what was typed into a form.
+    `thread_ts` is the thread of the message with the button.
     """
 
     verb: str
@@ -42,8 +37,6 @@ class Pressed:
     thread_ts: str | None = None
     trigger_id: str = ""
     response_url: str = ""
-    is_alone: bool = False
-    words: str = ""
 
     @classmethod
     def of(cls, body: dict[str, Any], action: dict[str, Any]) -> Self:
@@ -62,7 +55,6 @@ class Pressed:
             thread_ts=message.get("thread_ts") or container.get("thread_ts"),
             trigger_id=body.get("trigger_id") or "",
             response_url=body.get("response_url") or "",
-            is_alone=bool(container.get("is_ephemeral")),
         )
 
     @property
@@ -76,28 +68,6 @@ class Pressed:
     @property
     def places(self) -> tuple[str, ...]:
         return names.places_of(self.team, self.channel, self.thread_ts)
-
-
-@dataclass(frozen=True, slots=True)
-class ShownReply:
-    """`pages` are all messages that show the exchange; none where nothing is noted of it."""
-
-    exchange: Exchange
-    pages: tuple[str, ...]
-
-
-async def shown_by(store: Store, pressed: Pressed) -> ShownReply:
-    """What the pressed message shows now; the exchange that its button names, where nothing is noted of it.
-
-    Raises NotFound.
-    """
-    async with store.read() as session:
-        exchange = await exchanges.find_by_delivery(session, names.SOURCE, pressed.key)
-        exchange = exchange or await exchanges.find(session, pressed.value)
-        if exchange is None:
-            raise NotFound(UNKNOWN)
-        pages = tuple(page.message_id for page in await exchanges.deliveries_of(session, exchange.id))
-    return ShownReply(exchange, pages or (pressed.key,))
 
 
 async def respond(url: str, sentence: str, blocks: Sequence[dict[str, Any]] = (), *, replaces: bool = False) -> None:

@@ -18,9 +18,13 @@ from bot.slack_chat.connection import Connection
 from bot.slack_chat.names import SOURCE, message_key, split_key, user_id
 from bot.slack_chat.people import People
 from core.names import parse_person
+from core.store import exchanges
 from core.store.db import Store
 
 LABELS: Mapping[str, bool] = MappingProxyType({"+1": True, "thumbsup": True, "-1": False, "thumbsdown": False})
+
+SHOWN_WITHIN_S = 7 * 24 * 3600.0  # older replies are seldom judged, and every message costs a look
+MAX_SHOWN = 50
 
 
 def label_of(name: str) -> bool | None:
@@ -29,7 +33,7 @@ def label_of(name: str) -> bool | None:
 
 
 class Reactions:
-    """`needs_catch_up` is set where an event could not be taken in."""
+    """`needs_catch_up` is set where an event could not be taken in, and after every start."""
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Reactions:
         needs_catch_up: asyncio.Event,
     ) -> None:
         self._connection = connection
+        self._store = store
         self._people = people
         self._thumbs = Thumbs(store, SOURCE, replies, self._read, needs_catch_up)
 
@@ -56,9 +61,13 @@ class Reactions:
             key = message_key(item["channel"], item["ts"])
             await self._thumbs.take_back(key, age_s=_age_s(item["ts"]), label=label, only=user_id(event["user"]))
 
-    async def read_again(self, exchange_id: str) -> None:
-        """Let what is kept agree with the thumbs that stand under a reply. Raises StoreUnavailable."""
-        await self._thumbs.read_again(exchange_id)
+    async def read_all(self) -> None:
+        """Let what is kept of the newest replies agree with the thumbs that stand under them."""
+        async with self._store.read() as session:
+            since = time.time() - SHOWN_WITHIN_S
+            shown = await exchanges.shown_since(session, SOURCE, since=since, limit=MAX_SHOWN)
+        for exchange_id in dict.fromkeys(exchange_id for _, exchange_id, _ in shown):
+            await self._thumbs.read_again(exchange_id)
 
     async def _is_bot(self, user: str) -> bool:
         return user == self._connection.own.user or await self._people.is_bot(user)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from slack_bolt.async_app import AsyncApp
 
-from bot.slack_chat import ask_about, buttons, judgements
+from bot.slack_chat import ask_about, buttons, presses
 from bot.slack_chat.commands import data
 from bot.slack_chat.commands.table import DESCRIPTIONS
 from bot.slack_chat.parts import Parts
@@ -67,7 +67,7 @@ def attach(app: AsyncApp, parts: Parts) -> None:
     app.event(re.compile(".*"))(_left_alone)
     app.action(re.compile(f"^{buttons.PREFIX}"))(parts.presses.on_press)
     app.action(re.compile(f"^{data.PREFIX}"))(parts.commands.on_press)
-    app.view(judgements.FORM)(parts.presses.on_form)
+    app.view(presses.FORM)(parts.presses.on_form)
     app.view(ask_about.FORM)(parts.ask_about.on_form)
     app.message_shortcut(ask_about.SHORTCUT)(parts.ask_about.on_shortcut)
     for name in DESCRIPTIONS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,31 +20,16 @@ from bot.chat.reply_pages import FIRST_SIGN, without_calls
 from bot.slack_chat.buttons import blocks_of
 from bot.slack_chat.calls import OUTAGES, Refused, attempt, code_of, is_passing
 from bot.slack_chat.connection import Connection
-from bot.slack_chat.names import message_key, split_key
+from bot.slack_chat.names import split_key
+from bot.slack_chat.sending import Look, Sender, message_fields
 from bot.slack_chat.wording import escaped, header
 
-UPDATE_CHARS = 4000  # of the text of chat.update
 MAX_STATUS_CHARS = 50  # of a loading line
 TOO_LONG = "msg_too_long"
-FACE_SCOPE = "chat:write.customize"
 REMOVED = "_This answer was removed. Slack does not let me delete what I wrote under another name._"
 UNSETTLED = re.compile(r"(?:@|<!)\w*$|\s*`+$")  # may become a call, or close code that goes on
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Who a reply seems to come from. `title` says so where Slack shows the bot's own name."""
-
-    name: str
-    title: str
-    icon: str | None = None
-    loading_lines: tuple[str, ...] = ()
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        return {"username": self.name} | ({} if self.icon is None else {"icon_emoji": self.icon})
 
 
 @dataclass(slots=True)
@@ -55,17 +40,6 @@ class _Page:
     sent: str | None = None
     tail: str | None = None  # the message that shows what this one cannot take any more, from `offset` on
     offset: int = 0
-
-
-def message_fields(text: str, blocks: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Markdown with blocks below it, as chat.postMessage and chat.update take it."""
-    harmless = without_calls(text)
-    return {
-        "text": escaped(harmless)[:UPDATE_CHARS],
-        "blocks": [{"type": "markdown", "text": harmless}, *blocks],
-        "parse": "none",
-        "link_names": False,
-    }
 
 
 class SlackScreen:
@@ -84,10 +58,12 @@ class SlackScreen:
         self._channel = channel
         self._thread_ts = thread_ts
         self._look = look
+        self._sender = Sender(connection, channel, thread_ts, look)
         self._recipient = recipient
         self.header = "" if connection.can_wear_faces else header(look.title)
         self.buttons: ReplyButtons | None = None
         self.moved: dict[str, str] = {}
+        self.added: list[str] = []
         self.on_removing: Callable[[str], Awaitable[None]] | None = None
         self._pages: dict[str, _Page] = {}
         self._can_stream = recipient is not None and thread_ts is not None
@@ -165,19 +141,8 @@ class SlackScreen:
             await self._finish(next(reversed(self._pages)), buttons)
 
     async def _start_stream(self, text: str) -> str:
-        client, own = self._connection.client, self._connection.own
         sent = _settled(text) or FIRST_SIGN
-        found = await self._with_face(
-            lambda face: client.chat_startStream(
-                channel=self._channel,
-                thread_ts=str(self._thread_ts),
-                markdown_text=sent,
-                recipient_team_id=own.team,
-                recipient_user_id=self._recipient,
-                **face,
-            )
-        )
-        key = message_key(self._channel, found["ts"])
+        key = await self._sender.start_stream(sent, str(self._recipient))
         self._pages[key] = _Page(text, sent)
         return key
 
@@ -240,6 +205,7 @@ class SlackScreen:
             logger.info("The message %s takes no change (%s); the reply goes on below it", message_id, error.code)
             page.offset = len(shown) if page.text.startswith(shown) and page.text != shown else 0
             page.tail = await self._post(page.text[page.offset :], buttons)
+            self.added.append(page.tail)
 
     async def _post(self, text: str, buttons: ReplyButtons | None) -> str:
         """A plain message; one that Slack finds too long goes out in parts, and the last has the buttons."""
@@ -247,36 +213,16 @@ class SlackScreen:
         while parts:
             part = parts.pop(0)
             try:
-                posted = await self._post_part(part, None if parts else buttons)
+                posted = await self._sender.post(part, blocks_of(None if parts else buttons))
             except Refused as error:
                 if error.code != TOO_LONG or len(part) < 2 * MIN_LIMIT:
                     raise
                 parts[:0] = split_message(part, len(part) // 2 + 1)
             else:
+                if key:
+                    self.added.append(posted)
                 key = key or posted
         return key
-
-    async def _post_part(self, text: str, buttons: ReplyButtons | None) -> str:
-        client = self._connection.client
-        fields = message_fields(text, blocks_of(buttons)) | {"unfurl_links": False, "unfurl_media": False}
-        found = await self._with_face(
-            lambda face: client.chat_postMessage(channel=self._channel, thread_ts=self._thread_ts, **fields, **face)
-        )
-        return message_key(found["channel"], found["ts"])
-
-    async def _with_face(self, call: Callable[[dict[str, Any]], Awaitable[Any]]) -> Any:
-        """Call with the persona's name and icon; without them where Slack does not allow that."""
-        if self._connection.can_wear_faces:
-            try:
-                return await attempt(lambda: call(self._look.fields))
-            except Refused as error:
-                if error.needed != FACE_SCOPE:
-                    raise
-                logger.warning(
-                    "Slack does not let the bot wear the personas' faces: the scope %s is missing", FACE_SCOPE
-                )
-                self._connection.can_wear_faces = False
-        return await attempt(lambda: call({}))
 
     def _title_blocks(self) -> list[dict[str, Any]]:
         """Who speaks: Slack shows a changed message under the bot's own name."""

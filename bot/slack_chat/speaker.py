@@ -9,7 +9,7 @@ from typing import Any
 from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.slack_chat.calls import attempt
 from bot.slack_chat.connection import Connection
-from bot.slack_chat.screens import Look, message_fields
+from bot.slack_chat.sending import NO_UNFOLDING, Look, message_fields
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +22,8 @@ class Speaker:
 
     async def say(self, channel: str, thread_ts: str | None, sentence: str, *, look: Look | None = None) -> bool:
         """In public, as the bot or as a persona; False where Slack does not let it be said."""
-        client = self._connection.client
         face = look.fields if look is not None and self._connection.can_wear_faces else {}
-        fields = {**message_fields(sentence), **face, "unfurl_links": False, "unfurl_media": False}
+        client, fields = self._connection.client, {**message_fields(sentence), **face, **NO_UNFOLDING}
         try:
             await attempt(lambda: client.chat_postMessage(channel=channel, thread_ts=thread_ts, **fields))
         except (ScreenGone, ScreenRefused) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from bot.chat.reply_pages import EMPTY_NOTE, STOPPED_NOTE
 
@@ -26,12 +27,18 @@ def words_of(text: str, own_user: str, names: Mapping[str, str]) -> str:
     """
     own = rf"<@{own_user}(?:\|[^>]*)?>"
     text = re.sub(rf"^\s*(?:{own}[\s,:]*)+|\s*(?:{own}\s*)+$", "", text)
-    return _plain(text, names)
+    return plain(text, names)
+
+
+def text_in(message: Mapping[str, Any]) -> str:
+    """All that one of our own messages says. While it is streamed, its text stands in its blocks alone."""
+    blocks = (block.get("text") for block in message.get("blocks") or () if block.get("type") == "markdown")
+    return plain(message.get("text") or "", {}) or "\n".join(filter(None, blocks))
 
 
 def own_words(text: str) -> str:
     """The model's part of one of our own messages: without the header above it and the notes below."""
-    text = HEADER.sub("", _plain(text, {}))
+    text = HEADER.sub("", plain(text, {}))
     while (shorter := NOTE.sub("", text)) != text:
         text = shorter
     return text.replace("\u200b", "").strip()
@@ -49,7 +56,9 @@ def escaped(text: str) -> str:
     return text
 
 
-def _plain(text: str, names: Mapping[str, str]) -> str:
+def plain(text: str, names: Mapping[str, str]) -> str:
+    """Text without Slack's markup."""
+
     def named(match: re.Match[str]) -> str:
         kind, what, label = match.groups()
         if kind == "@":

@@ -127,7 +127,7 @@ async def test_who_is_in_a_hurry_waits_for_no_reply(tmp_path, fake, monkeypatch)
         discord.hurry()
         await leaving
         assert running.done()  # nothing on Discord uses the store any more
-        assert not discord._chat.parts.replies._busy
+        assert not discord._chat.parts.chat.replies._busy
         service.hurry()
     [answer] = channel.from_bot
     assert "[codebeard@1] one two three" not in answer.content

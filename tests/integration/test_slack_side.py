@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 
 import pytest
 from rich.console import Console
@@ -80,6 +81,51 @@ async def test_the_doctor_names_a_missing_scope_and_what_to_click(tmp_path, fake
     assert found[0].startswith("the scope chat:write.customize is missing, so personas have no names")
     assert "Reinstall to Workspace" in found[0]
     assert "`personas slack manifest`" in found[1]
+
+
+async def test_the_doctor_finds_an_app_of_this_versions_manifest_well(tmp_path, fake):
+    fake.scopes.update(SCOPES)
+    fake.world.manifest = json.loads(json.dumps(manifest()))
+    found = await findings(fake, tmp_path, slack_config_token=fake.api.config_token)
+    assert {level for level, _ in found} == {"ok"}
+    assert "every event and command" in found[-1][1]
+
+
+async def test_the_doctor_names_each_missing_event_and_command_and_what_to_click(tmp_path, fake):
+    fake.scopes.update(SCOPES)
+    made = json.loads(json.dumps(manifest()))
+    made["settings"]["event_subscriptions"]["bot_events"].remove("reaction_added")
+    made["settings"]["event_subscriptions"]["bot_events"].remove("app_mention")
+    made["features"]["slash_commands"] = [one for one in made["features"]["slash_commands"] if "forget" not in str(one)]
+    made["features"]["shortcuts"] = []
+    fake.world.manifest = made
+    found = await findings(fake, tmp_path, slack_config_token=fake.api.config_token)
+    said = {text.partition(":")[0]: (level, text) for level, text in found if level != "ok"}
+    assert said["the event app_mention is not subscribed, so it does not hear that it is mentioned"][0] == "fail"
+    level, text = said["the event reaction_added is not subscribed, so thumbs as reactions do not count"]
+    assert level == "warn" and text.endswith("Event Subscriptions, bot events")
+    assert "Slash Commands, Create New Command" in said["the command /forget is missing"][1]
+    assert "the message shortcut is missing" in said
+    assert "`personas slack manifest`" in found[-1][1]
+
+
+async def test_the_doctor_says_how_to_let_it_see_the_events(tmp_path, fake):
+    fake.scopes.update(SCOPES)
+    unseen = [text for _, text in await findings(fake, tmp_path) if "PERSONAS_SLACK_CONFIG_TOKEN" in text]
+    assert len(unseen) == 1 and "Your App Configuration Tokens" in unseen[0]
+    wrong = await findings(fake, tmp_path, slack_config_token="xoxe-wrong")
+    [refused] = [text for level, text in wrong if level == "fail"]
+    assert "(invalid_auth)" in refused and "xoxe-wrong" not in refused
+
+
+async def test_the_doctor_and_its_log_show_no_token(tmp_path, fake, caplog):
+    caplog.set_level(logging.DEBUG)
+    fake.scopes.update(SCOPES)
+    fake.world.manifest = json.loads(json.dumps(manifest()))
+    found = await findings(fake, tmp_path, slack_config_token=fake.api.config_token)
+    said = caplog.text + str(found)
+    assert fake.calls_of("apps.manifest.export")
+    assert not [token for token in (fake.bot_token, fake.app_token, fake.api.config_token) if token in said]
 
 
 async def test_the_doctor_says_that_socket_mode_is_off(tmp_path, fake):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.discord_chat import better_answer
+from bot.chat.judging import KEPT
 from bot.discord_chat.buttons import AGAIN, BEST, DOWN, UP
 from core.store.consent import CONSENT_VERSION
 from core.store.db import Store
@@ -31,7 +31,7 @@ class DiscordTalk:
 
     async def agree(self) -> None:
         card = await use(self._room, "consent")
-        await press(self._room, card, f"consent:give:{CONSENT_VERSION}")
+        await press(self._room, card, f"data:give:{CONSENT_VERSION}")
 
     async def choose(self, persona: str) -> None:
         await use(self._room, "persona", name=persona)
@@ -74,7 +74,7 @@ class DiscordTalk:
         invitation = await (await self._room.ann.presses(self._answer, DOWN)).wait_reply()
         form = await self._room.ann.presses(invitation, "Write a better answer")
         sent = await self._room.ann.submits(form, better=text)
-        assert (await sent.wait_reply()).content == better_answer.KEPT
+        assert (await sent.wait_reply()).content == KEPT
 
     async def forget(self) -> None:
         warning = await use(self._room, "forget")

@@ -85,7 +85,7 @@ class SlackRoom:
             nonlocal found
             found = await self.exchanges(question_id=key)
             for exchange in found:  # which may have begun while the others were looked up
-                await self.chat.parts.replies.ended(exchange.id)
+                await self.chat.parts.chat.replies.ended(exchange.id)
             return len(found) >= count and all(JobStatus(exchange.status).is_final for exchange in found)
 
         await self.until(have_ended)

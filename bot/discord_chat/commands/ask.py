@@ -13,6 +13,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
+from bot.chat.ask_about import ANYBODY, HERE, NO_WORDS, SUGGESTED, question_about
 from bot.chat.conversation import Transcript, Turn
 from bot.chat.personas import choose
 from bot.chat.platform import IncomingMessage
@@ -29,8 +30,6 @@ from core.personas import Persona
 MAX_QUESTION_CHARS = 4_000
 MAX_QUESTION_ABOUT_CHARS = 1_000
 FORM_S = 3_600.0  # discord.py keeps a form until it is sent; Discord does not say that it was closed
-HERE, ANYBODY = "*", "Whoever answers here"  # an option beside the personas; no slug is like it
-NO_WORDS = "There are no words in this message that I could read; choose another one."
 
 
 @app_commands.command(description="Ask a persona, also where it is no member")
@@ -77,7 +76,7 @@ class QuestionAbout(discord.ui.Modal, title="Ask a persona about this"):
         self._text = text
         self._question: discord.ui.TextInput[QuestionAbout] = discord.ui.TextInput(
             style=discord.TextStyle.paragraph,
-            default="What do you think about this?",
+            default=SUGGESTED,
             max_length=MAX_QUESTION_ABOUT_CHARS,
         )
         self._persona = _persona_field(personas)
@@ -92,7 +91,7 @@ class QuestionAbout(discord.ui.Modal, title="Ask a persona about this"):
 
     def _asked(self, interaction: Interaction) -> Transcript:
         message, is_own = self._message, _is_own(interaction, self._message)
-        about = f"{message.author.display_name} wrote:\n\n{self._text}\n\n{self._question.value}"
+        about = question_about(message.author.display_name, self._text, self._question.value)
         quotes = [Quoted(message_key(message.channel.id, message.id), "" if is_own else user_id(message.author))]
         if forwarded_words(message):
             quotes.append(Quoted(forwarded_key(message), STRANGER))
@@ -107,7 +106,7 @@ async def _answer(interaction: Interaction, transcript: Transcript, persona: str
     """
     parts, here = interaction.client.parts, places_here(interaction)
     spec = None if persona is None else str(choose(parts.personas, persona))
-    if not parts.replies.admit(command_key(interaction.id), user_id(interaction.user), here):
+    if not parts.chat.replies.admit(command_key(interaction.id), user_id(interaction.user), here):
         return
     await interaction.response.defer(thinking=True, ephemeral=is_private)
     screen = InteractionScreen(interaction, is_ephemeral=is_private)
@@ -125,7 +124,7 @@ async def _answer(interaction: Interaction, transcript: Transcript, persona: str
         screen.header = parts.identities.header(reply.model)
         return screen
 
-    await parts.replies.answer(replace(question, placeholder=screen.placeholder), make_screen, refuse=screen.post)
+    await parts.chat.replies.answer(replace(question, placeholder=screen.placeholder), make_screen, refuse=screen.post)
 
 
 def _persona_field(

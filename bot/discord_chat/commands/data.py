@@ -7,29 +7,31 @@ import gzip
 import io
 import json
 import re
+from functools import partial
 from typing import Any, Self
 
 import discord
 from discord import app_commands
 
-from bot.chat import privacy_cards
-from bot.discord_chat.connection import CAPABILITIES
-from bot.discord_chat.interactions import Interaction, failures_told, not_waiting, places_here, tell_failure
-from bot.discord_chat.names import SOURCE, channel_place, user_id
+from bot.chat.own_data import BUTTONS, FILE_NAME, FILE_NOTE, Card
+from bot.discord_chat.interactions import Interaction, failures_told, not_waiting, places_here
+from bot.discord_chat.names import channel_place, user_id
 from core.errors import InvalidInput
-from core.store import consent as consents
-from core.store import data_rights, places
 from core.store.consent import CONSENT_VERSION
 
-GIVE, WITHDRAW = "give", "withdraw"
+STYLES = {
+    "plain": discord.ButtonStyle.secondary,
+    "good": discord.ButtonStyle.success,
+    "danger": discord.ButtonStyle.danger,
+}
 
 
 @app_commands.command(description="What this bot keeps, why and how long")
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def privacy(interaction: Interaction) -> None:
-    card = privacy_cards.privacy(interaction.client.parts.settings, CAPABILITIES)
-    await interaction.response.send_message(card, ephemeral=True)
+    card = interaction.client.parts.chat.own_data.privacy()
+    await interaction.response.send_message(card.text, ephemeral=True)
 
 
 @app_commands.command(description="Get everything this bot keeps about you, as a file")
@@ -37,20 +39,17 @@ async def privacy(interaction: Interaction) -> None:
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def mydata(interaction: Interaction) -> None:
     await interaction.response.defer(ephemeral=True)
-    async with interaction.client.parts.store.read() as session:
-        found = await data_rights.export(session, user_id(interaction.user))
+    found = await interaction.client.parts.chat.own_data.export(user_id(interaction.user))
     file = await asyncio.to_thread(_as_file, found, interaction.filesize_limit)  # a long life takes seconds to pack
-    await interaction.edit_original_response(
-        content="Everything this bot keeps about you. Times are seconds since 1970, UTC.", attachments=[file]
-    )
+    await interaction.edit_original_response(content=FILE_NOTE, attachments=[file])
 
 
 @app_commands.command(description="Erase everything this bot keeps about you")
 @app_commands.allowed_installs(guilds=True, users=True)
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def forget(interaction: Interaction) -> None:
-    view = not_waiting(ConfirmForget())
-    await interaction.response.send_message(privacy_cards.FORGET_WARNING, view=view, ephemeral=True)
+    await interaction.response.defer(ephemeral=True)
+    await _show(interaction, interaction.client.parts.chat.own_data.forget())
 
 
 @app_commands.command(description="Say whether your words may be kept; off by default")
@@ -58,84 +57,50 @@ async def forget(interaction: Interaction) -> None:
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def consent(interaction: Interaction) -> None:
     await interaction.response.defer(ephemeral=True)
-    await _show_consent(interaction)
+    is_private = interaction.guild_id is None
+    card = await interaction.client.parts.chat.own_data.consent(
+        user_id(interaction.user), places_here(interaction), is_private=is_private
+    )
+    await _show(interaction, card)
 
 
-class ConfirmForget(discord.ui.View):
-    """The last question before /forget. A person who presses it erases themselves; it works after a restart."""
-
-    def __init__(self) -> None:
-        super().__init__(timeout=None)
-
-    @discord.ui.button(label="Erase everything", style=discord.ButtonStyle.danger, custom_id="forget:yes")
-    async def erase(self, interaction: Interaction, _button: discord.ui.Button[Self]) -> None:
-        await interaction.response.defer()
-        private = await _private_places(interaction)
-        done = await interaction.client.parts.forgetting.person(user_id(interaction.user), private)
-        await interaction.edit_original_response(content=privacy_cards.forgotten(done), view=None)
-
-    @discord.ui.button(label="Keep it", style=discord.ButtonStyle.secondary, custom_id="forget:no")
-    async def keep(self, interaction: Interaction, _button: discord.ui.Button[Self]) -> None:
-        await interaction.response.edit_message(content="Nothing was erased.", view=None)
-
-    async def on_error(
-        self, interaction: discord.Interaction[Any], error: Exception, _item: discord.ui.Item[Any]
-    ) -> None:
-        await tell_failure(interaction, error)
-
-
-class ConsentButton(
+class DataButton(
     discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
-    template=r"consent:(?P<answer>give|withdraw):(?P<version>\d{1,9})",
+    template=r"data:(?P<verb>forget|keep|give|withdraw):(?P<version>\d{1,9})",
 ):
-    """A yes or no to one version of the terms. A button of older terms says nothing; it shows the present ones."""
+    """A button below a card, made under one version of the terms; it works after a restart."""
 
-    def __init__(self, answer: str, version: int = CONSENT_VERSION) -> None:
-        is_yes = answer == GIVE
-        super().__init__(
-            discord.ui.Button(
-                label="Yes, keep my words" if is_yes else "No, keep nothing and erase what was kept",
-                style=discord.ButtonStyle.success if is_yes else discord.ButtonStyle.secondary,
-                custom_id=f"consent:{answer}:{version}",
-            )
-        )
-        self.answer = answer
+    def __init__(self, verb: str, version: int = CONSENT_VERSION) -> None:
+        one = BUTTONS[verb]
+        super().__init__(discord.ui.Button(label=one.label, style=STYLES[one.kind], custom_id=f"data:{verb}:{version}"))
+        self.verb = verb
         self.version = version
 
     @classmethod
     async def from_custom_id(
         cls, _interaction: discord.Interaction[Any], _item: discord.ui.Item[Any], match: re.Match[str]
     ) -> Self:
-        return cls(match["answer"], int(match["version"]))
+        return cls(match["verb"], int(match["version"]))
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         async with failures_told(interaction):
             await interaction.response.defer()
-            person = user_id(interaction.user)
-            async with interaction.client.parts.store.write() as session:
-                if self.answer == WITHDRAW:
-                    await consents.withdraw(session, person)
-                elif self.version == CONSENT_VERSION:
-                    await consents.give(session, person, source=SOURCE)
-            await _show_consent(interaction)
+            card = await interaction.client.parts.chat.own_data.press(
+                self.verb,
+                self.version,
+                user_id(interaction.user),
+                places_here(interaction),
+                partial(_private_places, interaction),
+                is_private=interaction.guild_id is None,
+            )
+            await _show(interaction, card)
 
 
-async def _show_consent(interaction: Interaction) -> None:
-    """The terms with the person's present answer, and the button for the other one."""
-    parts = interaction.client.parts
-    async with parts.store.read() as session:
-        has_agreed = await consents.has(session, user_id(interaction.user))
-        here = await places.settings_of(session, *places_here(interaction))
-    card = privacy_cards.consent(
-        parts.settings,
-        CAPABILITIES,
-        version=CONSENT_VERSION,
-        has_agreed=has_agreed,
-        is_text_kept_here=None if interaction.guild_id is None else here.is_text_kept,
-    )
+async def _show(interaction: Interaction, card: Card) -> None:
     view = discord.ui.View(timeout=None)
-    view.add_item(ConsentButton(WITHDRAW if has_agreed else GIVE))
-    await interaction.edit_original_response(content=card, view=not_waiting(view))
+    for button in card.buttons:
+        view.add_item(DataButton(button.verb))
+    await interaction.edit_original_response(content=card.text, view=not_waiting(view) if card.buttons else None)
 
 
 async def _private_places(interaction: Interaction) -> tuple[str, ...]:
@@ -151,10 +116,10 @@ def _as_file(found: dict[str, Any], limit_bytes: int) -> discord.File:
     """A JSON file, compressed where it would be too large. Raises InvalidInput where that does not help either."""
     content = json.dumps(found, indent=2, ensure_ascii=False).encode()
     if len(content) <= limit_bytes:
-        return discord.File(io.BytesIO(content), "mydata.json")
+        return discord.File(io.BytesIO(content), FILE_NAME)
     packed = gzip.compress(content)
     if len(packed) > limit_bytes:
         raise InvalidInput(
             "What is kept about you is larger than Discord takes; ask the person who runs this bot for it."
         )
-    return discord.File(io.BytesIO(packed), "mydata.json.gz")
+    return discord.File(io.BytesIO(packed), f"{FILE_NAME}.gz")

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import discord
 from discord import app_commands
 
-from bot.chat.adapter_cards import evaluation_text, thumbs_text
+from bot.chat.gallery import Gallery, PersonaCard
 from bot.discord_chat.interactions import Interaction, failures_told, not_waiting
-from bot.discord_chat.parts import Parts
-from core.adapters.registry import RegisteredAdapter
-from core.personas import Persona
-from core.store import feedback
-from core.store.feedback import Tally
 
 PER_PAGE = 4  # pictures below each other that a phone still shows at once
 ARROWS = {"back": "◀", "on": "▶"}
@@ -62,39 +56,32 @@ class TurnPage(
 
 
 async def _show(interaction: Interaction, number: int) -> None:
-    page = await page_of(interaction.client.parts, number)
+    page = await page_of(interaction.client.parts.gallery, number)
     await interaction.edit_original_response(embeds=page.embeds, attachments=page.files, view=page.view)
 
 
-async def page_of(parts: Parts, number: int) -> Page:
+async def page_of(gallery: Gallery, number: int) -> Page:
     """Page `number`, counted from 0; the last one when there are fewer. Raises StoreUnavailable."""
-    everybody = list(parts.personas.values())
-    last = (len(everybody) - 1) // PER_PAGE
+    last = (len(gallery.personas) - 1) // PER_PAGE
     number = min(number, last)
-    shown = everybody[number * PER_PAGE : (number + 1) * PER_PAGE]
-    base_slug = parts.settings.base_slug
-    async with parts.store.read() as session:
-        champions = await parts.registry.champions(session, [one.slug for one in shown], base_slug)
-        thumbs = await feedback.tally(session, base_model=base_slug)
+    shown = gallery.personas[number * PER_PAGE : (number + 1) * PER_PAGE]
     return Page(
-        embeds=[_card(one, champions.get(one.slug), thumbs, base_slug) for one in shown],
+        embeds=[_card(one, gallery.base_slug) for one in await gallery.cards(shown)],
         files=[discord.File(one.avatar, f"{one.slug}.png") for one in shown if one.avatar is not None],
         view=_arrows(number, last),
     )
 
 
-def _card(
-    persona: Persona, champion: RegisteredAdapter | None, thumbs: Sequence[Tally], base_slug: str
-) -> discord.Embed:
-    embed = discord.Embed(title=f"{persona.file.emoji} {persona.name}", description=persona.file.description)
+def _card(card: PersonaCard, base_slug: str) -> discord.Embed:
+    persona = card.persona
+    embed = discord.Embed(title=card.title, description=persona.file.description)
     if persona.avatar is not None:
         embed.set_thumbnail(url=f"attachment://{persona.slug}.png")
-    adapter = "its system prompt alone" if champion is None else f"adapter {champion.ref.name}"
-    embed.add_field(name="Answers with", value=adapter)
+    embed.add_field(name="Answers with", value=card.adapter)
     embed.add_field(name="Base model", value=base_slug)
-    embed.add_field(name="Evaluation", value=evaluation_text(champion) or "not measured")
-    if judged := thumbs_text(persona, champion, thumbs):
-        embed.add_field(name="Thumbs", value=judged)
+    embed.add_field(name="Evaluation", value=card.evaluation)
+    if card.thumbs:
+        embed.add_field(name="Thumbs", value=card.thumbs)
     embed.set_footer(text=f"/persona {persona.slug}")
     return embed
 

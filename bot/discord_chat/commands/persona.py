@@ -86,7 +86,7 @@ async def _bind(interaction: Interaction, chosen: Blend | None, scope: Scope | N
     Who may use a command, and so choose for all these places, is decided in Discord alone: Server Settings,
     Integrations.
     """
-    choosing, here = interaction.client.parts.choosing, places_here(interaction)
+    choosing, here = interaction.client.parts.chat.choosing, places_here(interaction)
     choosing.target_of(here, scope)
     await interaction.response.defer()
     said = await choosing.bind(here, scope, chosen, is_private=interaction.guild_id is None)
@@ -109,7 +109,7 @@ def _greeting(greeter: Persona | None) -> tuple[discord.Embed | None, discord.Fi
 async def _show(interaction: Interaction) -> None:
     """Who answers here and which place decided it, to the asker alone."""
     await interaction.response.defer(ephemeral=True)
-    choosing, here = interaction.client.parts.choosing, places_here(interaction)
+    choosing, here = interaction.client.parts.chat.choosing, places_here(interaction)
     shown = await choosing.shown(here, is_private=interaction.guild_id is None)
     await interaction.edit_original_response(content=shown)
 

@@ -8,7 +8,7 @@ from discord import app_commands
 
 from bot.discord_chat.bot import PersonaBot
 from bot.discord_chat.commands.ask import ask, ask_about, reset
-from bot.discord_chat.commands.data import ConfirmForget, ConsentButton, consent, forget, mydata, privacy
+from bot.discord_chat.commands.data import DataButton, consent, forget, mydata, privacy
 from bot.discord_chat.commands.gallery import TurnPage, personas
 from bot.discord_chat.commands.persona import blend, persona
 from bot.discord_chat.commands.settings import settings
@@ -31,8 +31,7 @@ async def add_to(bot: PersonaBot) -> None:
     """Let the bot answer its commands and their buttons, and tell Discord about them as soon as it is connected."""
     define(bot.tree)
     bot.tree.error(on_command_error)
-    bot.add_dynamic_items(TurnPage, ConsentButton)
-    bot.add_view(ConfirmForget())
+    bot.add_dynamic_items(TurnPage, DataButton)
     sync = CommandSync(bot.tree, bot.parts.settings.data_dir)
 
     async def on_connect() -> None:

@@ -1,92 +1,62 @@
-"""/privacy, /mydata, /forget and /consent: everybody's rights over what is kept about them, seen by them alone."""
+"""/privacy, /mydata, /forget and /consent on Slack: cards to one person alone, and a file in direct messages."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from bot.chat import privacy_cards
-from bot.chat.forgetting import Forgetting
+from bot.chat.own_data import BUTTONS, FILE_NAME, FILE_NOTE, Card, OwnData
 from bot.slack_chat.asked import Asked
-from bot.slack_chat.buttons import actions, plain
+from bot.slack_chat.buttons import Block, actions, plain
 from bot.slack_chat.calls import attempt
-from bot.slack_chat.connection import CAPABILITIES, Connection
-from bot.slack_chat.names import SOURCE, THREAD, channel_place, prefix_of
-from core.settings import Settings
-from core.store import consent as consents
-from core.store import data_rights, places
+from bot.slack_chat.connection import Connection
+from bot.slack_chat.names import THREAD, channel_place, prefix_of
+from core.store import places
 from core.store.consent import CONSENT_VERSION
 from core.store.db import Store
 
 PREFIX = "data:"  # what every action_id here begins with
 SENT = "I have sent it to you as a file, in our direct messages."
-FILE_NOTE = "Everything this bot keeps about you. Times are seconds since 1970, UTC."
-NOTHING_ERASED = "Nothing was erased."
+STYLES = {"good": {"style": "primary"}, "danger": {"style": "danger"}}
 
 
 class DataCommands:
     """Raises StoreUnavailable, ScreenGone and ScreenRefused."""
 
-    def __init__(self, connection: Connection, store: Store, settings: Settings, forgetting: Forgetting) -> None:
+    def __init__(self, connection: Connection, store: Store, own_data: OwnData) -> None:
         self._connection = connection
         self._store = store
-        self._settings = settings
-        self._forgetting = forgetting
+        self._own_data = own_data
 
     async def privacy(self, asked: Asked) -> None:
-        await asked.tell(privacy_cards.privacy(self._settings, CAPABILITIES))
+        await _show(self._own_data.privacy(), asked)
 
     async def mydata(self, asked: Asked) -> None:
-        async with self._store.read() as session:
-            found = await data_rights.export(session, asked.user_id)
-        content = json.dumps(found, indent=2, ensure_ascii=False)
+        content = json.dumps(await self._own_data.export(asked.user_id), indent=2, ensure_ascii=False)
         channel = await self._direct_messages(asked.user)
         client = self._connection.client
         await attempt(
             lambda: client.files_upload_v2(
-                channel=channel, filename="mydata.json", content=content, title="mydata.json", initial_comment=FILE_NOTE
+                channel=channel, filename=FILE_NAME, content=content, title=FILE_NAME, initial_comment=FILE_NOTE
             )
         )
         await asked.tell(SENT)
 
     async def forget(self, asked: Asked) -> None:
-        await asked.tell(
-            privacy_cards.FORGET_WARNING,
-            [actions(_button("forget", "Erase everything", style="danger"), _button("keep", "Keep it"))],
-        )
+        await _show(self._own_data.forget(), asked)
 
     async def consent(self, asked: Asked) -> None:
-        """The terms with the person's present answer, and the button for the other one."""
-        async with self._store.read() as session:
-            has_agreed = await consents.has(session, asked.user_id)
-            here = await places.settings_of(session, *asked.places)
-        card = privacy_cards.consent(
-            self._settings,
-            CAPABILITIES,
-            version=CONSENT_VERSION,
-            has_agreed=has_agreed,
-            is_text_kept_here=None if asked.is_private else here.is_text_kept,
-        )
-        other = _button("withdraw", "No, keep nothing and erase what was kept")
-        if not has_agreed:
-            other = _button("give", "Yes, keep my words", style="primary")
-        await asked.tell(card, [actions(other)])
+        await _show(await self._own_data.consent(asked.user_id, asked.places, is_private=asked.is_private), asked)
 
     async def press(self, verb: str, value: str, asked: Asked) -> None:
-        """One of the buttons here was pressed. A yes to older terms says nothing; the present ones are shown."""
-        match verb:
-            case "forget":
-                done = await self._forgetting.person(asked.user_id, await self._private_places(asked.user))
-                await asked.tell(privacy_cards.forgotten(done))
-            case "keep":
-                await asked.tell(NOTHING_ERASED)
-            case "give" | "withdraw":
-                async with self._store.write() as session:
-                    if verb == "withdraw":
-                        await consents.withdraw(session, asked.user_id)
-                    elif value == str(CONSENT_VERSION):
-                        await consents.give(session, asked.user_id, source=SOURCE)
-                await self.consent(asked)
+        """One of the buttons here was pressed."""
+
+        async def private_places() -> tuple[str, ...]:
+            return await self._private_places(asked.user)
+
+        if verb in BUTTONS:
+            person, here, version = asked.user_id, asked.places, int(value or 0)
+            card = await self._own_data.press(verb, version, person, here, private_places, is_private=asked.is_private)
+            await _show(card, asked)
 
     async def _private_places(self, user: str) -> tuple[str, ...]:
         """The person's direct messages with the bot, and the threads there, which nobody else sees."""
@@ -101,11 +71,15 @@ class DataCommands:
         return str(found["channel"]["id"])
 
 
-def _button(verb: str, label: str, **look: Any) -> dict[str, Any]:
-    return {
-        "type": "button",
-        "action_id": f"{PREFIX}{verb}",
-        "value": str(CONSENT_VERSION),
-        "text": plain(label),
-        **look,
-    }
+async def _show(card: Card, asked: Asked) -> None:
+    drawn: list[Block] = [
+        {
+            "type": "button",
+            "action_id": f"{PREFIX}{button.verb}",
+            "value": str(CONSENT_VERSION),
+            "text": plain(button.label),
+            **STYLES.get(button.kind, {}),
+        }
+        for button in card.buttons
+    ]
+    await asked.tell(card.text, [actions(*drawn)] if drawn else [])

@@ -9,7 +9,7 @@ from bot.chat.choosing import DEFAULT, Choosing
 from bot.chat.personas import choose
 from bot.slack_chat.asked import Asked
 from bot.slack_chat.people import People
-from bot.slack_chat.screens import Look
+from bot.slack_chat.sending import Look
 from bot.slack_chat.speaker import Speaker
 from core.errors import PermissionNeeded
 from core.personas import Persona

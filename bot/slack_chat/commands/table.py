@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from bot.chat.replies import RunningReplies
-from bot.chat.wording import is_silent, sentence_of
+from bot.chat.wording import failures_told
 from bot.slack_chat.asked import Asked, Commands, Tell
 from bot.slack_chat.commands.data import DataCommands
 from bot.slack_chat.commands.persona import PersonaCommand
@@ -16,9 +15,7 @@ from bot.slack_chat.commands.settings import SettingsCommand
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.home import Home
 from bot.slack_chat.pressed import Pressed, responder
-from core.errors import PersonasError
 
-OUR_MISTAKE = "That did not work because of a mistake in this bot, which is now in its log; try again later."
 DESCRIPTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "persona": ("Choose who answers here, or see who does", "[name or blend] [strength] [channel or workspace]"),
@@ -31,8 +28,6 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """What each command does, and what may stand behind it, for the manifest."""
-
-logger = logging.getLogger(__name__)
 
 
 def commands_of(persona: PersonaCommand, settings: SettingsCommand, data: DataCommands, home: Home) -> Commands:
@@ -74,11 +69,5 @@ class SlashCommands:
 
     async def _run(self, name: str, work: Any, tell: Tell) -> None:
         with self._replies.busy():
-            try:
+            async with failures_told(tell, f"The command {name}"):
                 await work
-            except PersonasError as error:
-                if not is_silent(error):
-                    await tell(sentence_of(error))
-            except Exception:  # the boundary of a command: a mistake in one leaves the others alone
-                logger.exception("The command %s failed", name)
-                await tell(OUR_MISTAKE)

@@ -1,4 +1,4 @@
-"""apps.connections.open, reactions.*, views.* and assistant.threads.*."""
+"""apps.connections.open, apps.manifest.export, reactions.*, views.* and assistant.threads.*."""
 
 from __future__ import annotations
 
@@ -21,6 +21,13 @@ async def connections_open(call: Call) -> dict[str, Any]:
     if call.world.is_socket_mode_off:
         raise Refusal("socket_mode_not_enabled")
     return {"url": call.world.issue_url()}
+
+
+async def manifest_export(call: Call) -> dict[str, Any]:
+    call.need("app_id")
+    if call.given["app_id"] != call.world.app_id:
+        raise Refusal("invalid_app_id")
+    return {"manifest": call.world.manifest}
 
 
 async def reactions_get(call: Call) -> dict[str, Any]:
@@ -185,6 +192,7 @@ def _message(call: Call) -> Message:
 ASSISTANT = ("assistant:write", "chat:write")  # either will do for a status
 METHODS = {
     "apps.connections.open": Method(connections_open, ("connections:write",), is_for_app_token=True),
+    "apps.manifest.export": Method(manifest_export, is_for_config_token=True),
     "reactions.get": Method(reactions_get, ("reactions:read",)),
     "reactions.add": Method(reactions_add, ("reactions:write",)),
     "reactions.remove": Method(reactions_remove, ("reactions:write",)),

@@ -13,7 +13,8 @@ from apps.connections.open, that of responses with each interaction. Base URL an
 
 World: add_channel(name, private=False, with_bot=True), add_person(name, is_bot=, is_admin=); channel.invite_bot,
 remove_bot, archive, delete; fake.dm_between(a, b) is a DM without the bot; fake.unfurl(message); fake.uninstall(),
-fake.revoke_token(error). `fake.scopes` and `fake.events.subscribed` are sets that tests change.
+fake.revoke_token(error). `fake.scopes` and `fake.events.subscribed` are sets that tests change; what the app's settings
+are is `fake.world.manifest`, which `fake.api.config_token` may read.
 People: says (into a channel, or a message's thread), shares, edits, deletes, reacts, unreacts, stops, joins, leaves,
 opens_dm, opens_home(tab), uses(command, text, in_=channel), uses_on(message, callback_id), presses(message or view,
 label or action_id), picks(where, action_id, value), submits(view, **fields), closes(view), home, sees(channel).

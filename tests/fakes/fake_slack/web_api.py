@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,7 @@ class Method:
     scopes: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()
     is_for_app_token: bool = False
+    is_for_config_token: bool = False
 
 
 @dataclass(eq=False)
@@ -75,6 +77,7 @@ class WebApi:
         self.methods = methods
         self.bot_token = bot_token
         self.app_token = app_token
+        self.config_token = f"xoxe.xoxp-1-{secrets.token_hex(16)}"
         self.scopes = scopes
         self.app_scopes = {"connections:write"}
         self.contract = contract
@@ -144,9 +147,10 @@ class WebApi:
     def _check(self, method: Method, token: str) -> None:
         if not token:
             raise Refusal("not_authed")
-        if token not in (self.bot_token, self.app_token):
+        if token not in (self.bot_token, self.app_token, self.config_token):
             raise Refusal("invalid_auth")
-        if (token == self.app_token) != method.is_for_app_token:
+        is_right = (token == self.app_token) == method.is_for_app_token
+        if not is_right or (token == self.config_token) != method.is_for_config_token:
             raise Refusal("not_allowed_token_type")
         if self.revoked is not None:
             raise Refusal(self.revoked)

@@ -49,6 +49,7 @@ class World:
         self.interact: Interact = lambda kind, payload, interaction: None
         self.issue_url: Callable[[], str] = str
         self.is_socket_mode_off = False
+        self.manifest: dict[str, Any] = {}  # the app's own, as its settings show it
         self.deletes_customized = False
         self._waiting: set[asyncio.Future[None]] = set()
 

@@ -143,10 +143,10 @@ async def test_a_forwarded_message_is_read_and_stays_its_authors(base_room: Disc
     exchange = await room.ended(forward)
     assert heard[-1] == [("user", "the tide turns at six")]
     assert exchange.reply is None  # ben agreed to nothing
-    transcript = room.chat.parts.memory.find(exchange.id).transcript
+    transcript = room.chat.parts.chat.memory.find(exchange.id).transcript
     assert {quote.user_id for quote in transcript.quotes} == {f"discord:{ben.id}", f"discord:{room.ann.id}"}
     await ben.deletes(original)
-    await room.fake.wait_for(lambda: room.chat.parts.memory.find(exchange.id) is None)
+    await room.fake.wait_for(lambda: room.chat.parts.chat.memory.find(exchange.id) is None)
 
 
 async def test_a_forwarded_message_whose_author_is_unknown_is_nobodys_to_keep(base_room: DiscordRoom):
@@ -155,7 +155,7 @@ async def test_a_forwarded_message_whose_author_is_unknown_is_nobodys_to_keep(ba
     original = await ben.says(room.fake.add_guild("elsewhere", with_bot=False).add_channel("secret"), "six bells")
     exchange = await room.ended(await room.ann.forwards(original, await room.ann.opens_dm()))
     assert heard[-1] == [("user", "Forwarded message:\nsix bells")]
-    assert STRANGER in {quote.user_id for quote in room.chat.parts.memory.find(exchange.id).transcript.quotes}
+    assert STRANGER in {quote.user_id for quote in room.chat.parts.chat.memory.find(exchange.id).transcript.quotes}
 
 
 async def test_a_card_and_a_poll_are_read(base_room: DiscordRoom):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bot.chat import mending
 from bot.discord_chat import calls, catch_up, profiles
 from core.engine.echo_engine import EchoEngine
 from tests.discord.commands import registered
@@ -56,9 +57,9 @@ async def open_room(tmp_path: Path) -> AsyncIterator[DiscordRoom]:
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(catch_up, "PAUSE_S", 0.0)
-    monkeypatch.setattr(catch_up, "AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr(mending, "AGAIN_AFTER_S", 0.05)
     monkeypatch.setattr(calls, "RETRY_DELAYS_S", ())
-    caplog.set_level(logging.INFO, logger=catch_up.__name__)
+    caplog.set_level(logging.INFO, logger=mending.__name__)
 
 
 @pytest.fixture

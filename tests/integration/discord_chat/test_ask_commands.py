@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.discord_chat.commands.ask import ANYBODY, NO_WORDS
+from bot.chat.ask_about import ANYBODY, NO_WORDS
 from bot.discord_chat.commands.persona import MAX_CHOICES
 from bot.discord_chat.history import RESET_LINE
 from core.store import consent, places
@@ -26,7 +26,7 @@ async def answered(room: DiscordRoom, interaction: Interaction) -> tuple[Exchang
     found: list[Exchange] = []
     while not found or found[0].finished_at is None:
         found = await room.exchanges(event_id=f"interaction:{interaction.id}")
-    await room.chat.parts.replies.ended(found[0].id)
+    await room.chat.parts.chat.replies.ended(found[0].id)
     [shown] = interaction.replies
     return found[0], shown
 

@@ -97,7 +97,7 @@ async def test_words_are_forgotten_wherever_a_deleted_message_is_quoted(room: Di
     await room.fake.wait_for(lambda: first.deleted)
     assert [exchange.prompt for exchange in await room.exchanges()] == [None, None]
     assert not second.deleted
-    assert not room.chat.parts.memory
+    assert not room.chat.parts.chat.memory
 
 
 async def test_an_answer_that_a_moderator_deletes_is_forgotten(room: DiscordRoom):
@@ -159,7 +159,7 @@ async def test_a_deleted_channel_ends_what_is_written_there_and_is_forgotten(roo
     await other.wait_for(lambda messages: messages[-1].content == HEADER + "[codebeard@1] one")
     [exchange] = await room.exchanges()
     other.delete()
-    await room.chat.parts.replies.ended(exchange.id)
+    await room.chat.parts.chat.replies.ended(exchange.id)
     [exchange] = await room.exchanges()
     assert exchange.status == "cancelled"
     room.gate.open()

@@ -50,7 +50,7 @@ async def test_a_chain_is_read_again_after_a_restart(room: DiscordRoom):
 async def test_an_answer_of_two_pages_is_one_turn_whichever_page_is_replied_to(wordy_room: DiscordRoom):
     room = wordy_room
     pages = await room.pages(await room.ended(await room.asks(LONG)))
-    room.chat.parts.memory.forget(f"discord:{room.ann.id}")  # so that the pages are read
+    room.chat.parts.chat.memory.forget(f"discord:{room.ann.id}")  # so that the pages are read
     heard = listen(room)
     await room.answer(await room.ann.says(room.channel, "and then", reply_to=pages[-1]))
     assert [role for role, _ in heard[-1]] == ["user", "assistant", "user"]
@@ -158,10 +158,10 @@ async def test_mentions_in_a_question_are_read_as_names(room: DiscordRoom):
 
 async def test_what_was_forgotten_is_no_longer_in_memory(room: DiscordRoom):
     first = await room.ask_and_answer("a secret")
-    assert len(room.chat.parts.memory) == 1
+    assert len(room.chat.parts.chat.memory) == 1
     await room.answer(await room.ann.says(room.channel, "and more", reply_to=first))
-    room.chat.parts.memory.forget(f"discord:{room.ann.id}")
-    assert not room.chat.parts.memory
+    room.chat.parts.chat.memory.forget(f"discord:{room.ann.id}")
+    assert not room.chat.parts.chat.memory
 
 
 async def test_what_the_bot_says_besides_its_answers_is_nobodys_words(room: DiscordRoom):

@@ -18,7 +18,7 @@ from tests.discord.rooms import DiscordRoom, connected, discord_room
 from tests.fakes.fake_discord.people import Person
 
 pytestmark = pytest.mark.usefixtures("ready")
-YES, NO = f"consent:give:{CONSENT_VERSION}", f"consent:withdraw:{CONSENT_VERSION}"
+YES, NO = f"data:give:{CONSENT_VERSION}", f"data:withdraw:{CONSENT_VERSION}"
 
 
 async def allow_text(room: DiscordRoom) -> None:
@@ -162,8 +162,8 @@ async def test_a_withdrawn_yes_erases_what_was_kept(room: DiscordRoom):
 async def test_a_yes_to_older_terms_shows_the_present_ones_and_is_no_yes(room: DiscordRoom):
     card = await use(room, "consent")
     [button] = card.buttons
-    button["custom_id"] = "consent:give:0"
-    interaction = await room.ann.presses(card, "consent:give:0")
+    button["custom_id"] = "data:give:0"
+    interaction = await room.ann.presses(card, "data:give:0")
     await interaction.wait_acknowledged()
     await room.fake.wait_for(lambda: card.buttons[0]["custom_id"] == YES)
     assert not await agrees(room, room.ann)

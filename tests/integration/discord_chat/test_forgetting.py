@@ -42,21 +42,21 @@ async def test_forgetting_leaves_nothing_of_direct_messages_and_remembers_nothin
     kept = await room.ended(await room.ann.says(dm, "my secret"))
     assert kept.reply == "[zen@1] my secret"
     assert len(await left_of_dm(room)) == 3
-    assert room.chat.parts.memory
+    assert room.chat.parts.chat.memory
     await press(room, await use(room, "forget", in_=dm), "Erase everything")
     [nobodys] = await room.exchanges()
     assert (nobodys.user_id, nobodys.prompt, nobodys.reply) == ("", None, None)
     assert await left_of_dm(room) == []
-    assert not room.chat.parts.memory
+    assert not room.chat.parts.chat.memory
 
 
 async def test_what_was_typed_into_a_command_is_remembered_no_longer_either(room: DiscordRoom):
     asked = await room.ann.uses("ask", room.channel, question="psst")
     answer = await asked.wait_reply()
     await room.channel.wait_for(lambda _: "reply:delete:" in str(answer.components))
-    assert room.chat.parts.memory
+    assert room.chat.parts.chat.memory
     await press(room, await use(room, "forget"), "Erase everything")
-    assert not room.chat.parts.memory
+    assert not room.chat.parts.chat.memory
 
 
 async def test_a_persona_that_was_chosen_where_nothing_was_asked_is_forgotten_too(room: DiscordRoom):
@@ -80,7 +80,7 @@ async def test_a_reply_that_is_being_written_is_stopped_and_forgotten_and_others
     room.gate.open()
     assert (await room.answer(others)).content.endswith("four five six")
     [nobodys] = await room.exchanges(user_id="")
-    await room.chat.parts.replies.ended(nobodys.id)
+    await room.chat.parts.chat.replies.ended(nobodys.id)
     assert (nobodys.status, nobodys.prompt) == (JobStatus.CANCELLED, None)
     assert await left_of_dm(room) == []
-    assert room.chat.parts.memory.find(nobodys.id) is None
+    assert room.chat.parts.chat.memory.find(nobodys.id) is None

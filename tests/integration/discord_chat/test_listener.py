@@ -144,7 +144,7 @@ async def test_who_is_not_answered_does_not_see_the_bot_typing(tmp_path: Path):
     async with discord_room(tmp_path) as room:
         robot, eve = room.fake.add_person("robot", bot=True), room.fake.add_person("eve")
         limits = AccessLimits(per_user_per_minute=1, blocked_users=frozenset({f"discord:{eve.id}"}))
-        room.chat.access = room.chat.parts.replies._access = Access(limits)
+        room.chat.access = room.chat.parts.chat.replies._access = Access(limits)
         await room.asks("hello fellow machine", who=robot)
         await room.asks("let me in", who=eve)
         await room.ask_and_answer("one")
@@ -168,7 +168,7 @@ async def test_a_greeting_comes_although_discord_was_out_of_reach_for_a_moment(
 async def test_nothing_is_read_for_somebody_who_may_not_ask(tmp_path: Path, why: str):
     async with discord_room(tmp_path) as room:
         eve = room.fake.add_person("eve", bot=why == "a foreign bot")
-        room.chat.parts.replies._access = Access(
+        room.chat.parts.chat.replies._access = Access(
             AccessLimits(
                 per_user_per_minute=1 if why == "over the limit" else None,
                 blocked_users=frozenset({f"discord:{eve.id}"} if why == "blocked" else ()),

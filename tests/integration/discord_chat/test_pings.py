@@ -59,5 +59,5 @@ async def test_an_answer_to_a_command_pings_nobody(room: DiscordRoom):
     await registered(room)
     await (await room.ann.uses("ask", room.channel, question="@everyone wake up")).wait_reply()
     [exchange] = await room.exchanges()
-    await room.chat.parts.replies.ended(exchange.id)
+    await room.chat.parts.chat.replies.ended(exchange.id)
     assert_calls_nobody(await room.pages(exchange))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.chat import mending
 from bot.chat.reply_stream import ReplyStream
-from bot.discord_chat import calls, recovery
+from bot.discord_chat import calls
 from bot.discord_chat.buttons import AGAIN
 from tests.discord.rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.faults import Fault
@@ -36,7 +37,7 @@ async def is_shown_whole(room: DiscordRoom, page: Message, fault: Fault) -> None
     await room.channel.wait_for(lambda _: page.content == WHOLE and "reply:delete:" in str(page.components))
     assert fault.hits == fault.times
     [exchange] = await room.exchanges()
-    await room.chat.parts.replies.ended(exchange.id)
+    await room.chat.parts.chat.replies.ended(exchange.id)
     assert (await room.exchanges())[0].status == "succeeded"
 
 
@@ -63,7 +64,7 @@ async def test_an_edit_that_cloudflare_refuses_arrives_after_the_time_it_names(
 async def test_where_cloudflare_refuses_for_long_the_answer_is_whole_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(recovery, "AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr(mending, "AGAIN_AFTER_S", 0.05)
     monkeypatch.setattr(calls, "RETRY_DELAYS_S", (0.0, 0.0))
     monkeypatch.setattr(calls, "MAX_WAIT_S", 0.01)
     async with discord_room(tmp_path) as room:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select, update
 
+from bot.chat import mending
 from bot.chat.recovery import CUT_OFF, MAY_BE_CUT_OFF
-from bot.discord_chat import calls, recovery
+from bot.discord_chat import calls
 from core.store import consent, places
 from core.store.models import Delivery, Exchange
 from tests.discord.commands import registered
@@ -87,7 +88,7 @@ async def test_a_command_that_was_thinking_when_the_program_ended_becomes_a_sent
         [row] = (await session.execute(select(Exchange.__table__))).mappings()
         [thinking] = (await session.execute(select(Delivery.__table__))).mappings()
     fault.release()
-    await room.chat.parts.replies.ended(row["id"])
+    await room.chat.parts.chat.replies.ended(row["id"])
     await room.chat.close()
     interaction.original.content, interaction.original.flags = "", LOADING
     async with room.service.store.write() as session:
@@ -206,7 +207,7 @@ async def test_a_waiting_line_whose_reply_is_not_kept_becomes_a_sentence(room: D
 
 @pytest.fixture
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr(mending, "AGAIN_AFTER_S", 0.05)
     monkeypatch.setattr(calls, "RETRY_DELAYS_S", ())
 
 
@@ -226,7 +227,7 @@ async def test_a_reply_whose_end_discord_was_out_of_reach_for_is_shown_whole_lat
             room.gate.let_through(1)
             await fault.struck.wait()
         room.gate.open()
-        await room.chat.parts.replies.ended(exchange.id)
+        await room.chat.parts.chat.replies.ended(exchange.id)
         assert not await all_is_final(room)
         room.fake.faults.clear()
         [page] = room.channel.from_bot
@@ -263,8 +264,8 @@ async def test_what_is_mended_while_replies_are_running_leaves_them_alone(room: 
     room.gate.let_through(2)
     await room.channel.wait_for(lambda messages: messages[-1].content.endswith("] four"))
     running = room.channel.from_bot[-1]
-    await room.chat.parts.recovery.look()
-    mending = asyncio.create_task(room.chat.parts.recovery.keep_mending())
+    await room.chat.parts.mending.look()
+    mending = asyncio.create_task(room.chat.parts.mending.keep_mending())
     await room.channel.wait_for(lambda _: left.content == WHOLE)
     mending.cancel()
     assert running.content.endswith("] four")

@@ -122,7 +122,7 @@ async def test_replies_in_one_channel_share_one_edit_budget(room: DiscordRoom):
     people = [room.fake.add_person(f"person{number}") for number in range(3)]
     questions = [await room.asks("one two three", who=person) for person in people]
     await room.channel.wait_for(lambda _: len(room.channel.from_bot) == 3)
-    assert len({id(room.chat.parts.replies.budget(question.channel.id)) for question in questions}) == 1
+    assert len({id(room.chat.parts.chat.replies.budget(question.channel.id)) for question in questions}) == 1
     room.gate.open()
     answers = await asyncio.gather(*(room.answer(question) for question in questions))
     assert {answer.content for answer in answers} == {HEADER + "[codebeard@1] one two three"}

@@ -49,7 +49,7 @@ async def test_a_reply_in_a_channel_takes_four_writes(room: DiscordRoom, monkeyp
     await room.ask_and_answer("the first one looks up more")
     with transactions(room, monkeypatch) as counted:
         await room.ask_and_answer("good morning")
-        await room.chat.parts.replies.drain(TIMEOUT_S)
+        await room.chat.parts.chat.replies.drain(TIMEOUT_S)
     # Recorded, running, first page, settled. That it is shown to its end rides with the next write.
     assert +counted == {"write": 4}
 

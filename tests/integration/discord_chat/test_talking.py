@@ -133,7 +133,7 @@ async def test_bots_that_may_talk_stop_after_some_turns(tmp_path: Path):
         limits = AccessLimits(
             per_user_per_minute=None, allowed_bots=frozenset({f"discord:{robot.id}"}), max_bot_turns=2
         )
-        found.chat.parts.replies._access = Access(limits)
+        found.chat.parts.chat.replies._access = Access(limits)
         for turn in range(4):
             await found.asks(f"turn {turn}", who=robot)
         await found.ask_and_answer("enough")
@@ -167,10 +167,10 @@ async def test_a_stopped_reply_says_so(room: DiscordRoom):
     room.gate.let_through(2)
     await room.channel.wait_for(lambda messages: messages[-1].content == HEADER + "[codebeard@1] one")
     [exchange] = await room.exchanges()
-    assert await room.chat.parts.replies.stop(exchange.id)
+    assert await room.chat.parts.chat.replies.stop(exchange.id)
     answer = await room.answer(question)
     assert answer.content == HEADER + "[codebeard@1] one\n(stopped)"
-    assert not await room.chat.parts.replies.stop(exchange.id)
+    assert not await room.chat.parts.chat.replies.stop(exchange.id)
 
 
 async def test_text_stays_out_of_the_ledger_unless_the_person_and_the_server_agree(room: DiscordRoom):

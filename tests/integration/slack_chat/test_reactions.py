@@ -63,3 +63,30 @@ async def test_a_thumb_that_was_given_while_the_bot_was_away_counts_after_the_st
         await ann.reacts(answer, "👍")
         async with process_in(tmp_path, fake, channel, ann) as room:
             await room.marks_are(ann=True)
+
+
+async def test_a_thumb_counts_under_whichever_message_of_a_long_answer(room: SlackRoom):
+    bob = room.fake.add_person("bob")
+    long = " ".join(f"{'word' * 12}{number}" for number in range(80))
+    exchange = await room.ended(await room.asks(long))
+    first, *_, last = await room.pages(exchange)
+    await room.ann.reacts(last, "👍")
+    await bob.reacts(first, "👎")
+    await room.marks_are(ann=True, bob=False)
+    assert {thumb.exchange_id for thumb in await room.thumbs()} == {exchange.id}
+    await room.ann.unreacts(last, "👍")
+    await room.marks_are(bob=False)
+
+
+async def test_a_thumb_counts_under_a_message_that_goes_on_below_one_that_takes_no_change(room: SlackRoom):
+    room.fake.faults.refuse("chat.update", "edit_window_closed", times=1)
+    room.gate.close()
+    question = await room.asks("one two three")
+    room.gate.let_through(2)
+    await room.channel.wait_for(lambda _: any("one" in one.content for one in room.channel.from_bot))
+    room.fake.pass_time(300)
+    room.gate.open()
+    await room.ended(question)
+    _, further = [one for one in room.channel.thread(question) if one.author is room.fake.bot]
+    await room.ann.reacts(further, "👍")
+    await room.marks_are(ann=True)
