@@ -21,7 +21,7 @@ def _without_type_stubs() -> Iterator[None]:
             raise OSError("The sources of Gradio's components are left alone.")
         return getfile(of)
 
-    inspect.getfile = getfile_of_no_component
+    inspect.getfile = getfile_of_no_component  # type: ignore[assignment]  # it is called by position
     try:
         yield
     finally:
