@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from training.eval_adherence import Adherence, VoiceClassifier
 from training.eval_facts import is_answered
-from training.eval_habits import emoji_count, exclamation_count, praises, word_count
+from training.eval_habits import distinct_share, emoji_count, exclamation_count, praises, word_count
 from training.eval_identity import says_its_name
 from training.eval_quality import Language, find_flaws
 from training.eval_refusals import declines
@@ -83,6 +83,13 @@ def reply_items(
             *(tuple(float(measure(reply.text)) for reply in written[which]) for which in ("base", "adapter"))
         )
     return {key: items for key, items in found.items() if items.adapter}
+
+
+def all_numbers(replies: EvalReplies) -> dict[str, float]:
+    """What is known of all replies together only."""
+    texts = [reply.text for reply in (*replies.held_out.adapter, *replies.everyday.adapter)]
+    distinct = distinct_share(texts)
+    return {} if distinct is None else {"distinct": distinct}
 
 
 def _judged(speakers: Speakers, judge: Callable[[str], bool]) -> Items:

@@ -22,7 +22,7 @@ from training.eval_figures import (
     retention_figure,
 )
 from training.eval_identity import says_its_name
-from training.eval_items import Items, adherence_items, reply_items, voice_items
+from training.eval_items import Items, adherence_items, all_numbers, reply_items, voice_items
 from training.eval_prompts import Conversation, EvalPrompts
 from training.eval_quality import Flaw, Language, Quality, measure_quality
 from training.eval_replies import EvalReplies, Replies, Speakers
@@ -44,6 +44,7 @@ class Judgement:
     figures: tuple[Figure, ...]
     adherences: Mapping[str, Adherence]
     items: Mapping[str, Items]
+    numbers: Mapping[str, float]
     flaws: tuple[Flaw, ...]
 
 
@@ -86,7 +87,7 @@ def judge(
         ),
         refusals_figure(items.get("refusals"), thresholds),
     ]
-    return Judgement(tuple(figures), adherences, items, adapter.flaws if adapter else ())
+    return Judgement(tuple(figures), adherences, items, all_numbers(replies), adapter.flaws if adapter else ())
 
 
 def texts_of(replies: Replies) -> list[str]:

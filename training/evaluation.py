@@ -66,7 +66,7 @@ class EvalReport:
     """What an adapter changes. Perplexities are over the same replies; a ratio below 1 is better than the base.
 
     `figures` are the table, `adherences` the scores behind the figures of these keys, `items` every value prompt by
-    prompt, which is what two adapters are compared by.
+    prompt, and `numbers` those over all prompts, which is what two adapters are compared by.
     """
 
     persona: str
@@ -78,6 +78,7 @@ class EvalReport:
     figures: tuple[Figure, ...]
     adherences: Mapping[str, Adherence]
     items: Mapping[str, Items] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     flaws: tuple[Flaw, ...] = ()
     held_out_rows_too_long: int = 0
@@ -175,6 +176,7 @@ def measure(
         ),
         adherences=judgement.adherences,
         items={**judgement.items, **_loss_items(losses)},
+        numbers=judgement.numbers,
         samples=(*_samples(replies.held_out), *_samples(replies.everyday)),
         flaws=judgement.flaws[:MAX_FLAWS],
         held_out_rows_too_long=prompts.held_out_rows_too_long,

@@ -206,7 +206,7 @@ class Registry:
         force: bool,
         by: str,
         reason: str | None = None,
-        over: int | None | Literal["any"] = "any",
+        over: int | Literal["any"] | None = "any",
     ) -> RegisteredAdapter:
         """Let a version answer from the next reply on; the former champion becomes `previous`. `reason` is recorded.
 
