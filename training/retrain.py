@@ -51,10 +51,13 @@ def retrain(task: Retraining) -> RetrainReport:
         if lacking := too_little(task.persona, feedback, task.options.min_feedback):
             return _report(task, feedback, _lack(feedback), lacking)
         training, votes = hold_out(feedback)
-        journal = _train(task, journals, journal or _new_journal(task, feedback), training)
+        if journal is None:
+            _, before = asyncio.run(_standing(task))
+            journal = _new_journal(task, feedback, before)
+        journal = _train(task, journals, journal, training)
         version = asyncio.run(_register(task, journal))
         journals.write(replace(journal, version=version.version))
-        report = _judge_and_move(task, feedback, votes, version)
+        report = _judge_and_move(task, journal.before, feedback, votes, version)
         journals.finish(Last(digest_of(feedback), report.outcome, report.version, task.options.now))
         return report
 
@@ -86,9 +89,9 @@ async def _export(task: Retraining, moment: float) -> FeedbackSet:
         return await task.work.export(storage.store, moment)
 
 
-def _new_journal(task: Retraining, feedback: FeedbackSet) -> Journal:
+def _new_journal(task: Retraining, feedback: FeedbackSet, before: dict[Any, int]) -> Journal:
     options = task.options
-    return Journal(options.now, dict(options.overrides), digest_of(feedback), feedback.exchange_ids)
+    return Journal(options.now, dict(options.overrides), digest_of(feedback), feedback.exchange_ids, before)
 
 
 def _train(task: Retraining, journals: JournalFile, journal: Journal, training: FeedbackSet) -> Journal:
@@ -130,21 +133,37 @@ async def _register(task: Retraining, journal: Journal) -> RegisteredAdapter:
 
 
 def _judge_and_move(
-    task: Retraining, feedback: FeedbackSet, votes: Sequence[Vote], version: RegisteredAdapter
+    task: Retraining,
+    before: Mapping[Any, int],
+    feedback: FeedbackSet,
+    votes: Sequence[Vote],
+    version: RegisteredAdapter,
 ) -> RetrainReport:
-    """Judge against who answers now, once more where that changes meanwhile."""
+    """Judge against who answers now, once more where that changes meanwhile. `before` is where the aliases pointed."""
     for _ in range(MAX_DUELS):
-        champion, before = asyncio.run(_standing(task))
-        if champion is not None and champion.version == version.version:
-            return _finished(task, feedback, votes, version, "unchanged", None, before, before, champion)
-        verdict = judge(task, version, champion, votes, feedback.corrected)
-        try:
-            outcome, after = asyncio.run(_settle(task, version, champion, verdict))
-        except ChampionMoved:
-            task.tell("Another version was promoted meanwhile; the new one is judged against that.")
-            continue
-        return _finished(task, feedback, votes, version, outcome, verdict, before, after, champion)
+        champion, after = asyncio.run(_standing(task))
+        if champion is not None and champion.version == version.version:  # killed behind its promotion, or no news
+            moved: Outcome = "promoted" if champion.gate_passed else "forced"
+            outcome = "unchanged" if before.get("champion") == champion.version else moved
+        else:
+            verdict = judge(task, version, champion, votes, feedback.corrected)
+            try:
+                outcome, after = asyncio.run(_settle(task, version, champion, verdict))
+            except ChampionMoved:
+                task.tell("Another version was promoted meanwhile; the new one is judged against that.")
+                continue
+        current = asyncio.run(_current(task, version))
+        return _finished(task, feedback, votes, current, outcome, before, after)
     raise ChampionMoved("Other versions keep being promoted; run the same command again when that has ended.")
+
+
+async def _current(task: Retraining, version: RegisteredAdapter) -> RegisteredAdapter:
+    """The version as it stands now, its card beside it."""
+    persona, base = task.persona.slug, task.settings.base_slug
+    async with task.open_storage() as storage, storage.store.read() as session:
+        now = await storage.registry.get(session, persona, base, version.version)
+        write_card(now, await adapter_versions.events(session, persona, base))
+    return now
 
 
 async def _standing(task: Retraining) -> tuple[RegisteredAdapter | None, dict[Any, int]]:
@@ -180,11 +199,7 @@ async def _settle(
                 over=None if champion is None else champion.version,
             )
         async with store.read() as session:
-            now = await registry.get(session, persona, base, version.version)
-            events = await adapter_versions.events(session, persona, base)
-            after = dict(await adapter_versions.aliases(session, persona, base))
-        write_card(now, events)
-    return outcome, after
+            return outcome, dict(await adapter_versions.aliases(session, persona, base))
 
 
 def _reason(verdict: Verdict, options: Options) -> str:
@@ -203,21 +218,23 @@ def _finished(
     votes: Sequence[Vote],
     version: RegisteredAdapter,
     outcome: Outcome,
-    verdict: Verdict | None,
     before: Mapping[Any, int],
     after: Mapping[Any, int],
-    champion: RegisteredAdapter | None,
 ) -> RetrainReport:
     moves = tuple(
         {"alias": alias, "from": before.get(alias), "to": after.get(alias)}
         for alias in ("champion", "challenger", "previous")
         if before.get(alias) != after.get(alias)
     )
-    former = champion.ref.name if champion else "the system prompt alone"
+    champion = after.get("champion")
+    former = f"{task.persona.slug}@{champion}" if champion else "the system prompt alone"
     sentence = SENTENCES[outcome].format(version=version.ref.name, former=former)
-    report = _report(task, feedback, outcome, sentence, held_out=len(votes))
     return replace(
-        report, version=version.ref.name, content_hash=version.ref.content_hash, verdict=verdict, moves=moves
+        _report(task, feedback, outcome, sentence, held_out=len(votes)),
+        version=version.ref.name,
+        content_hash=version.ref.content_hash,
+        gate=version.gate_report,
+        moves=moves,
     )
 
 

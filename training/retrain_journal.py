@@ -33,7 +33,8 @@ class RetrainingRuns(PersonasError):
 class Journal:
     """What is done of one retraining. `options` decided what is exported at `begun_at`, a unix time in seconds.
 
-    `digest` is of everything exported. `content_hash` and `folder`, below the adapters' folder, are those of the
+    `digest` is of everything exported, `before`
+    where the aliases pointed then. `content_hash` and `folder`, below the adapters' folder, are those of the
     adapter once it is trained; `version` its number once it is registered.
     """
 
@@ -41,6 +42,7 @@ class Journal:
     options: dict[str, Any]
     digest: str
     exchange_ids: tuple[str, ...]
+    before: dict[str, int]
     is_training: bool = False
     content_hash: str | None = None
     folder: str | None = None

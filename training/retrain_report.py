@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from core.personas import Persona
 from training.feedback_set import FeedbackSet, HeldBack
-from training.gate import Verdict
 
 Outcome = Literal["nothing", "too_little", "dry_run", "promoted", "forced", "refused", "unchanged"]
 SENTENCES: Mapping[str, str] = {
@@ -22,7 +21,7 @@ SENTENCES: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True)
 class RetrainReport:
     """`moves` are the aliases that moved, as {"alias", "from", "to"} with version numbers; `overrides` what the command
-    line changed of persona.toml."""
+    line changed of persona.toml; `gate` is the verdict as it is recorded with the version."""
 
     persona: str
     base_model: str
@@ -34,7 +33,7 @@ class RetrainReport:
     manifest: Mapping[str, Any]
     version: str | None = None
     content_hash: str | None = None
-    verdict: Verdict | None = None
+    gate: Mapping[str, Any] | None = None
     moves: tuple[Mapping[str, Any], ...] = field(default_factory=tuple)
 
     @property
@@ -56,7 +55,7 @@ class RetrainReport:
             "manifest": dict(self.manifest),
             "version": self.version,
             "content_hash": self.content_hash,
-            "gate": None if self.verdict is None else self.verdict.to_dict(),
+            "gate": None if self.gate is None else dict(self.gate),
             "moves": [dict(move) for move in self.moves],
         }
 

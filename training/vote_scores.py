@@ -49,7 +49,7 @@ def hold_out(feedback: FeedbackSet, share: float = HELD_OUT_SHARE) -> tuple[Feed
             votes += [Vote(pair.messages, pair.chosen, True), Vote(pair.messages, pair.rejected, False)]
     if not judged and not preferred and not feedback.corrected:  # a few votes that all fell on one side train
         return feedback, ()
-    return replace(feedback, judged=tuple(judged), preferred=tuple(preferred)), tuple(dict.fromkeys(votes))
+    return replace(feedback, judged=tuple(judged), preferred=tuple(preferred)), tuple(votes)
 
 
 def is_held_out(messages: Sequence[Mapping[str, str]], share: float) -> bool:

@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +24,6 @@ from core.store.db import Store
 from training.feedback_export import export_feedback
 from training.feedback_policy import FeedbackPolicy, feedback_policy
 from training.feedback_set import FeedbackSet
-from training.gate_checks import Check
 from training.gate_measures import ask_corrections, measure_adapter
 from training.learn import learn
 from training.progress import ReportProgress, show_progress
@@ -104,23 +103,24 @@ def show_report(console: Console, report: RetrainReport) -> None:
     for held in report.held_back:
         release = f"; {held.setting} would release it" if held.setting else ""
         console.print(f"Held back: {held.count} for {held.reason}{release}.", markup=False, soft_wrap=True)
-    if report.verdict is not None:
-        console.print(verdict_table(report.verdict.checks))
-        for reason in report.verdict.reasons:
+    if report.gate is not None:
+        console.print(verdict_table(report.gate["checks"]))
+        for reason in report.gate["reasons"]:
             console.print(f"- {reason}", markup=False, soft_wrap=True)
     for move in report.moves:
         console.print(f"{move['alias']}: {move['from'] or 'nobody'} -> {move['to'] or 'nobody'}", markup=False)
 
 
-def verdict_table(checks: tuple[Check, ...]) -> Table:
+def verdict_table(checks: Sequence[Mapping[str, Any]]) -> Table:
     """Every number against its threshold."""
     table = Table(box=None, pad_edge=False)
     for heading in ("measure", "over", "champion", "new version", "asked", ""):
         table.add_column(heading, justify="left" if heading in ("measure", "") else "right")
     for check in checks:
-        bound = "" if check.limit is None else f"{'≤' if check.is_at_most else '≥'} {check.limit:g}"
-        shown = ("" if value is None else f"{value:.3f}" for value in (check.champion, check.value))
-        table.add_row(check.text, str(check.count or ""), *shown, bound, MARKS[check.is_met])
+        limit, bound = check["limit"], "≤" if check["is_at_most"] else "≥"
+        shown = ("" if value is None else f"{value:.3f}" for value in (check["champion"], check["value"]))
+        asked = "" if limit is None else f"{bound} {limit:g}"
+        table.add_row(check["text"], str(check["count"] or ""), *shown, asked, MARKS[check["is_met"]])
     return table
 
 

@@ -206,8 +206,9 @@ async def test_a_running_reply_keeps_the_version_it_began_with(store, registry, 
         ("UPDATE adapter_versions SET content_hash = 'abc'", "ck_adapter_versions_content_hash_sha256"),
         ("UPDATE adapter_versions SET lineage = NULL", not_null("adapter_versions", "lineage")),
         (
-            "INSERT INTO adapter_versions SELECT persona, base_model, 2, content_hash, root, path, origin, lineage,"
-            " gate_passed, created_at FROM adapter_versions",
+            "INSERT INTO adapter_versions (persona, base_model, version, content_hash, root, path, origin, lineage,"
+            " created_at) SELECT persona, base_model, 2, content_hash, root, path, origin, lineage, created_at"
+            " FROM adapter_versions",
             "(?i)unique constraint",
         ),
     ],
