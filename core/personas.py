@@ -27,30 +27,6 @@ Line = Annotated[str, BeforeValidator(lambda value: one_line(value) if isinstanc
 logger = logging.getLogger(__name__)
 
 
-class TrainingTable(BaseModel):
-    """The [training] table of persona.toml: what this persona changes of the default recipe."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    targets: Literal["attention", "all-linear"] | None = None
-    epochs: float | None = Field(default=None, gt=0, le=100)
-    learning_rate: float | None = Field(default=None, gt=0, lt=1)
-    interpolation: float | None = Field(default=None, gt=0, le=1)
-
-
-class SamplingTable(BaseModel):
-    """The [sampling] table of persona.toml: what this persona changes of the base model's sampling defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    temperature: float | None = Field(default=None, ge=0, le=5)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0, le=MAX_TOP_K)
-    repetition_penalty: float | None = Field(default=None, ge=0.1, le=10)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-
-
 class GateTable(BaseModel):
     """The [gate] table of persona.toml: what this persona changes of the thresholds a new version must meet."""
 
@@ -79,6 +55,30 @@ class GateTable(BaseModel):
     must_improve: bool | None = None
 
 
+class TrainingTable(BaseModel):
+    """The [training] table of persona.toml: what this persona changes of the default recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    targets: Literal["attention", "all-linear"] | None = None
+    epochs: float | None = Field(default=None, gt=0, le=100)
+    learning_rate: float | None = Field(default=None, gt=0, lt=1)
+    interpolation: float | None = Field(default=None, gt=0, le=1)
+
+
+class SamplingTable(BaseModel):
+    """The [sampling] table of persona.toml: what this persona changes of the base model's sampling defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float | None = Field(default=None, ge=0, le=5)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0, le=MAX_TOP_K)
+    repetition_penalty: float | None = Field(default=None, ge=0.1, le=10)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+
+
 class PersonaFile(BaseModel):
     """persona.toml as written."""
 
@@ -89,9 +89,9 @@ class PersonaFile(BaseModel):
     emoji: Line = Field(default="🎭", min_length=1, max_length=8)
     greeting: Line = Field(min_length=1, max_length=MAX_GREETING_CHARS)
     catchphrases: tuple[str, ...] = ()
+    gate: GateTable = GateTable()
     sampling: SamplingTable = SamplingTable()
     training: TrainingTable = TrainingTable()
-    gate: GateTable = GateTable()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,20 @@
-"""What people said about a persona's replies, ready to be learned from. Plain records; knows no store and no model."""
+"""What a persona learns from people: frozen records, made by the export and read by trainers. Knows no rules."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+Messages = tuple[dict[str, str], ...]
+"""A conversation up to the question, as role and content, without the persona's own system prompt."""
+
 
 @dataclass(frozen=True, slots=True)
 class JudgedReply:
-    """A reply under a thumb. `messages` are the conversation without the persona's system prompt."""
+    """A reply that people wanted (`label`) or did not: a row for KTO. The weights of a set are 1 on average."""
 
     exchange_id: str
-    messages: tuple[dict[str, str], ...]
+    messages: Messages
     reply: str
     label: bool
     weight: float
@@ -19,27 +22,27 @@ class JudgedReply:
 
 @dataclass(frozen=True, slots=True)
 class PreferredReply:
-    """Two replies to one conversation, of which a person chose one."""
+    """Two replies to one question, and which one people chose: a pair for DPO."""
 
     exchange_id: str
-    messages: tuple[dict[str, str], ...]
+    messages: Messages
     chosen: str
     rejected: str
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectedReply:
-    """The better answer that a person wrote. `given_at` is a time of the wall clock, in seconds."""
+    """A better answer that a person wrote, at `given_at` (UTC unix seconds): a row for SFT."""
 
     exchange_id: str
-    messages: tuple[dict[str, str], ...]
+    messages: Messages
     reply: str
     given_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class HeldBack:
-    """How much is left out for one reason, and the setting that would release it, where one would."""
+    """How many judgements may not train, and why. `setting` would release them; None where no setting does."""
 
     reason: str
     count: int
@@ -48,7 +51,10 @@ class HeldBack:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackSet:
-    """Everything that may be learned for one persona on one base model. `manifest` goes into the adapter's lineage."""
+    """All that trains a persona on one base model. `exchange_ids` are all exchanges that anything of it came from.
+
+    `manifest` counts, hashes and explains it, without words of anybody and without anybody's name.
+    """
 
     persona: str
     base_slug: str
