@@ -36,7 +36,8 @@ class Check:
     p_value: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON gives it back, so that a verdict that was kept equals one that is made again."""
+        return asdict(self) | {"interval": None if self.interval is None else list(self.interval)}
 
 
 def unmeasured(key: str, text: str, why: str) -> Check:

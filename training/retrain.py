@@ -103,6 +103,8 @@ def _train(task: Retraining, journals: JournalFile, journal: Journal, training: 
     try:
         trained = learn(task.persona, task.settings, training, is_resumed=resumes, progress=task.progress)
     except task.work.cannot_resume as error:
+        if not resumes:
+            raise
         task.tell(f"{error} The training begins anew.")
         trained = learn(task.persona, task.settings, training, is_resumed=False, progress=task.progress)
     folder = trained.folder.resolve().relative_to(task.settings.adapters_dir.resolve()).as_posix()

@@ -51,7 +51,7 @@ class Learn(Protocol):
 @dataclass(frozen=True, slots=True)
 class Work:
     """The parts that take their time. `export` gets the moment as of which it exports, as a unix time in seconds;
-    `cannot_resume` is what `learn` raises for a checkpoint of another training."""
+    `cannot_resume` is what `learn` raises for a checkpoint that is damaged or of another training."""
 
     export: Callable[[Store, float], Coroutine[Any, Any, FeedbackSet]]
     learn: Learn
@@ -60,7 +60,7 @@ class Work:
     score: Callable[
         [Persona, Settings, Mapping[str, Path], Sequence[Vote], ReportProgress], dict[str, tuple[float, ...]]
     ]
-    cannot_resume: type[Exception]
+    cannot_resume: tuple[type[Exception], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from rich.table import Table
 from bot.commands.output import make_console, user_name
 from bot.commands.stop_signals import stop_by_exception
 from bot.service.storage import open_storage
+from core.errors import InvalidData
 from core.personas import Persona, find_persona
 from core.settings import Settings, listed
 from core.store.db import Store
@@ -82,7 +83,7 @@ def retraining(
     async def export(store: Store, moment: float) -> FeedbackSet:
         return await export_feedback(store, persona.slug, settings.base_slug, policy, now=moment)
 
-    work = Work(export, learn, measure_adapter, ask_corrections, score_votes, CannotResume)
+    work = Work(export, learn, measure_adapter, ask_corrections, score_votes, (CannotResume, InvalidData))
     return Retraining(persona, settings, lambda: open_storage(settings), work, options, progress, tell)
 
 
