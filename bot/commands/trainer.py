@@ -68,8 +68,10 @@ def watch(
 
 def is_due(feedback: FeedbackSet, known: set[str], min_feedback: int) -> bool:
     """Whether there is enough that no version has learned from yet. A judgement is known by its exchange."""
-    rows = (*feedback.judged, *feedback.preferred, *feedback.corrected)
-    return sum(row.exchange_id not in known for row in rows) >= min_feedback
+    ids = [one.exchange_id for one in feedback.judged]
+    ids += [one.exchange_id for one in feedback.preferred]
+    ids += [one.exchange_id for one in feedback.corrected]
+    return sum(one not in known for one in ids) >= min_feedback
 
 
 def _look_at(task: Retraining, tried: set[tuple[str, str]]) -> None:
