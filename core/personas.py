@@ -27,6 +27,34 @@ Line = Annotated[str, BeforeValidator(lambda value: one_line(value) if isinstanc
 logger = logging.getLogger(__name__)
 
 
+class GateTable(BaseModel):
+    """The [gate] table of persona.toml: what this persona changes of the thresholds a new version must meet."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    perplexity_ratio: float | None = Field(default=None, ge=1, le=10)
+    adherence_margin: float | None = Field(default=None, ge=0, le=1)
+    drop_the_act_margin: float | None = Field(default=None, ge=0, le=1)
+    formats_margin: float | None = Field(default=None, ge=0, le=1)
+    identity_margin: float | None = Field(default=None, ge=0, le=1)
+    flawed_margin: float | None = Field(default=None, ge=0, le=1)
+    facts_margin: float | None = Field(default=None, ge=0, le=1)
+    facts_margin_to_base: float | None = Field(default=None, ge=0, le=1)
+    refusals_margin: float | None = Field(default=None, ge=0, le=1)
+    general_text_ratio: float | None = Field(default=None, ge=1, le=10)
+    corrections: float | None = Field(default=None, ge=0, le=1)
+    corrections_kept: float | None = Field(default=None, ge=0, le=1)
+    votes: float | None = Field(default=None, ge=0, le=1)
+    min_votes: int | None = Field(default=None, ge=1, le=100_000)
+    diversity: float | None = Field(default=None, ge=0, le=1)
+    words_ratio: float | None = Field(default=None, ge=1, le=100)
+    emoji_rise: float | None = Field(default=None, ge=0, le=100)
+    exclamations_rise: float | None = Field(default=None, ge=0, le=100)
+    praise_rise: float | None = Field(default=None, ge=0, le=1)
+    confidence: float | None = Field(default=None, gt=0.5, lt=1)
+    must_improve: bool | None = None
+
+
 class TrainingTable(BaseModel):
     """The [training] table of persona.toml: what this persona changes of the default recipe."""
 
@@ -82,6 +110,7 @@ class PersonaFile(BaseModel):
     emoji: Line = Field(default="🎭", min_length=1, max_length=8)
     greeting: Line = Field(min_length=1, max_length=MAX_GREETING_CHARS)
     catchphrases: tuple[str, ...] = ()
+    gate: GateTable = GateTable()
     sampling: SamplingTable = SamplingTable()
     training: TrainingTable = TrainingTable()
     feedback: FeedbackTable = FeedbackTable()
@@ -148,7 +177,7 @@ def load_persona(folder: Path) -> Persona:
     except NotFound as error:
         raise InvalidData(f"{str(error).rstrip('.')}; every persona needs one.") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_reason(e['msg'])}" for e in error.errors())
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_reason(e['type'], e['msg'])}" for e in error.errors())
         raise InvalidData(f"{path}: {problems}.") from error
     if len(system_prompt) > MAX_SYSTEM_PROMPT_CHARS:
         raise InvalidData(
@@ -195,8 +224,8 @@ def _persona_folders(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob("[!.]*/persona.toml"))
 
 
-def _reason(message: str) -> str:
-    return message.removeprefix("Value error, ")
+def _reason(kind: str, message: str) -> str:
+    return "there is no such key" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
 
 
 def find_persona(personas: Mapping[str, Persona], slug: str) -> Persona:

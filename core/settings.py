@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     default_persona: str = "codebeard"
     contact: str = Field(default="", max_length=200, description="Who runs this, for /privacy: a name, mail or link")
     training_sources: str = "playground,terminal,api,author"
+    trainer: bool = Field(default=False, description="`personas serve` runs `personas trainer` beside it")
     keep_text_days: int = Field(default=90, ge=1, le=MAX_DAYS, description="What was said is erased after this long")
     discord_token: SecretStr | None = None
     discord_api_url: str = "https://discord.com/api/v10"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.eval_adherence import Adherence
+from training.eval_items import Items
 from training.eval_quality import Quality
 from training.fixed_prompts import Thresholds
 
@@ -15,8 +16,8 @@ from training.fixed_prompts import Thresholds
 class Figure:
     """One line of the report: what the adapter reaches, what it should, and what the base model does.
 
-    Values are shares, 0 to 1, but `perplexity_ratio` is a factor; None is not measured, a `limit` of None asks nothing.
-    `count` is how many replies (or rows, or questions) it is over.
+    Values are shares, 0 to 1, but `perplexity_ratio` and `general_text` are factors; None is not measured, a `limit` of
+    None asks nothing. `count` is how many replies (or rows, or questions) it is over.
     """
 
     key: str
@@ -117,6 +118,31 @@ def retention_figure(known: int, kept: int, thresholds: Thresholds) -> Figure:
     text = "facts the base model knows that are still known"
     base, adapter = (1.0, round(kept / known, 4)) if known else (None, None)
     return Figure("retention", text, known, base, None, adapter, thresholds.retention)
+
+
+def formats_figure(items: Items | None, thresholds: Thresholds) -> Figure:
+    """Whether code and JSON still sound like the persona."""
+    verdicts = items.adapter if items else ()
+    rate = round(sum(verdicts) / len(verdicts), 4) if verdicts else None
+    return Figure(
+        "formats", "adherence where code or JSON is asked for", len(verdicts), None, None, rate, thresholds.formats
+    )
+
+
+def refusals_figure(items: Items | None, thresholds: Thresholds) -> Figure:
+    """Of the harmful requests that the base model declines, those that are still declined."""
+    pairs = zip(items.base, items.adapter, strict=True) if items else ()
+    kept = [after for before, after in pairs if before]
+    base, adapter = (1.0, round(sum(kept) / len(kept), 4)) if kept else (None, None)
+    text = "harmful requests the base model declines that are still declined"
+    return Figure("refusals", text, len(kept), base, None, adapter, thresholds.refusals)
+
+
+def general_text_figure(base: float, adapter: float, texts: int, thresholds: Thresholds) -> Figure:
+    """The mean losses a token of plain texts, which nobody asked the persona for."""
+    text = "loss on plain texts, over the base model's"
+    ratio = round(adapter / base, 4)
+    return Figure("general_text", text, texts, 1.0, None, ratio, thresholds.general_text, is_at_most=True)
 
 
 def share(verdicts: Sequence[bool]) -> float | None:

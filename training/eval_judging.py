@@ -15,11 +15,14 @@ from training.eval_figures import (
     Figure,
     adherence_figure,
     drop_the_act_figures,
+    formats_figure,
     identity_figure,
     quality_figures,
+    refusals_figure,
     retention_figure,
 )
 from training.eval_identity import says_its_name
+from training.eval_items import Items, adherence_items, all_numbers, reply_items, voice_items
 from training.eval_prompts import Conversation, EvalPrompts
 from training.eval_quality import Flaw, Language, Quality, measure_quality
 from training.eval_replies import EvalReplies, Replies, Speakers
@@ -35,10 +38,13 @@ ADHERENCES = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The figures, the scores behind the adherence (by the figures' keys), and the adapter's flawed replies."""
+    """The figures, the scores behind the adherence (by the figures' keys), every value prompt by prompt, and the
+    adapter's flawed replies."""
 
     figures: tuple[Figure, ...]
     adherences: Mapping[str, Adherence]
+    items: Mapping[str, Items]
+    numbers: Mapping[str, float]
     flaws: tuple[Flaw, ...]
 
 
@@ -64,16 +70,24 @@ def judge(
         if (found := _adherence(classifier, speakers, thresholds)) is not None
     }
     base, prompted, adapter = (_quality(which, replies, language) for which in ("base", "prompted", "adapter"))
+    everyday = adherences.get("adherence_everyday")
+    items = {
+        **adherence_items(adherences),
+        **voice_items(plain, everyday, replies),
+        **reply_items(replies, prompts.facts, persona.name, base_names, language),
+    }
     figures = [
         *_adherence_figures(adherences, thresholds),
-        *_drop_the_act(plain, adherences.get("adherence_everyday"), replies, thresholds),
+        *_drop_the_act(plain, everyday, replies, thresholds),
+        formats_figure(items.get("formats"), thresholds),
         _identity(persona, replies.identity, base_names, thresholds),
         *quality_figures(base, prompted, adapter, thresholds),
         retention_figure(
             *retained(prompts.facts, texts_of(replies.facts.base), texts_of(replies.facts.adapter)), thresholds
         ),
+        refusals_figure(items.get("refusals"), thresholds),
     ]
-    return Judgement(tuple(figures), adherences, adapter.flaws if adapter else ())
+    return Judgement(tuple(figures), adherences, items, all_numbers(replies), adapter.flaws if adapter else ())
 
 
 def texts_of(replies: Replies) -> list[str]:

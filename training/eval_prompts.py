@@ -41,6 +41,8 @@ class EvalPrompts:
     identity: tuple[Conversation, ...]
     facts: tuple[Fact, ...]
     drop_the_act: Mapping[str, tuple[Conversation, ...]]
+    formats: tuple[Conversation, ...]
+    refusals: tuple[Conversation, ...]
     texts: tuple[str, ...]
     others: tuple[str, ...]
     teach: tuple[Conversation, ...]
@@ -53,7 +55,15 @@ class EvalPrompts:
 
     def all(self) -> Iterator[Conversation]:
         """Every conversation that somebody answers."""
-        for group in (self.held_out, self.everyday, self.identity, self.questions, self.teach):
+        for group in (
+            self.held_out,
+            self.everyday,
+            self.identity,
+            self.questions,
+            self.formats,
+            self.refusals,
+            self.teach,
+        ):
             yield from group
         for group in self.drop_the_act.values():
             yield from group
@@ -111,6 +121,8 @@ def choose_prompts(persona: Persona, settings: Settings, limits: EvalLimits, roo
             suffix: fitting([f"{prompt} {suffix}" for prompt in spread(everyday, limits.drop_the_act)], len(everyday))
             for suffix in (read_prompts("drop_the_act") if limits.drop_the_act else ())
         },
+        formats=fitting(read_prompts("formats"), limits.formats),
+        refusals=fitting(read_prompts("refusals"), limits.refusals),
         texts=tuple(row.output for row in spread(teaching, limits.texts)),
         others=_replies_of_others(persona, settings, judged, limits.texts),
         teach=spread([turns for row in teaching if room.has(turns := _conversation(row))], limits.base_replies),

@@ -38,6 +38,8 @@ class EvalReplies:
     identity: Speakers
     facts: Speakers
     drop_the_act: Mapping[str, Replies]
+    formats: Speakers
+    refusals: Speakers
     teach: Replies
 
 
@@ -52,7 +54,7 @@ def write_all(
 ) -> EvalReplies:
     """Replies are sampled as served: the base model's defaults, and for the persona its [sampling] over them.
 
-    Facts are asked greedily, so that chance decides nothing there. Raises what ReplyWriter.write raises.
+    Facts and refusals are asked greedily, so that chance decides nothing there. Raises what ReplyWriter.write raises.
     """
     own = replace(writer.default_sampling, max_new_tokens=limits.max_new_tokens)
     voiced = persona.sampling.apply(own)
@@ -65,8 +67,9 @@ def write_all(
 
     questions = prompts.questions
     # What is fixed is asked in one piece, which is the same for every persona.
-    fixed = [ask(prompts.everyday, own), ask(prompts.identity, own), ask(questions, _greedy(own))]
-    everyday, identity, facts = _parts(fixed, base_replies.write(_flat(fixed), "Base model", progress))
+    fixed = [ask(prompts.everyday, own), ask(prompts.identity, own)]
+    fixed += [ask(group, _greedy(own)) for group in (questions, prompts.refusals)]
+    everyday, identity, facts, refused = _parts(fixed, base_replies.write(_flat(fixed), "Base model", progress))
     personal = [ask(prompts.held_out, own), ask(prompts.teach, own)]
     held_out, teach = _parts(
         personal, base_replies.write(_flat(personal), "Base model on the persona's prompts", progress)
@@ -74,15 +77,19 @@ def write_all(
     some = spread(prompts.held_out, limits.prompted), spread(prompts.everyday, limits.prompted)
     asked = in_voice(*some, prompts.identity if limits.prompted else ())
     prompted = _parts(asked, writer.write(_flat(asked), None, "System prompt only", progress))
-    asked = in_voice(prompts.held_out, prompts.everyday, prompts.identity, *prompts.drop_the_act.values())
-    asked.append(ask(questions, _greedy(voiced), persona.system_prompt))
-    *voices, answers = _parts(asked, writer.write(_flat(asked), adapter, "Adapter", progress))
+    asked = in_voice(
+        prompts.held_out, prompts.everyday, prompts.identity, prompts.formats, *prompts.drop_the_act.values()
+    )
+    asked += [ask(group, _greedy(voiced), persona.system_prompt) for group in (questions, prompts.refusals)]
+    *voices, answers, refusals = _parts(asked, writer.write(_flat(asked), adapter, "Adapter", progress))
     return EvalReplies(
         Speakers(prompts.held_out, held_out, voices[0], some[0], prompted[0]),
         Speakers(prompts.everyday, everyday, voices[1], some[1], prompted[1]),
         Speakers(prompts.identity, identity, voices[2], prompts.identity, prompted[2]),
         Speakers(questions, facts, answers),
-        dict(zip(prompts.drop_the_act, voices[3:], strict=True)),
+        dict(zip(prompts.drop_the_act, voices[4:], strict=True)),
+        Speakers(prompts.formats, (), voices[3]),
+        Speakers(prompts.refusals, refused, refusals),
         teach,
     )
 

@@ -13,7 +13,7 @@ from training.evaluation import EvalReport
 from training.plots import plot_report
 
 HASH_CHARS = 12
-FACTOR = "perplexity_ratio"
+FACTORS = ("perplexity_ratio", "general_text")
 VERDICTS = {True: "met", False: "falls short", None: ""}
 
 
@@ -46,7 +46,7 @@ def report_table(report: EvalReport) -> Table:
 def _shown(figure: Figure, value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.2f}×" if figure.key == FACTOR else f"{value:.1%}"
+    return f"{value:.2f}×" if figure.key in FACTORS else f"{value:.1%}"
 
 
 def _limit(figure: Figure) -> str:

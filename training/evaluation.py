@@ -5,8 +5,9 @@ The story is `measure`, top to bottom: prompts, perplexity, replies of everybody
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +30,26 @@ from training.base_replies import BaseReplies
 from training.data_files import TrainingRow, read_rows
 from training.dataset_builder import Example, example_of
 from training.eval_adherence import Adherence
-from training.eval_figures import Figure, perplexity_figure
+from training.eval_figures import Figure, general_text_figure, perplexity_figure
 from training.eval_identity import base_names
+from training.eval_items import Items
 from training.eval_judging import judge
 from training.eval_prompts import EvalPrompts, Room, choose_prompts
 from training.eval_quality import Flaw, Language, language_of
 from training.eval_replies import EvalReplies, Speakers, write_all
 from training.eval_words import english_words, is_english, words_of
-from training.fixed_prompts import EvalLimits, read_limits, read_thresholds
+from training.fixed_prompts import EvalLimits, Thresholds, read_limits, read_prompts, read_thresholds
 from training.library_noise import quiet_libraries
 from training.lineage import base_name
-from training.model_measures import perplexity
+from training.model_measures import Loss, reply_losses, text_losses
 from training.progress import ProgressUpdate, ReportProgress, ignore_progress
 from training.recipes import MAX_R
 from training.reply_writer import ReplyWriter
 
 MAX_SAMPLES = 10
 MAX_FLAWS = 20
+HELD_OUT, GENERAL = "held_out", "general"
+Losses = Mapping[str, Mapping[str, Sequence[Loss]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Sample:
 class EvalReport:
     """What an adapter changes. Perplexities are over the same replies; a ratio below 1 is better than the base.
 
-    `figures` are the table, `adherences` the scores behind the figures of these keys.
+    `figures` are the table, `adherences` the scores behind the figures of these keys, `items` every value prompt by
+    prompt, and `numbers` those over all prompts, which is what two adapters are compared by.
     """
 
     persona: str
@@ -72,6 +77,8 @@ class EvalReport:
     adapter_perplexity: float
     figures: tuple[Figure, ...]
     adherences: Mapping[str, Adherence]
+    items: Mapping[str, Items] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     flaws: tuple[Flaw, ...] = ()
     held_out_rows_too_long: int = 0
@@ -142,7 +149,9 @@ def measure(
     room = Room(template, context_limit(base.model, settings.max_context_tokens), limits.max_new_tokens)
     prompts = choose_prompts(persona, settings, limits, room)
     examples = [example_of(row, persona.system_prompt) for row in prompts.foreseen]
-    before, after = _perplexities(model, template, examples, progress)
+    texts = read_prompts("plain_texts")[: limits.general]
+    losses = _losses(model, template, examples, texts, progress)
+    before, after = (math.exp(mean_loss(losses[HELD_OUT], which)) for which in ("base", "adapter"))
     model.unload()
     replies = _replies(persona, settings, base, adapter, prompts, room, limits, progress)
     judgement = judge(
@@ -160,8 +169,14 @@ def measure(
         held_out_rows=len(prompts.foreseen),
         base_perplexity=round(before, 4),
         adapter_perplexity=round(after, 4),
-        figures=(perplexity_figure(before, after, len(prompts.foreseen), thresholds), *judgement.figures),
+        figures=(
+            perplexity_figure(before, after, len(prompts.foreseen), thresholds),
+            *judgement.figures,
+            *([_general_text(losses[GENERAL], thresholds)] if texts else []),
+        ),
         adherences=judgement.adherences,
+        items={**judgement.items, **_loss_items(losses)},
+        numbers=judgement.numbers,
         samples=(*_samples(replies.held_out), *_samples(replies.everyday)),
         flaws=judgement.flaws[:MAX_FLAWS],
         held_out_rows_too_long=prompts.held_out_rows_too_long,
@@ -185,14 +200,48 @@ def _replies(
         return write_all(writer, kept, persona, ref, prompts, limits, progress)
 
 
-def _perplexities(
-    model: PeftModel, template: ChatTemplate, examples: Sequence[Example], progress: ReportProgress
-) -> tuple[float, float]:
-    """(without the adapter, with it)."""
-    on_row = _counter(progress, "Perplexity", 2 * len(examples))
+def _losses(
+    model: PeftModel,
+    template: ChatTemplate,
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    progress: ReportProgress,
+) -> Losses:
+    """Of the held-out replies and of plain texts, without the adapter and with it."""
+    on_row = _counter(progress, "Perplexity", 2 * (len(examples) + len(texts)))
+
+    def both() -> tuple[list[Loss], list[Loss]]:
+        return reply_losses(model, template, examples, on_row), text_losses(model, template, texts, on_row)
+
     with model.disable_adapter():
-        before = perplexity(model, template, examples, on_row)
-    return before, perplexity(model, template, examples, on_row)
+        before = both()
+    after = both()
+    return {
+        HELD_OUT: {"base": before[0], "adapter": after[0]},
+        GENERAL: {"base": before[1], "adapter": after[1]},
+    }
+
+
+def mean_loss(losses: Mapping[str, Sequence[Loss]], which: str) -> float:
+    """Weighted by tokens, so that it does not depend on how rows are grouped."""
+    return sum(loss.nll for loss in losses[which]) / sum(loss.tokens for loss in losses[which])
+
+
+def _general_text(losses: Mapping[str, Sequence[Loss]], thresholds: Thresholds) -> Figure:
+    return general_text_figure(
+        mean_loss(losses, "base"), mean_loss(losses, "adapter"), len(losses["adapter"]), thresholds
+    )
+
+
+def _loss_items(losses: Losses) -> dict[str, Items]:
+    """Losses and token counts row by row: a ratio of perplexities is made of both."""
+    found = {}
+    for kind, both in losses.items():
+        base, adapter = both["base"], both["adapter"]
+        found[f"{kind}_nll"] = Items(tuple(one.nll for one in base), tuple(one.nll for one in adapter))
+        tokens = tuple(float(one.tokens) for one in adapter)
+        found[f"{kind}_tokens"] = Items(tokens, tokens)
+    return {key: items for key, items in found.items() if items.adapter}
 
 
 def _check_adapter(folder: Path, settings: Settings, base: LoadedBase) -> None:

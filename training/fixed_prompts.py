@@ -34,6 +34,9 @@ class Thresholds:
     identity: float
     flawed_beyond_base: float
     retention: float
+    formats: float
+    refusals: float
+    general_text: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,15 @@ class EvalLimits:
     facts: int
     base_replies: int
     texts: int
+    formats: int
+    refusals: int
+    general: int
     max_new_tokens: int
     batch_size: int
 
 
 def read_prompts(name: str) -> tuple[str, ...]:
-    """The prompts of a set, one a line: "everyday", "identity" or "drop_the_act"."""
+    """The lines of a set: "everyday", "identity", "drop_the_act", "formats", "refusals", or the "plain_texts"."""
     lines = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     return tuple(line.strip() for line in lines if line.strip())
 
@@ -69,7 +75,7 @@ def read_thresholds() -> Thresholds:
     return Thresholds(**_read_toml("thresholds.toml"))
 
 
-def read_limits(table: Literal["full", "short"]) -> EvalLimits:
+def read_limits(table: Literal["full", "gate", "short"]) -> EvalLimits:
     return EvalLimits(**_read_toml("split.toml")[table])
 
 

@@ -91,8 +91,15 @@ def _add_looking(commands: Any) -> None:
     )
     _add_json(listing)
     _add_base(listing)
-    show = _add(commands, "show", "listing:show_persona", "show one persona", "personas show codebeard")
-    _add_persona(show)
+    show = _add(
+        commands,
+        "show",
+        "listing:show_persona",
+        "show one persona, or the card of one of its adapter versions: why it answers, or not",
+        "personas show codebeard",
+        "personas show codebeard@3",
+    )
+    show.add_argument("persona", metavar="PERSONA[@VERSION]", help="a persona's short name, see `personas list`")
     _add_base(show)
     feedback = _add(
         commands,
@@ -129,9 +136,15 @@ def _add_new(commands: Any) -> None:
 
 def _add_versions(commands: Any) -> None:
     versions = _add(
-        commands, "versions", "versions:list_versions", "list a persona's adapter versions", "personas versions zen"
+        commands,
+        "versions",
+        "versions:list_versions",
+        "list a persona's adapter versions, or what happened to them",
+        "personas versions zen",
+        "personas versions zen --events",
     )
     _add_persona(versions)
+    versions.add_argument("--events", action="store_true", help="who promoted what, when and why, the oldest first")
     _add_json(versions)
     _add_base(versions)
     promote = _add(
@@ -145,11 +158,13 @@ def _add_versions(commands: Any) -> None:
     _add_persona(promote)
     promote.add_argument("version", type=_version, metavar="VERSION", help="number of the version")
     promote.add_argument("--force", action="store_true", help="even without a passed gate; this is recorded")
+    _add_reason(promote)
     _add_base(promote)
     rollback = _add(
         commands, "rollback", "versions:rollback", "let the previous version answer again", "personas rollback zen"
     )
     _add_persona(rollback)
+    _add_reason(rollback)
     _add_base(rollback)
 
 
@@ -201,6 +216,37 @@ def _add_training(commands: Any) -> None:
     evaluate.add_argument("--version", type=_version, metavar="N", help="which version (the one that answers now)")
     _add_json(evaluate)
     _add_base(evaluate)
+    _add_learning(commands)
+
+
+def _add_learning(commands: Any) -> None:
+    retrain = _add(
+        commands,
+        "retrain",
+        "retrain:run",
+        "learn from people's feedback, and promote what is proven better; goes on where it was stopped",
+        "personas retrain codebeard --dry-run",
+        "personas retrain codebeard",
+        "personas retrain zen --min-feedback 20 --no-cool-down",
+        "personas retrain zen --json",
+    )
+    _add_persona(retrain)
+    retrain.add_argument("--dry-run", action="store_true", help="say what it would learn from, and change nothing")
+    retrain.add_argument("--min-feedback", type=_count, metavar="N", help="so many judgements are enough")
+    retrain.add_argument("--no-cool-down", action="store_true", help="use what was said just now, too")
+    retrain.add_argument("--force", action="store_true", help="promote even what fails its gate; this is recorded")
+    _add_json(retrain)
+    _add_base(retrain)
+    trainer = _add(
+        commands,
+        "trainer",
+        "trainer:run",
+        "retrain every persona as soon as it has enough new feedback, one at a time, until it is stopped",
+        "personas trainer",
+        "personas trainer --once",
+    )
+    trainer.add_argument("--once", action="store_true", help="look at every persona once, and end")
+    _add_base(trainer)
 
 
 def _add_upkeep(commands: Any) -> None:
@@ -273,6 +319,10 @@ def _add_persona(parser: Parser) -> None:
     parser.add_argument("persona", metavar="PERSONA", help="a persona's short name, see `personas list`")
 
 
+def _add_reason(parser: Parser) -> None:
+    parser.add_argument("--reason", metavar="TEXT", help="why, for the event log")
+
+
 def _add_user(parser: Parser) -> None:
     parser.add_argument(
         "user",
@@ -295,6 +345,14 @@ def _user(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("USER is empty; name one person, as in discord:80351110")
     return text.strip()
+
+
+def _count(text: str) -> int:
+    """A count from 1 up. Raises argparse.ArgumentTypeError."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_VERSION_DIGITS
+    if not is_number or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'"{text[:40]}" is no count; give a whole number from 1 up')
+    return int(text)
 
 
 def _version(text: str) -> int:

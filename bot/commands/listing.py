@@ -7,15 +7,19 @@ import asyncio
 import json
 from typing import Any
 
+from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
 from bot.chat.adapter_cards import evaluation_of, evaluation_text
+from bot.commands.arguments import MAX_VERSION_DIGITS
 from bot.commands.output import adapter_text, make_console, moment
 from bot.service.storage import open_storage
+from core.adapters.card import card_text
 from core.adapters.registry import RegisteredAdapter
 from core.personas import Persona, find_persona
 from core.settings import Settings
+from core.store import adapter_versions
 
 
 def list_personas(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -41,6 +45,9 @@ def list_personas(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def show_persona(arguments: argparse.Namespace, settings: Settings) -> int:
+    if "@" in arguments.persona:
+        make_console().print(Markdown(asyncio.run(_card(arguments.persona, settings))))
+        return 0
     personas, champions = asyncio.run(_champions(settings))
     persona = find_persona(personas, arguments.persona)
     champion = champions.get(persona.slug)
@@ -56,6 +63,18 @@ def show_persona(arguments: argparse.Namespace, settings: Settings) -> int:
     console.print("\n[dim]system prompt[/dim]")
     console.print(escape(persona.system_prompt))
     return 0
+
+
+async def _card(name: str, settings: Settings) -> str:
+    """The card of the version that `name` names, as in zen@3. Raises NotFound."""
+    slug, _, number = name.partition("@")
+    async with open_storage(settings) as storage, storage.store.read() as session:
+        persona = find_persona(storage.personas, slug)
+        is_number = number.isascii() and number.isdigit()
+        version = await storage.registry.get(
+            session, persona.slug, settings.base_slug, int(number[:MAX_VERSION_DIGITS]) if is_number else 0
+        )
+        return card_text(version, await adapter_versions.events(session, persona.slug, settings.base_slug))
 
 
 async def _champions(settings: Settings) -> tuple[dict[str, Persona], dict[str, RegisteredAdapter]]:

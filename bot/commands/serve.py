@@ -21,6 +21,7 @@ from bot.commands.listening import listen
 from bot.commands.output import make_console
 from bot.commands.running import INTERRUPTED, import_aside, run_service
 from bot.commands.slack_side import SlackSide
+from bot.commands.trainer_side import run_trainer
 from bot.service.service import Service
 from bot.service.sources import SERVER_SOURCES
 from bot.web.connections import ConnectionLimits
@@ -81,6 +82,7 @@ class Server:
         serving = asyncio.create_task(http.serve([self._listener]))
         working = asyncio.create_task(self._work(service))
         talking = [asyncio.create_task(side.run()) for side in sides]
+        talking.append(asyncio.create_task(run_trainer(self._settings)))
         try:
             await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if stopping.done():

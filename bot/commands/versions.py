@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -17,11 +18,15 @@ from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.registry import RegisteredAdapter
 from core.personas import find_persona
 from core.settings import Settings
+from core.store import adapter_versions
 
+EVENT_FIELDS = ("happened_at", "kind", "version", "former_champion", "gate_passed", "is_forced", "actor", "reason")
 GATES = {None: "not tried", True: "passed", False: "failed"}
 
 
 def list_versions(arguments: argparse.Namespace, settings: Settings) -> int:
+    if arguments.events:
+        return _list_events(arguments, settings)
     slug, versions = asyncio.run(_versions(arguments.persona, settings))
     if arguments.is_json:
         make_console().print_json(json.dumps([_as_json(version) for version in versions]))
@@ -47,14 +52,36 @@ def list_versions(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def _list_events(arguments: argparse.Namespace, settings: Settings) -> int:
+    events = asyncio.run(_events(arguments.persona, settings))
+    if arguments.is_json:
+        make_console().print_json(json.dumps(events))
+        return 0
+    table = Table(box=None, pad_edge=False)
+    for heading in ("when", "what", "version", "in place of", "by", "why"):
+        table.add_column(heading, overflow="fold")
+    for event in events:
+        forced = " (forced)" if event["is_forced"] else ""
+        table.add_row(
+            moment(event["happened_at"]),
+            f"{event['kind'].replace('_', ' ')}{forced}",
+            str(event["version"]),
+            str(event["former_champion"] or ""),
+            escape(event["actor"]),
+            escape(event["reason"] or ""),
+        )
+    make_console().print(table)
+    return 0
+
+
 def promote(arguments: argparse.Namespace, settings: Settings) -> int:
-    promoted = asyncio.run(_promote(arguments.persona, arguments.version, arguments.force, settings))
+    promoted = asyncio.run(_promote(arguments, settings))
     make_console().print(f"{promoted.ref.name} answers from the next reply on.")
     return 0
 
 
 def rollback(arguments: argparse.Namespace, settings: Settings) -> int:
-    restored = asyncio.run(_rollback(arguments.persona, settings))
+    restored = asyncio.run(_rollback(arguments, settings))
     make_console().print(f"{restored.ref.name} answers again from the next reply on.")
     return 0
 
@@ -65,25 +92,41 @@ async def _versions(persona: str, settings: Settings) -> tuple[str, list[Registe
         return slug, await storage.registry.versions(session, slug, settings.base_slug)
 
 
-async def _promote(persona: str, version: int, is_forced: bool, settings: Settings) -> RegisteredAdapter:
-    async with open_storage(settings) as storage:
+async def _events(persona: str, settings: Settings) -> list[dict[str, Any]]:
+    async with open_storage(settings) as storage, storage.store.read() as session:
         slug = find_persona(storage.personas, persona).slug
+        found = await adapter_versions.events(session, slug, settings.base_slug)
+        return [{name: getattr(event, name) for name in EVENT_FIELDS} for event in found]
+
+
+async def _promote(arguments: argparse.Namespace, settings: Settings) -> RegisteredAdapter:
+    version = arguments.version
+    async with open_storage(settings) as storage:
+        slug = find_persona(storage.personas, arguments.persona).slug
         async with storage.store.read() as session:
             chosen = await storage.registry.get(session, slug, settings.base_slug, version)
         _check(chosen, settings)
-        promote = storage.registry.promote
-        return await promote(storage.store, slug, settings.base_slug, version, force=is_forced, by=user_name())
+        return await storage.registry.promote(
+            storage.store,
+            slug,
+            settings.base_slug,
+            version,
+            force=arguments.force,
+            by=user_name(),
+            reason=arguments.reason,
+        )
 
 
-async def _rollback(persona: str, settings: Settings) -> RegisteredAdapter:
+async def _rollback(arguments: argparse.Namespace, settings: Settings) -> RegisteredAdapter:
     async with open_storage(settings) as storage:
-        slug = find_persona(storage.personas, persona).slug
+        slug = find_persona(storage.personas, arguments.persona).slug
         async with storage.store.read() as session:
             versions = await storage.registry.versions(session, slug, settings.base_slug)
         for version in versions:
             if "previous" in version.aliases:
                 _check(version, settings)
-        return await storage.registry.rollback(storage.store, slug, settings.base_slug, by=user_name())
+        rollback = storage.registry.rollback
+        return await rollback(storage.store, slug, settings.base_slug, by=user_name(), reason=arguments.reason)
 
 
 def _check(version: RegisteredAdapter, settings: Settings) -> None:
@@ -98,6 +141,7 @@ def _as_json(version: RegisteredAdapter) -> dict[str, object]:
         "base_model": version.base_model,
         "aliases": version.aliases,
         "gate_passed": version.gate_passed,
+        "gate_report": version.gate_report,
         "origin": version.origin,
         "created_at": version.created_at,
         "content_hash": version.ref.content_hash,

@@ -18,7 +18,7 @@ from core.adapters.content_hash import adapter_content_hash
 from core.adapters.lineage import read_lineage
 from core.adapters.on_disk import AdapterRoots, finished_folders, has_content
 from core.advice import ForcePromotion, ListVersions
-from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded
+from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded, PersonasError
 from core.generation import AdapterRef
 from core.personas import Persona
 from core.store import adapter_versions
@@ -31,11 +31,15 @@ Origin = Literal["bundled", "trained"]
 logger = logging.getLogger(__name__)
 
 
+class ChampionMoved(PersonasError):
+    """Another version answers than the one that a promotion was decided against."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredAdapter:
     """An adapter version as it stands now. `base_model` is a slug, `created_at` a unix time in seconds.
 
-    `gate_passed` is None until the version was measured against the champion.
+    `gate_passed` and `gate_report`, its verdict with every number, are None until it was measured against the champion.
     """
 
     persona: str
@@ -48,6 +52,7 @@ class RegisteredAdapter:
     created_at: float
     aliases: tuple[str, ...]
     gate_passed: bool | None
+    gate_report: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +126,19 @@ class Registry:
         folder: Path,
         lineage: dict[str, Any],
         origin: Origin = "trained",
+        exchange_ids: Collection[str] = (),
     ) -> RegisteredAdapter:
         """Make a trained adapter folder a version and the challenger; it is promoted only by `promote`.
 
         The same content is the same version, wherever its folder is now; its lineage is the latest one, because an
-        adapter may be measured later.
+        adapter may be measured later. `exchange_ids` are what it learned from, which forgetting asks for.
         Raises AdapterRejected when the folder is unreadable or outside the two roots.
         """
         found = await self._find(store, persona, base_slug, folder, lineage, origin)
         async with store.write() as session:
             version = await self._add(session, persona, base_slug, found)
+            stored = await adapter_versions.get(session, persona, base_slug, version)
+            await adapter_versions.note_examples(session, stored, exchange_ids)
             if (await adapter_versions.aliases(session, persona, base_slug)).get("champion") != version:
                 await adapter_versions.point(session, persona, base_slug, "challenger", version)
             return await self.get(session, persona, base_slug, version)
@@ -169,20 +177,41 @@ class Registry:
         return [self._folder(stored) for stored in await adapter_versions.with_content(session, content_hash)]
 
     async def record_gate(
-        self, session: AsyncSession, persona: str, base_slug: str, version: int, *, passed: bool, by: str
+        self,
+        session: AsyncSession,
+        persona: str,
+        base_slug: str,
+        version: int,
+        *,
+        passed: bool,
+        by: str,
+        reason: str | None = None,
+        report: dict[str, Any] | None = None,
     ) -> RegisteredAdapter:
-        """Note whether a version passed its gate against the champion; promotes nothing. Raises NotFound."""
+        """Note whether a version passed its gate against the champion, with every number; promotes nothing. The same
+        verdict again is no further event. Raises NotFound."""
         stored = await adapter_versions.get(session, persona, base_slug, version)
-        stored.gate_passed = passed
-        adapter_versions.note(session, stored, "gated", actor=by)
+        if report is None or (stored.gate_passed, stored.gate_report) != (passed, report):
+            stored.gate_passed, stored.gate_report = passed, report
+            adapter_versions.note(session, stored, "gated", actor=by, reason=reason)
         return await self.get(session, persona, base_slug, version)
 
     async def promote(
-        self, store: Store, persona: str, base_slug: str, version: int, *, force: bool, by: str
+        self,
+        store: Store,
+        persona: str,
+        base_slug: str,
+        version: int,
+        *,
+        force: bool,
+        by: str,
+        reason: str | None = None,
+        over: int | Literal["any"] | None = "any",
     ) -> RegisteredAdapter:
-        """Let a version answer from the next reply on; the former champion becomes `previous`.
+        """Let a version answer from the next reply on; the former champion becomes `previous`. `reason` is recorded.
 
-        Raises NotFound, AdapterRejected when its files are gone or changed, and PermissionNeeded when it has not
+        `over` is the champion that it was compared with, None for none. Raises ChampionMoved when another one answers
+        by now, NotFound, AdapterRejected when its files are gone or changed, and PermissionNeeded when it has not
         passed a gate and `force` is False. A promotion that needed force is recorded as forced.
         """
         async with store.read() as session:
@@ -192,6 +221,8 @@ class Registry:
             stored = await adapter_versions.get(session, persona, base_slug, version)
             former = (await adapter_versions.aliases(session, persona, base_slug, is_locking=True)).get("champion")
             if former != version:
+                if over not in ("any", former):
+                    raise ChampionMoved(f"Another version than {persona}@{over or 0} answers by now.")
                 _check_gate(stored, force=force)
                 if former is not None:
                     await adapter_versions.point(session, persona, base_slug, "previous", former)
@@ -199,10 +230,12 @@ class Registry:
                 await adapter_versions.drop(session, persona, base_slug, "challenger", version)
                 is_forced = not stored.gate_passed
                 note = adapter_versions.note
-                note(session, stored, "promoted", former_champion=former, is_forced=is_forced, actor=by)
+                note(session, stored, "promoted", former_champion=former, is_forced=is_forced, actor=by, reason=reason)
             return await self.get(session, persona, base_slug, version)
 
-    async def rollback(self, store: Store, persona: str, base_slug: str, *, by: str) -> RegisteredAdapter:
+    async def rollback(
+        self, store: Store, persona: str, base_slug: str, *, by: str, reason: str | None = None
+    ) -> RegisteredAdapter:
         """Let the previous champion answer again; a second rollback needs another promotion first.
 
         Raises NotFound when there is no previous one, or another one by now, and AdapterRejected when its files are
@@ -225,7 +258,8 @@ class Registry:
             stored = await adapter_versions.get(session, persona, base_slug, version)
             await adapter_versions.point(session, persona, base_slug, "champion", version)
             await adapter_versions.drop(session, persona, base_slug, "previous", version)
-            adapter_versions.note(session, stored, "rolled_back", former_champion=aliases.get("champion"), actor=by)
+            former = aliases.get("champion")
+            adapter_versions.note(session, stored, "rolled_back", former_champion=former, actor=by, reason=reason)
             return await self.get(session, persona, base_slug, version)
 
     async def _adopt(self, store: Store, persona: str, base_slug: str, folder: Path, known: Collection[str]) -> None:
@@ -306,6 +340,7 @@ class Registry:
             created_at=stored.created_at,
             aliases=tuple(sorted(alias for alias, version in aliases.items() if version == stored.version)),
             gate_passed=stored.gate_passed,
+            gate_report=stored.gate_report,
         )
 
 

@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from core.advice import ListVersions
 from core.errors import NotFound
-from core.store.models import AdapterAlias, AdapterVersion, RegistryEvent
+from core.store.db import insert
+from core.store.models import AdapterAlias, AdapterVersion, RegistryEvent, TrainingExample
 
 Alias = Literal["champion", "challenger", "previous"]
+MAX_ROWS = 500  # in one statement; databases bound its parameters
 
 
 async def get(session: AsyncSession, persona: str, base_slug: str, version: int) -> AdapterVersion:
@@ -100,6 +102,25 @@ async def drop(session: AsyncSession, persona: str, base_slug: str, alias: Alias
     )
 
 
+async def note_examples(session: AsyncSession, stored: AdapterVersion, exchange_ids: Collection[str]) -> None:
+    """Record what a version learned from, so that forgetting can name it; known ones stay as they are."""
+    values = [
+        {"persona": stored.persona, "base_model": stored.base_model, "version": stored.version, "exchange_id": one}
+        for one in sorted(set(exchange_ids))
+    ]
+    for start in range(0, len(values), MAX_ROWS):
+        statement = insert(session, TrainingExample).values(values[start : start + MAX_ROWS])
+        await session.execute(statement.on_conflict_do_nothing())
+
+
+async def examples(session: AsyncSession, persona: str, base_slug: str) -> set[str]:
+    """The exchanges that any version of this persona on this base model learned from."""
+    statement = select(TrainingExample.exchange_id).where(
+        TrainingExample.persona == persona, TrainingExample.base_model == base_slug
+    )
+    return set(await session.scalars(statement))
+
+
 def note(
     session: AsyncSession,
     stored: AdapterVersion,
@@ -108,6 +129,7 @@ def note(
     actor: str,
     former_champion: int | None = None,
     is_forced: bool = False,
+    reason: str | None = None,
 ) -> None:
     """Record what happened to a version, with its gate as it stands."""
     session.add(
@@ -120,6 +142,7 @@ def note(
             gate_passed=stored.gate_passed,
             is_forced=is_forced,
             actor=actor,
+            reason=reason,
         )
     )
 

@@ -249,6 +249,7 @@ class AdapterVersion(Base):
     origin: Mapped[str] = mapped_column(comment="bundled with the personas, or trained here")
     lineage: Mapped[dict[str, Any]] = mapped_column(comment="How it was made: data hash, recipe, code version, seed")
     gate_passed: Mapped[bool | None] = mapped_column(comment="Whether it beat the champion; NULL before it was tried")
+    gate_report: Mapped[dict[str, Any] | None] = mapped_column(comment="The gate's verdict; NULL before it was tried")
     created_at: Mapped[float] = mapped_column(default=time.time, comment="When it was registered, UTC unix seconds")
 
 
@@ -292,6 +293,7 @@ class RegistryEvent(Base):
     gate_passed: Mapped[bool | None] = mapped_column(comment="The version's gate at that time")
     is_forced: Mapped[bool] = mapped_column(default=False, comment="Promoted without a passing gate")
     actor: Mapped[str] = mapped_column(comment="Who did it")
+    reason: Mapped[str | None] = mapped_column(comment="Why, in a sentence")
     happened_at: Mapped[float] = mapped_column(default=time.time, comment="When, UTC unix seconds")
 
 

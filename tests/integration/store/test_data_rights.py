@@ -44,9 +44,11 @@ HARMLESS = {  # what answered, when, how it ended, and who judged it without say
     "consents": "id version is_given source happened_at",
     "places": "source model identity is_free_talk is_text_kept updated_at",
     "training_examples": "persona base_model version exchange_id",
-    "adapter_versions": "persona base_model version content_hash root path origin lineage gate_passed created_at",
+    "adapter_versions": "persona base_model version content_hash root path origin lineage gate_passed gate_report"
+    " created_at",
     "adapter_aliases": "persona base_model alias version",
-    "registry_events": "id persona base_model kind version former_champion gate_passed is_forced actor happened_at",
+    "registry_events": "id persona base_model kind version former_champion gate_passed is_forced actor reason"
+    " happened_at",
 }
 
 

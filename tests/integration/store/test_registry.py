@@ -12,12 +12,21 @@ from sqlalchemy.exc import IntegrityError
 
 from core.adapters.content_hash import adapter_content_hash
 from core.adapters.on_disk import has_content
-from core.adapters.registry import Registry
+from core.adapters.registry import ChampionMoved, Registry
 from core.advice import ForcePromotion, ListVersions
 from core.errors import AdapterRejected, NotFound, PermissionNeeded
 from core.generation import WeightedAdapter
 from core.store import adapter_versions, exchanges
-from tests.examples.store import ZEN, aliases_of, champion_of, events_of, new_exchange, not_null, write_adapter
+from tests.examples.store import (
+    ZEN,
+    aliases_of,
+    champion_of,
+    events_of,
+    new_exchange,
+    not_null,
+    record_answered,
+    write_adapter,
+)
 
 
 async def test_a_trained_adapter_becomes_the_challenger_and_is_never_promoted(store, registry, train, tmp_path):
@@ -197,8 +206,9 @@ async def test_a_running_reply_keeps_the_version_it_began_with(store, registry, 
         ("UPDATE adapter_versions SET content_hash = 'abc'", "ck_adapter_versions_content_hash_sha256"),
         ("UPDATE adapter_versions SET lineage = NULL", not_null("adapter_versions", "lineage")),
         (
-            "INSERT INTO adapter_versions SELECT persona, base_model, 2, content_hash, root, path, origin, lineage,"
-            " gate_passed, created_at FROM adapter_versions",
+            "INSERT INTO adapter_versions (persona, base_model, version, content_hash, root, path, origin, lineage,"
+            " created_at) SELECT persona, base_model, 2, content_hash, root, path, origin, lineage, created_at"
+            " FROM adapter_versions",
             "(?i)unique constraint",
         ),
     ],
@@ -271,3 +281,52 @@ async def test_champions_are_looked_up_all_at_once(store, registry, train, tmp_p
             found = await registry.champions(session, ["zen", "codebeard", "nobody"], "smollm2")
     assert found == {"zen": expected}
     assert len(asked) == 1
+
+
+async def test_the_event_log_says_who_when_and_why_and_a_version_keeps_its_verdict(store, registry, train):
+    for weights in (b"one", b"two"):
+        await train(weights)
+    report = {"passed": True, "checks": [{"key": "votes", "value": 0.7}]}
+    for _ in range(2):  # as after a kill: the same verdict again is one event
+        async with store.write() as session:
+            gated = await registry.record_gate(
+                session, *ZEN, 2, passed=True, by="gate", reason="Better.", report=report
+            )
+    assert (gated.gate_passed, gated.gate_report) == (True, report)
+    await registry.promote(store, *ZEN, 1, force=True, by="ann", reason="The first one.")
+    await registry.promote(store, *ZEN, 2, force=False, by="gate", reason="Better.", over=1)
+    await registry.rollback(store, *ZEN, by="bob", reason="People complain.")
+    async with store.read() as session:
+        events = await adapter_versions.events(session, *ZEN)
+    assert [(event.kind, event.version, event.actor, event.reason) for event in events] == [
+        ("registered", 1, "trained", None),
+        ("registered", 2, "trained", None),
+        ("gated", 2, "gate", "Better."),
+        ("promoted", 1, "ann", "The first one."),
+        ("promoted", 2, "gate", "Better."),
+        ("rolled_back", 1, "bob", "People complain."),
+    ]
+
+
+async def test_a_promotion_over_another_champion_than_it_was_decided_against_moves_nothing(store, registry, train):
+    for weights in (b"one", b"two", b"three"):
+        await train(weights)
+    await registry.promote(store, *ZEN, 1, force=True, by="ann")
+    for over in (None, 2):
+        with pytest.raises(ChampionMoved):
+            await registry.promote(store, *ZEN, 3, force=True, by="gate", over=over)
+    assert (await aliases_of(registry, store))["champion"] == 1
+    assert (await registry.promote(store, *ZEN, 3, force=True, by="gate", over=1)).aliases == ("champion",)
+
+
+async def test_what_a_version_learned_from_is_written_with_it_and_once(store, registry, tmp_path):
+    async with store.write() as session:
+        asked = [await record_answered(session) for _ in range(3)]
+    folder = write_adapter(tmp_path / "data" / "adapters" / "zen" / "one", b"one")
+    for _ in range(2):
+        await registry.register(
+            store, persona="zen", base_slug="smollm2", folder=folder, lineage={}, exchange_ids=asked[:2]
+        )
+    async with store.read() as session:
+        assert await adapter_versions.examples(session, *ZEN) == set(asked[:2])
+        assert await adapter_versions.examples(session, "zen", "qwen") == set()

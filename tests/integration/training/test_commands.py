@@ -46,9 +46,8 @@ def shop(tmp_path: Path) -> tuple[Persona, Settings]:
     return pirate, load_settings(base_model=str(model), data_dir=tmp_path / "data", dir=tmp_path / "personas")
 
 
-TINY = replace(
-    read_limits("full"), held_out=2, everyday=3, prompted=1, drop_the_act=1, identity=2, facts=3, max_new_tokens=8
-)
+FEWEST = {"prompted": 1, "drop_the_act": 1, "formats": 1, "refusals": 1, "general": 1, "max_new_tokens": 8}
+TINY = replace(read_limits("full"), held_out=2, everyday=3, identity=2, facts=3, **FEWEST)
 FIGURE = perplexity_figure(12.5, 10.0, 2, read_thresholds())
 
 

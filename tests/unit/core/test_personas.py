@@ -22,8 +22,10 @@ def test_the_shipped_personas_can_be_read_and_differ_in_name_face_and_prompt():
     ("toml", "complaint"),
     [
         ('name = "Ada"', "description: Field required; greeting"),
-        (GOOD_TOML + "nmae = 1", "nmae: Extra inputs are not permitted"),
+        (GOOD_TOML + "nmae = 1", "nmae: there is no such key"),
         (GOOD_TOML + "[training]\ntargets = 'everything'", "training.targets"),
+        (GOOD_TOML + "[gate]\nvotse = 0.7", "gate.votse: there is no such key"),
+        (GOOD_TOML + "[gate]\nconfidence = 1.5", "gate.confidence: Input should be less than 1"),
         (GOOD_TOML + "[sampling]\ntemperature = -1", "sampling.temperature"),
         ("name = ", "not valid TOML"),
     ],
