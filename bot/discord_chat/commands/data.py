@@ -71,8 +71,9 @@ class ConfirmForget(discord.ui.View):
     async def erase(self, interaction: Interaction, _button: discord.ui.Button[Self]) -> None:
         await interaction.response.defer()
         private = await _private_places(interaction)
-        done = await interaction.client.parts.forgetting.person(user_id(interaction.user), private)
-        await interaction.edit_original_response(content=privacy_cards.forgotten(done), view=None)
+        parts = interaction.client.parts
+        done = await parts.forgetting.person(user_id(interaction.user), private)
+        await interaction.edit_original_response(content=privacy_cards.forgotten(done, parts.settings), view=None)
 
     @discord.ui.button(label="Keep it", style=discord.ButtonStyle.secondary, custom_id="forget:no")
     async def keep(self, interaction: Interaction, _button: discord.ui.Button[Self]) -> None:

@@ -77,7 +77,7 @@ class DataCommands:
         match verb:
             case "forget":
                 done = await self._forgetting.person(asked.user_id, await self._private_places(asked.user))
-                await asked.tell(privacy_cards.forgotten(done))
+                await asked.tell(privacy_cards.forgotten(done, self._settings))
             case "keep":
                 await asked.tell(NOTHING_ERASED)
             case "give" | "withdraw":
