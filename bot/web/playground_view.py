@@ -25,7 +25,7 @@ def said(error: PersonasError) -> str:
     return escape(sendable(sentence_of(error)))
 
 
-def shown(chat: Chat) -> list[dict[str, Any]]:
+def shown(chat: Chat) -> list[Any]:
     """The chat for Gradio, which would change the white space of a content that is a plain string."""
     return [{"role": turn.role, "content": {"type": "text", "text": _content(turn)}} for turn in chat]
 
