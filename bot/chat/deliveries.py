@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from bot.chat.buttons import ReplyButtons, buttons_of
+from bot.chat.answers import buttons_under
+from bot.chat.buttons import ReplyButtons
 from bot.chat.platform import IncomingMessage, ReplyScreen
 from bot.chat.reply_stream import Delivered
 from core.errors import PersonasError
@@ -81,8 +82,7 @@ class Deliveries:
         if message.variant_of is None:
             return ReplyButtons(exchange_id, is_finished=delivered.finish_reason in ("stop", "length"))
         try:
-            async with self._store.read() as session:
-                return buttons_of(await exchanges.variants(session, exchange_id), exchange_id)
+            return await buttons_under(self._store, exchange_id)
         except PersonasError as error:
             logger.warning("reply %s has no buttons: %s", exchange_id, error)
             return None

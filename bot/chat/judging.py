@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from bot.chat.buttons import UNKNOWN
 from bot.chat.keeping import Obstacle, obstacle_to_keeping
 from bot.chat.replies import RunningReplies
-from core.errors import InvalidInput, NotFound
+from core.errors import InvalidInput, NotFound, PermissionNeeded
 from core.queue.jobs import JobStatus
 from core.store import corrections, exchanges, feedback, places, preferences
 from core.store.db import Session, Store
@@ -30,22 +31,42 @@ NEEDED: dict[Obstacle, str] = {
     "place": "Better answers cannot be written here: who manages this {place} has not allowed me to keep words"
     " (`/settings`).",
 }
-KEPT = "📝 Noted, thank you. `/mydata` shows it, `/forget` erases it."
+NOTED = "📝 Noted, thank you."
+KEPT = f"{NOTED} `/mydata` shows it, `/forget` erases it."
 
 Standing: TypeAlias = Mapping[str, Collection[bool]]
 """The thumbs that a reply's messages have now, by user id."""
 
 
-class Judging:
-    """What the buttons of one platform, `source`, let people say about a reply.
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Everything that is said of a reply at once; what is left out stays as it was.
 
-    Everything here raises NotFound and InvalidInput with a friendly sentence, and StoreUnavailable.
+    `label` is a thumb, and `is_thumb_gone` takes it back. `is_best` prefers the reply to its variants; False takes
+    that back.
     """
 
-    def __init__(self, store: Store, source: str, replies: RunningReplies) -> None:
+    label: bool | None = None
+    is_thumb_gone: bool = False
+    better_answer: str | None = None
+    is_best: bool | None = None
+
+
+class Judging:
+    """What people of one platform, `source`, say about a reply.
+
+    Where `replies` shows replies, one that is still being written is waited for. `takes_consent`: a better answer is
+    kept only if its writer has agreed that words are. Everything here raises NotFound and InvalidInput with a
+    friendly sentence, and StoreUnavailable.
+    """
+
+    def __init__(
+        self, store: Store, source: str, replies: RunningReplies | None = None, *, takes_consent: bool = True
+    ) -> None:
         self._store = store
         self._source = source
         self._replies = replies
+        self._takes_consent = takes_consent
 
     async def judge(self, exchange_id: str, user_id: str, *, label: bool) -> None:
         """Note a thumb. The latest of a person counts, whether by button or reaction."""
@@ -59,10 +80,7 @@ class Judging:
         """Prefer this variant to every other one. Returns how many answers there were to choose from."""
         await self._check_finished(exchange_id)
         async with self._store.write() as session:
-            pairs = await preferences.pick(session, user_id=user_id, chosen=exchange_id, source=self._source)
-        if not pairs:
-            raise InvalidInput(NOTHING_TO_CHOOSE)
-        return pairs + 1
+            return await self._pick(session, exchange_id, user_id)
 
     async def take_pick_back(self, exchange_id: str, user_id: str) -> None:
         async with self._store.write() as session:
@@ -73,21 +91,73 @@ class Judging:
     ) -> Obstacle | None:
         """Who has not agreed that a better answer of this person is kept here."""
         async with self._store.read() as session:
-            return await _obstacle(session, user_id, place_ids, needs_permission=needs_permission)
+            return await self._obstacle(session, user_id, place_ids, needs_permission)
 
     async def keep_better_answer(
         self, exchange_id: str, user_id: str, text: str, place_ids: Collection[str], *, needs_permission: bool
     ) -> Obstacle | None:
         """Keep the reply that this person would rather have read; what hinders that is returned, and nothing kept."""
         async with self._store.write() as session:
-            obstacle = await _obstacle(session, user_id, place_ids, needs_permission=needs_permission)
-            if obstacle is None:
-                await corrections.add(session, exchange_id=exchange_id, user_id=user_id, text=text, source=self._source)
-            return obstacle
+            return await self._correct(
+                session, exchange_id, user_id, text, place_ids, needs_permission=needs_permission
+            )
+
+    async def record(self, exchange_id: str, user_id: str, said: Judgement) -> None:
+        """Keep all of a judgement or, where one part of it is refused, nothing.
+
+        Raises PermissionNeeded for a better answer that may not be kept.
+        """
+        async with self._store.write() as session:
+            await exchanges.check_finished(session, exchange_id, to_be="judged")
+            if said.label is not None or said.is_thumb_gone:
+                await feedback.record(
+                    session, exchange_id=exchange_id, user_id=user_id, label=said.label, source=self._source
+                )
+            if said.better_answer is not None:
+                obstacle = await self._correct(session, exchange_id, user_id, said.better_answer, (), False)
+                if obstacle is not None:
+                    raise PermissionNeeded(NEEDED[obstacle].format(place="place"))
+            if said.is_best:
+                await self._pick(session, exchange_id, user_id)
+            elif said.is_best is False:
+                await preferences.withdraw(session, user_id=user_id, exchange_id=exchange_id)
+
+    async def _pick(self, session: Session, exchange_id: str, user_id: str) -> int:
+        pairs = await preferences.pick(session, user_id=user_id, chosen=exchange_id, source=self._source)
+        if not pairs:
+            raise InvalidInput(NOTHING_TO_CHOOSE)
+        return pairs + 1
+
+    async def _correct(
+        self,
+        session: Session,
+        exchange_id: str,
+        user_id: str,
+        text: str,
+        place_ids: Collection[str],
+        needs_permission: bool,
+    ) -> Obstacle | None:
+        obstacle = await self._obstacle(session, user_id, place_ids, needs_permission)
+        if obstacle is None:
+            await corrections.add(session, exchange_id=exchange_id, user_id=user_id, text=text, source=self._source)
+        return obstacle
+
+    async def _obstacle(
+        self, session: Session, user_id: str, place_ids: Collection[str], needs_permission: bool
+    ) -> Obstacle | None:
+        is_text_kept = (await places.settings_of(session, *place_ids)).is_text_kept
+        return await obstacle_to_keeping(
+            session,
+            (user_id,),
+            needs_consent=self._takes_consent,
+            needs_permission=needs_permission,
+            is_text_kept=is_text_kept,
+        )
 
     async def _check_finished(self, exchange_id: str) -> None:
         """Wait until the reply has ended."""
-        await self._replies.ended(exchange_id)
+        if self._replies is not None:
+            await self._replies.ended(exchange_id)
         async with self._store.read() as session:
             found = await exchanges.find(session, exchange_id)
         if found is None:
@@ -155,12 +225,3 @@ async def give_missing(store: Store, exchange_id: str, standing: Standing, *, so
                 await feedback.record(
                     session, exchange_id=exchange_id, user_id=person, label=label, source=source, is_latest=False
                 )
-
-
-async def _obstacle(
-    session: Session, user_id: str, place_ids: Collection[str], *, needs_permission: bool
-) -> Obstacle | None:
-    is_text_kept = (await places.settings_of(session, *place_ids)).is_text_kept
-    return await obstacle_to_keeping(
-        session, (user_id,), needs_consent=True, needs_permission=needs_permission, is_text_kept=is_text_kept
-    )

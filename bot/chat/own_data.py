@@ -101,7 +101,7 @@ class OwnData:
         """
         if verb == ERASE.verb:
             done = await self._forgetting.person(user_id, await private_places())
-            return Card(privacy_cards.forgotten(done))
+            return Card(privacy_cards.forgotten(done, self._settings))
         if verb == KEEP.verb:
             return Card(NOTHING_ERASED)
         async with self._store.write() as session:

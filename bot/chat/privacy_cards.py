@@ -35,7 +35,7 @@ def privacy(settings: Settings, platform: Capabilities) -> str:
             f"**Training**: {_training(settings, platform)}",
             "",
             "`/mydata` shows everything, `/forget` erases it, `/consent` is your yes or no.",
-            f"For anything else, ask {settings.contact or 'whoever runs this bot'}; they alone can see what it keeps.",
+            f"For anything else, ask {_operator(settings)}; they alone can see what it keeps.",
         )
     )
 
@@ -65,8 +65,8 @@ def consent(
     )
 
 
-def forgotten(done: Forgotten) -> str:
-    """What was erased, and which adapter versions learned from this person."""
+def forgotten(done: Forgotten, settings: Settings) -> str:
+    """What was erased, which adapter versions learned from this person, and what can be done about those."""
     counts = (
         (done.exchanges, "question", "questions"),
         (done.feedback, "thumb", "thumbs"),
@@ -78,8 +78,8 @@ def forgotten(done: Forgotten) -> str:
     if not done.versions:
         return f"{answer} No adapter version was trained on anything of yours."
     return (
-        f"{answer}\nThese adapter versions were trained on something of yours: **{', '.join(done.versions)}**. Weights"
-        " cannot unlearn; ask whoever runs this bot to train new versions and retire these."
+        f"{answer}\nThese adapter versions were trained on something of yours: **{', '.join(done.versions)}**. What"
+        f" they learned stays in them until new versions are trained without it: ask {_operator(settings)} for that."
     )
 
 
@@ -94,6 +94,10 @@ def _training(settings: Settings, platform: Capabilities) -> str:
         )
     name = platform.name
     return f"Text from {name} is held back from training, as {name}'s rules ask for; only thumbs count."
+
+
+def _operator(settings: Settings) -> str:
+    return settings.contact or "whoever runs this bot"
 
 
 def _days(settings: Settings) -> str:

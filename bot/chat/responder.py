@@ -25,6 +25,7 @@ from core.store import exchanges, places
 from core.store.db import Session, Store
 from core.store.places import PlaceChoices
 from core.store.sessions import to_the_end
+from core.text_check import check_text
 
 MAX_CONVERSATION_CHARS = 400_000  # far beyond any context; what is longer is refused before it is stored
 MAX_ID_CHARS = 512
@@ -250,11 +251,11 @@ def _check(incoming: IncomingMessage) -> None:
     for what, text in {**names, "user": incoming.user_id}.items():
         if not 0 < len(text) <= MAX_ID_CHARS:
             raise InvalidInput(f"The {what} id is {len(text)} characters long; use 1 to {MAX_ID_CHARS}.")
-        _check_text(f"The {what} id", text)
-    _check_text("The model name", incoming.model or "")
+        check_text(f"The {what} id", text)
+    check_text("The model name", incoming.model or "")
     incoming.sampling.apply(SamplingParams())  # each value has limits of its own, whatever the defaults are
     for text in incoming.sampling.stop or ():
-        _check_text("A stop string", text)
+        check_text("A stop string", text)
 
 
 def _check_conversation(messages: Sequence[ChatMessage]) -> None:
@@ -267,7 +268,7 @@ def _check_conversation(messages: Sequence[ChatMessage]) -> None:
             f"The conversation is {size} characters long; at most {MAX_CONVERSATION_CHARS} are allowed, send less."
         )
     for message in messages:
-        _check_text("A message", message.content)
+        check_text("A message", message.content)
 
 
 def _check_fits(last: ChatMessage, max_chars: int) -> None:
@@ -277,15 +278,3 @@ def _check_fits(last: ChatMessage, max_chars: int) -> None:
             f"The message is too long: {len(last.content)} characters, and this model has room for {max_chars} at"
             " the very most; send a shorter one."
         )
-
-
-def _check_text(what: str, text: str) -> None:
-    """JSON can carry half of a surrogate pair, which is no text, and NUL, which PostgreSQL cannot hold."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput(
-            f"{what} holds a broken character at position {error.start}; send valid Unicode text."
-        ) from error
-    if "\x00" in text:
-        raise InvalidInput(f"{what} holds a NUL character at position {text.index(chr(0))}; send it without.")

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from bot.chat.buttons import buttons_of, showable
+from bot.chat.answers import asking_again, buttons_under, neighbour
 from bot.chat.conversation import Transcript
 from bot.chat.message_split import Page
 from bot.chat.platform import Capabilities, IncomingMessage, ReplyScreen, ScreenGone
 from bot.chat.replies import RunningReplies
 from bot.chat.reply_pages import ReplyPages
 from core.errors import InvalidInput, NotFound
-from core.generation import SamplingOverrides
 from core.messages import ReplyChunk
 from core.store import exchanges
 from core.store.db import Store
@@ -26,7 +25,6 @@ NOT_KEPT = (
     "The words of that answer are not kept: without everybody's consent I remember them until I am restarted at most."
     " 🔄 writes another one."
 )
-VARIED_TEMPERATURE = 0.8  # a greedy answer would come out the same again
 
 
 class Variants:
@@ -63,23 +61,19 @@ class Variants:
         needs_permission: bool,
     ) -> IncomingMessage:
         """The question of `former` once more, for the weights that its persona has now."""
-        return IncomingMessage.ending(
+        question = IncomingMessage.ending(
             transcript,
             source=self._source,
             event_id=event_id,
             user_id=user_id,
             places=places,
             needs_permission=needs_permission,
-            model=former.model,
-            sampling=_varied(former),
-            question_id=former.question_id,
-            variant_of=former.id,
         )
+        return asking_again(question, former)
 
     async def neighbour(self, exchange_id: str, step: int) -> Exchange | None:
         """The variant that stands so many steps from this one; None beyond the first and the last. Raises NotFound."""
-        found, index = showable(await self._of(exchange_id), exchange_id)
-        return found[index + step] if 0 <= index + step < len(found) else None
+        return await neighbour(self._store, exchange_id, step)
 
     async def show(self, screen: ReplyScreen, target: Exchange, words: str | None, onto: Sequence[str]) -> None:
         """Write `target`, whose words these are, over the messages `onto`.
@@ -88,7 +82,7 @@ class Variants:
         """
         if words is None:
             raise NotFound(NOT_KEPT)
-        buttons = buttons_of(await self._of(target.id), target.id)
+        buttons = await buttons_under(self._store, target.id)
         end = ReplyChunk(finish_reason="stop")
         pages = ReplyPages(self._capabilities.max_chars, screen.header, self._capabilities.small_print)
         shown = pages.pages_of(words, end, None)
@@ -129,12 +123,3 @@ class Variants:
                 await exchanges.finish_deliveries(session, target.id, marks=marks)
             for key in left_over:
                 await exchanges.remove_delivery(session, self._source, key)
-
-    async def _of(self, exchange_id: str) -> list[Exchange]:
-        async with self._store.read() as session:
-            return await exchanges.variants(session, exchange_id)
-
-
-def _varied(former: Exchange) -> SamplingOverrides:
-    """The sampling of another answer: as warm as the former one, and not greedy."""
-    return SamplingOverrides(temperature=former.sampling.get("temperature") or VARIED_TEMPERATURE)

@@ -49,9 +49,13 @@ def forget(arguments: argparse.Namespace, settings: Settings) -> int:
         f" better answers {done.corrections}."
     )
     if done.versions:
+        slugs = dict.fromkeys(version.partition("@")[0] for version in done.versions)
+        rebuild = ", ".join(f"`{personas_command('retrain', slug)}`" for slug in slugs)
         console.print(
-            f"Adapter versions that learnt from them: {', '.join(done.versions)}."
-            " They go on as they are; train new ones without these examples to replace them."
+            f"Adapter versions that learnt from them: {', '.join(done.versions)}. They go on as they are;"
+            f" {rebuild} trains {'a new one' if len(slugs) == 1 else 'new ones'} without these examples.",
+            markup=False,
+            soft_wrap=True,
         )
     return 0
 

@@ -15,20 +15,24 @@ from typing import Any
 
 from starlette.requests import Request
 
+from bot.chat.answers import asking_again
 from bot.chat.platform import IncomingMessage
 from bot.chat.responder import PendingReply
-from bot.web.api_errors import UnknownModel
+from bot.web.api_errors import BadField, UnknownModel
 from bot.web.client_messages import ReadMessages
 from bot.web.follow_ups import FollowUps
 from bot.web.metrics import Metrics
 from bot.web.openai_fields import MAX_ID_CHARS
 from bot.web.pace import Pace
+from bot.web.responses_schema import exchange_id_of
 from bot.web.service_view import Service
 from core.blends import BASE, Blend, parse_blend
 from core.errors import InvalidBlend, InvalidInput, NotFound, PersonasError
 from core.generation import SamplingOverrides
 from core.messages import ChatMessage, ReplyChunk
 from core.personas import check_blend
+from core.store import exchanges
+from core.store.models import Exchange
 
 SOURCE = "api"
 CONVERSATION_HEADER = "x-conversation-id"
@@ -71,12 +75,16 @@ class ApiReply:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a client asks for. `conversation` is the id that it gives in its body."""
+    """What a client asks for. `conversation` is the id that it gives in its body.
+
+    `variant_of` is the id of a former reply to the same question.
+    """
 
     model: str
     read: ReadMessages
     sampling: SamplingOverrides
     user: str | None
+    variant_of: str | None
     conversation: str | None = None
 
 
@@ -93,10 +101,14 @@ class ApiReplies:
         """Raises UnknownModel, InvalidInput, TooFast and what `Responder.open` raises."""
         model, user, messages = str(self.find(asked.model)), person(asked.user), asked.read.messages
         given = _given_conversation(request, asked)
-        conversation_id = given or self._follow_ups.claim(user, model, messages)
+        former = None if asked.variant_of is None else await self._former(asked.variant_of, user, model, messages)
+        if former is None:
+            conversation_id = given or self._follow_ups.claim(user, model, messages)
+        else:
+            conversation_id = former.conversation_id
         incoming = IncomingMessage(
             source=SOURCE,
-            event_id=uuid.uuid4().hex,
+            event_id=f"{'message' if former is None else 'regenerate'}:{uuid.uuid4().hex}",
             conversation_id=conversation_id,
             user_id=user,
             messages=messages,
@@ -105,7 +117,7 @@ class ApiReplies:
         )
         try:
             self._pace.check(user)
-            reply = await self._service.responder.open(incoming)
+            reply = await self._service.responder.open(incoming if former is None else asking_again(incoming, former))
         except PersonasError:
             self._metrics.count_refused(model, SOURCE)
             raise
@@ -124,6 +136,23 @@ class ApiReplies:
                 raise
             known = ", ".join([BASE, *self._service.personas])
             raise UnknownModel(f'There is no model "{spec[:100]}"; there are {known} and blends of them.') from error
+
+    async def _former(self, reply_id: str, user: str, model: str, messages: Sequence[ChatMessage]) -> Exchange:
+        """The reply that is to get a variant, if this client asks the same question of the same model again.
+
+        Two answers to different questions, or of different models, are no variants to choose between. Raises BadField.
+        """
+        async with self._service.store.read() as session:
+            former = await exchanges.find(session, exchange_id_of(reply_id))
+        if former is None or (former.source, former.user_id) != (SOURCE, user):
+            raise BadField("variant_of", f'this user has no reply "{reply_id[:60]}"; give the id of one, or none')
+        if former.model != model:
+            raise BadField("variant_of", f"{former.model} wrote that reply, {model} is asked now; ask the same model")
+        if former.prompt is None:
+            raise BadField("variant_of", "the words of that reply are not kept any more; ask without it")
+        if former.prompt != [message.to_dict() for message in messages]:
+            raise BadField("variant_of", "that reply answers other messages; send the same ones again, or leave it out")
+        return former
 
     async def _remembered(
         self, reply: PendingReply, conversation_id: str | None, user: str, model: str, messages: Sequence[ChatMessage]

@@ -48,6 +48,12 @@ CSS = """
 #about, #status { font-size: .9rem; }
 #about > *, #status > * { opacity: .8; }
 #chat { flex: 1 1 0; min-height: 14rem; border: 1px solid var(--border-color-primary); }
+#answers { gap: .4rem; flex-wrap: wrap; align-items: center; }
+#answers button { flex: 0 0 auto; min-width: 0; width: auto; padding: .35rem .7rem; white-space: nowrap; }
+#place { flex: 0 0 auto; width: auto !important; font-variant-numeric: tabular-nums; }
+#place p { margin: 0; font-size: .9rem; }
+.form:has(#better) { border: 1px solid var(--border-color-primary); }
+#better button { background: #0f766e; color: #fff; border-radius: .6rem; padding: .35rem .9rem; width: auto; }
 .form:has(#message) { border: 1px solid var(--border-color-primary); }
 #message button { background: #0f766e; color: #fff; border-radius: .6rem; padding: .35rem .9rem; width: auto; }
 #chat small { opacity: .75; font-weight: 600; }

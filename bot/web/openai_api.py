@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from bot.chat.judging import record_feedback
+from bot.chat.judging import Judging
 from bot.web import openai_schema as schema
 from bot.web.api_errors import error_response, install_error_handlers
 from bot.web.api_replies import SOURCE, WRITTEN, ApiReplies, ApiReply, Asked, failure_of, person, whole
@@ -46,6 +46,7 @@ class OpenAIApi:
         self._service = service
         self._replies = replies
         self._bodies = bodies
+        self._judging = Judging(service.store, SOURCE, takes_consent=False)
 
     async def list_models(self) -> Response:
         plain = [Blend(), *(Blend((BlendPart(slug, 1.0),)) for slug in self._service.personas)]
@@ -56,7 +57,7 @@ class OpenAIApi:
 
     async def create_completion(self, request: Request) -> Response:
         body = await self._bodies.read(request, schema.ChatCompletionRequest)
-        asked = Asked(body.model, body.read(), body.overrides, body.user, body.conversation)
+        asked = Asked(body.model, body.read(), body.overrides, body.user, body.variant_of, body.conversation)
         reply = await self._replies.open(request, asked, notices=body.notices)
         if body.stream:
             records = _records(reply, is_usage_sent=body.is_usage_streamed)
@@ -66,14 +67,8 @@ class OpenAIApi:
 
     async def give_feedback(self, request: Request) -> Response:
         body = await self._bodies.read(request, schema.FeedbackRequest)
-        await record_feedback(
-            self._service.store,
-            exchange_id=exchange_id_of(body.completion_id),
-            user_id=person(body.user),
-            label=body.label,
-            source=SOURCE,
-        )
-        return JSONResponse({"object": "feedback", "completion_id": body.completion_id, "label": body.label})
+        await self._judging.record(exchange_id_of(body.completion_id), person(body.user), body.judgement)
+        return JSONResponse(body.body)
 
     async def _describe(self, blend: Blend) -> dict[str, Any]:
         adapters = await champions(self._service, blend)

@@ -108,6 +108,7 @@ class SharedFields(Strict):
     seed: Annotated[Seed | None, read_as(-1, None)] = None
     stream: bool | None = None
     user: Annotated[Id | None, BeforeValidator(lambda value: None if value == "" else value)] = None
+    variant_of: Id | None = None  # a former reply to the same question, which gets another answer
 
     min_p: Any = None
     typical_p: Any = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, StrictBool
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
+from bot.chat.judging import Judgement
 from bot.web.client_messages import MAX_MESSAGES, MessageIn, Placed, ReadMessages, read_messages
 from bot.web.openai_fields import CompletionOnlyFields, Id, SharedFields, Strict, TokenCount
 from core.generation import MAX_STOP_STRINGS, SamplingOverrides
@@ -54,11 +55,39 @@ class ChatCompletionRequest(SharedFields, CompletionOnlyFields):
 
 
 class FeedbackRequest(Strict):
-    """The body of POST /v1/feedback. `label` must be there: null removes the judgement."""
+    """The body of POST /v1/feedback, which says at least one thing: `label` null takes the thumb back.
+
+    Of `better_answer` and `preferred`, null says nothing; `preferred` false takes the choice back.
+    """
 
     completion_id: Id
-    label: StrictBool | None
+    label: StrictBool | None = None
+    better_answer: str | None = None
+    preferred: StrictBool | None = None
     user: Id = "anonymous"
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if "label" not in self.model_fields_set and self.better_answer is None and self.preferred is None:
+            raise ValueError(
+                "nothing is said of the reply; send label (true, false, or null to take it back), better_answer (text)"
+                " or preferred (true or false)"
+            )
+        return self
+
+    @property
+    def judgement(self) -> Judgement:
+        return Judgement(
+            label=self.label,
+            is_thumb_gone="label" in self.model_fields_set and self.label is None,
+            better_answer=self.better_answer,
+            is_best=self.preferred,
+        )
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What is answered: what was sent, but for the person."""
+        return {"object": "feedback", **self.model_dump(exclude={"user"}, exclude_unset=True)}
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from html import escape
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,10 +15,13 @@ from bot.web.gradio_import import gr
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
 from bot.web.page_sessions import PageSessions
-from bot.web.playground_chat import Chat, Conversation, PlaygroundChats, Turn, sendable
+from bot.web.playground_answers import AnswerRow
+from bot.web.playground_chat import Chat, Conversation, PlaygroundChats, sendable
 from bot.web.playground_door import PlaygroundDoor
+from bot.web.playground_judging import PlaygroundJudging
 from bot.web.playground_queue import PlaygroundQueue
-from bot.web.playground_text import reply_markdown, verbatim
+from bot.web.playground_text import verbatim
+from bot.web.playground_view import said, session_of, shown
 from bot.web.service_view import Service
 from core.blends import BASE, Blend, parse_blend
 from core.default_model import DEFAULT_MODEL
@@ -81,6 +83,7 @@ class Playground:
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service = service
         self._chats = PlaygroundChats(service, metrics)
+        self._answers = AnswerRow(PlaygroundJudging(service))
 
     def page(self) -> gr.Blocks:
         """The page; Gradio gives every browser session its own copy of the conversation, and a hash to name it by."""
@@ -116,6 +119,7 @@ class Playground:
                     group_consecutive_messages=False,
                     layout="bubble",
                 )
+                self._answers.build()
                 message = gr.Textbox(
                     placeholder="Write a message and press Enter",
                     label="Message",
@@ -137,7 +141,8 @@ class Playground:
         conversation, picker, blend, about, chatbot, message, status, clock = parts
         choice = [picker, blend]
         chosen = [blend, about, chatbot, status]
-        spoken = [chatbot, message]
+        answered = [chatbot, *self._answers.parts]
+        spoken = [chatbot, message, *self._answers.parts]
         # Not preprocessed, what was sent is seen as it is, and what is wrong with it is said in our own words.
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "preprocess": False}
         ordered = quiet | {"concurrency_id": "chat"}  # a message sent after clearing starts after it
@@ -148,11 +153,12 @@ class Playground:
         for sent in (
             message.submit(self._send, [message, conversation, *choice], spoken, **ordered),
             chatbot.example_select(self._send_example, [conversation, *choice], spoken, **ordered),
+            self._answers.again.click(self._send_again, conversation, spoken, **ordered),
         ):  # the page takes no message before the last one's event has ended, so only then it offers to send one
-            sent.then(self._await_message, [conversation, *choice], [message, status], **quiet)
+            sent.then(self._await_message, [conversation, *choice], [message, status, *answered], **quiet)
         message.stop(self._stop, None, None, **quiet)
-        chatbot.clear(self._clear, conversation, chatbot, **ordered)
-        chatbot.like(self._judge, conversation, None, **quiet)
+        chatbot.clear(self._clear, conversation, answered, **ordered)
+        self._answers.wire(chatbot, conversation, **quiet)
         page.unload(self._leave)
 
     async def _refresh(self, choice: object, blend: object) -> str:
@@ -172,9 +178,9 @@ class Playground:
     async def _choose(self, choice: object, blend: object, request: gr.Request) -> tuple[Any, ...]:
         """The picker or the blend changed: the chat stays, the conversation is bound to the new choice."""
         try:
-            chosen = await self._chats.choose(_session(request), _spec(choice, blend))
+            chosen = await self._chats.choose(session_of(request), _spec(choice, blend))
         except PersonasError as error:
-            gr.Warning(_said(error))
+            gr.Warning(said(error))
             return gr.Textbox(visible=choice == BLEND), gr.skip(), gr.skip(), gr.skip()
         return (
             gr.Textbox(visible=choice == BLEND),
@@ -194,45 +200,54 @@ class Playground:
         self, text: object, conversation: Conversation, choice: object, blend: object, request: gr.Request
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Write one reply. What fails is said in a toast."""
-        yield gr.skip(), gr.Textbox("", submit_btn=False, stop_btn="Stop")
-        try:
-            question, spec = _text("The message", text), _spec(choice, blend)
-            async for turns in self._chats.send(_session(request), conversation, question, spec):
-                yield _shown(turns), gr.skip()
-        except PersonasError as error:
-            gr.Warning(_said(error))
-        yield gr.skip(), gr.skip()  # Gradio repeats the last update when it ends, which may be after Clear
 
-    async def _await_message(self, conversation: Conversation, choice: object, blend: object) -> tuple[Any, ...]:
+        async def chats() -> AsyncGenerator[Chat]:
+            question, spec = _text("The message", text), _spec(choice, blend)
+            async for chat in self._chats.send(session_of(request), conversation, question, spec):
+                yield chat
+
+        async for update in self._grow(chats(), gr.Textbox("", submit_btn=False, stop_btn="Stop")):
+            yield update
+
+    async def _send_again(self, conversation: Conversation, request: gr.Request) -> AsyncGenerator[tuple[Any, ...]]:
+        """Write another answer in the last one's place, which has no thumb yet."""
+        unjudged = await self._answers.thumbs(conversation, request, is_last_new=True)
+        chats = self._chats.again(session_of(request), conversation)
+        async for update in self._grow(chats, gr.Textbox(submit_btn=False, stop_btn="Stop"), unjudged):
+            yield update
+
+    async def _grow(self, chats: AsyncGenerator[Chat], box: Any, first: Any = None) -> AsyncGenerator[tuple[Any, ...]]:
+        """The page while a reply is written; `first` is how the chat looks before."""
+        still = self._answers.unchanged()
+        yield first or gr.skip(), box, *self._answers.hidden()
+        try:
+            async for turns in chats:
+                yield shown(turns), gr.skip(), *still
+        except PersonasError as error:
+            gr.Warning(said(error))
+        yield gr.skip(), gr.skip(), *still  # Gradio repeats the last update when it ends, which may be after Clear
+
+    async def _await_message(
+        self, conversation: Conversation, choice: object, blend: object, request: gr.Request
+    ) -> tuple[Any, ...]:
         """The reply has ended. A question without an answer goes back to the box; else what is typed there stays."""
         draft = conversation.take_draft()
         buttons: dict[str, Any] = {"submit_btn": "Send", "stop_btn": False}
-        return gr.Textbox(draft, **buttons) if draft else gr.Textbox(**buttons), await self._refresh(choice, blend)
+        box = gr.Textbox(draft, **buttons) if draft else gr.Textbox(**buttons)
+        thumbs = await self._answers.thumbs(conversation, request)
+        return box, await self._refresh(choice, blend), thumbs, *await self._answers.due(conversation)
 
     async def _stop(self, request: gr.Request) -> None:
-        await self._chats.stop(_session(request))
+        await self._chats.stop(session_of(request))
 
-    async def _clear(self, conversation: Conversation, request: gr.Request) -> list[dict[str, Any]]:
+    async def _clear(self, conversation: Conversation, request: gr.Request) -> tuple[Any, ...]:
         """The page has emptied itself, but a reply may have come since. The box may hold the next message already."""
-        await self._chats.clear(_session(request), conversation)
-        return []
-
-    async def _judge(self, conversation: Conversation, request: gr.Request, thumb: gr.LikeData) -> None:
-        """A thumb was pressed; pressing it again sends "", which takes it back."""
-        label = thumb.liked if isinstance(thumb.liked, bool) else None
-        place: object = thumb.index[0] if isinstance(thumb.index, tuple | list) and thumb.index else thumb.index
-        index = place if isinstance(place, int) else -1
-        try:
-            await self._chats.judge(_session(request), conversation.turns, index, label)
-        except PersonasError as error:
-            gr.Warning(_said(error))
-            return
-        said = {True: "Your 👍 is kept.", False: "Your 👎 is kept.", None: "Your thumb is taken back."}
-        gr.Info(said[label], duration=3)
+        await self._chats.clear(session_of(request), conversation)
+        return gr.Chatbot([], feedback_value=[]), *self._answers.hidden()
 
     async def _leave(self, request: gr.Request) -> None:
         """The page was closed: nobody reads its reply any more."""
-        await self._chats.stop(_session(request))
+        await self._chats.stop(session_of(request))
 
     def _choices(self) -> list[tuple[str, str]]:
         personas = [(f"{persona.file.emoji} {persona.name}", slug) for slug, persona in self._service.personas.items()]
@@ -257,10 +272,6 @@ class Playground:
         return f"### {name}\n\n{verbatim((greetings or ['Ask away.'])[0])}"
 
 
-def _session(request: gr.Request) -> str:
-    return str(request.session_hash)
-
-
 def _spec(choice: object, blend: object) -> str:
     """What the picker and the blend beside it choose. Raises InvalidInput."""
     return _text("The blend", blend) if choice == BLEND else _text("The persona", choice)
@@ -270,20 +281,3 @@ def _text(what: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidInput(f"{what} must be text; open this page again, or send a string.")
     return value
-
-
-def _said(error: PersonasError) -> str:
-    """The error's sentence for a page; it may quote what was sent."""
-    return escape(sendable(sentence_of(error)))
-
-
-def _shown(chat: Chat) -> list[dict[str, Any]]:
-    """The chat for Gradio, which would change the white space of a content that is a plain string."""
-    return [{"role": turn.role, "content": {"type": "text", "text": _content(turn)}} for turn in chat]
-
-
-def _content(turn: Turn) -> str:
-    if turn.role == "user":
-        return verbatim(turn.text)
-    note = f"\n\n<small>{verbatim(turn.note)}</small>" if turn.note else ""
-    return f"<small>{verbatim(turn.author)}</small>\n\n{reply_markdown(turn.text) or '…'}{note}"

@@ -1,4 +1,4 @@
-"""The playground's conversations: what a browser session said, which reply is being written, which thumb it got.
+"""The playground's conversations: what a browser session said, and which reply is being written.
 
 Knows the service and no Gradio components, so that the page can change without it.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from bot.chat.judging import record_feedback
+from bot.chat.answers import asking_again
 from bot.chat.personas import describe
 from bot.chat.platform import IncomingMessage
 from bot.chat.reply_pages import DROPPED_NOTE
@@ -25,7 +26,7 @@ from core.blends import Blend, parse_blend
 from core.errors import EngineFailed, InvalidInput, PersonasError
 from core.messages import ChatMessage, Role
 from core.personas import check_blend
-from core.store import places
+from core.store import exchanges, places
 
 SOURCE = "playground"
 UPDATE_INTERVAL_S = 0.06  # each update sends the whole chat, so tokens that come faster share one
@@ -55,6 +56,7 @@ class Conversation:
 
     turns: Chat = ()
     draft: str = ""  # a question that got no answer
+    disliked: str = ""  # the exchange that a better answer may be written for
     clearings: int = 0  # a reply that began before the latest clearing is not shown any more
     order: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -86,12 +88,30 @@ class PlaygroundChats:
         `spec` is what the page shows, so that a message sent right after a switch is answered by the new choice.
         A question without an answer leaves the chat, and becomes the draft.
         """
+        ask = partial(self._ask, session_id, text, spec)
+        async with aclosing(self._in_turn(conversation, ask, draft=sendable(text))) as chats:
+            async for chat in chats:
+                yield chat
+
+    async def again(self, session_id: str, conversation: Conversation) -> AsyncGenerator[Chat]:
+        """The chat as another answer to its last question grows in the former one's place. Raises PersonasError.
+
+        One that comes to nothing leaves the former one where it was.
+        """
+        async with aclosing(self._in_turn(conversation, partial(self._ask_again, session_id))) as chats:
+            async for chat in chats:
+                yield chat
+
+    async def _in_turn(
+        self, conversation: Conversation, write: Callable[[Chat], AsyncGenerator[Chat]], *, draft: str = ""
+    ) -> AsyncGenerator[Chat]:
+        """What `write` makes of the chat, once everything that was asked for before has ended."""
         clearings = conversation.clearings
         async with conversation.order:
-            before = conversation.turns
+            before, conversation.disliked = conversation.turns, ""
             problem: PersonasError | None = None
             try:
-                async with aclosing(self._answer(session_id, before, text, spec)) as chats:
+                async with aclosing(write(before)) as chats:
                     async for chat in chats:
                         if conversation.clearings != clearings:
                             return
@@ -102,14 +122,15 @@ class PlaygroundChats:
             if conversation.clearings != clearings:
                 return
             if conversation.turns == before or not conversation.turns[-1].text:
-                conversation.turns, conversation.draft = before, sendable(text)
+                conversation.turns = before
+                conversation.draft = draft or conversation.draft
                 yield before
             if problem is not None:
                 raise problem
 
     async def clear(self, session_id: str, conversation: Conversation) -> None:
         """Empty the chat and end the reply that is being written. Returns when no more of it will be shown."""
-        conversation.turns, conversation.draft = (), ""
+        conversation.turns, conversation.draft, conversation.disliked = (), "", ""
         conversation.clearings += 1
         await self.stop(session_id)
         async with conversation.order:
@@ -120,14 +141,6 @@ class PlaygroundChats:
         reply = self._running.get(session_id)
         if reply is not None:
             await reply.cancel()
-
-    async def judge(self, session_id: str, chat: Chat, index: int, label: bool | None) -> None:
-        """Record a thumb for the chat's message at `index`; None takes it back. Raises PersonasError."""
-        if not 0 <= index < len(chat) or not chat[index].exchange_id:
-            raise InvalidInput("Only a reply can be judged; use the thumbs below one.")
-        await record_feedback(
-            self._service.store, exchange_id=chat[index].exchange_id, user_id=session_id, label=label, source=SOURCE
-        )
 
     async def describe(self, blend: Blend) -> str:
         """One line in Markdown: which adapter versions on which base model answer."""
@@ -144,7 +157,7 @@ class PlaygroundChats:
         ]
         return f"Answers: {' + '.join(names)} on the {base}."
 
-    async def _answer(self, session_id: str, chat: Chat, text: str, spec: str) -> AsyncGenerator[Chat]:
+    async def _ask(self, session_id: str, text: str, spec: str, chat: Chat) -> AsyncGenerator[Chat]:
         """The chat with the question and, as it grows, its reply. Raises PersonasError."""
         if not text.strip():
             raise InvalidInput("The message is empty; write something to get a reply.")
@@ -154,23 +167,36 @@ class PlaygroundChats:
             )
         blend = check_blend(self._service.personas, parse_blend(spec))
         asked = (*chat, Turn("user", text))
-        incoming = IncomingMessage(
-            source=SOURCE,
-            event_id=uuid.uuid4().hex,
-            conversation_id=_conversation(session_id),
-            user_id=session_id,
-            messages=tuple(ChatMessage(turn.role, turn.text) for turn in asked),
-            model=str(blend),
-        )
+        async with aclosing(self._answer(asked, _incoming("message", session_id, asked, str(blend)))) as chats:
+            async for grown in chats:
+                yield grown
+
+    async def _ask_again(self, session_id: str, chat: Chat) -> AsyncGenerator[Chat]:
+        """The chat with another answer, as it grows, in place of the last one. Raises PersonasError."""
+        former = None
+        if chat and chat[-1].exchange_id:
+            async with self._service.store.read() as session:
+                former = await exchanges.find(session, chat[-1].exchange_id)
+        if former is None:
+            raise InvalidInput("There is no reply that could be written anew; ask something first.")
+        asked = chat[:-1]
+        incoming = asking_again(_incoming("regenerate", session_id, asked, former.model), former)
+        async with aclosing(self._answer(asked, incoming)) as chats:
+            async for grown in chats:
+                yield grown
+
+    async def _answer(self, asked: Chat, incoming: IncomingMessage) -> AsyncGenerator[Chat]:
+        """What was asked and, as it grows, its reply. Raises PersonasError."""
+        session_id, model = incoming.user_id, str(incoming.model)
         try:
             self._pace.check(session_id)
             reply = await self._service.responder.open(incoming)
         except PersonasError:
-            self._metrics.count_refused(str(blend), SOURCE)
+            self._metrics.count_refused(model, SOURCE)
             raise
         self._running[session_id] = reply
         try:
-            answer = Turn("assistant", "", describe(self._service.personas, str(blend)), reply.exchange_id)
+            answer = Turn("assistant", "", describe(self._service.personas, model), reply.exchange_id)
             async with aclosing(self._grow(reply, answer)) as turns:
                 async for turn in turns:
                     yield (*asked, turn)
@@ -197,6 +223,17 @@ class PlaygroundChats:
 def sendable(text: str) -> str:
     """The text with "?" in place of half surrogate pairs, which a page may send but none can be sent."""
     return text.encode(errors="replace").decode()
+
+
+def _incoming(kind: str, session_id: str, asked: Chat, model: str) -> IncomingMessage:
+    return IncomingMessage(
+        source=SOURCE,
+        event_id=f"{kind}:{uuid.uuid4().hex}",
+        conversation_id=_conversation(session_id),
+        user_id=session_id,
+        messages=tuple(ChatMessage(turn.role, turn.text) for turn in asked),
+        model=model,
+    )
 
 
 def _conversation(session_id: str) -> str:

@@ -26,7 +26,7 @@ class ResponsesApi:
 
     async def create(self, request: Request) -> Response:
         body = await self._bodies.read(request, ResponsesRequest)
-        asked = Asked(body.model, body.read(), body.overrides, body.user)
+        asked = Asked(body.model, body.read(), body.overrides, body.user, body.variant_of)
         reply = await self._replies.open(request, asked, notices=body.told)
         pending = reply.pending
         shape = ResponseShape(body, pending.exchange_id, pending.model, int(pending.created_at))

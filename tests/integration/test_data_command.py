@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 import pytest
 from sqlalchemy import update
 
-from core.store import exchanges, feedback, places
+from core.store import corrections, exchanges, feedback, places
 from core.store.db import Store
-from core.store.models import Exchange
+from core.store.models import AdapterVersion, Exchange, TrainingExample
 from tests.examples.store import record_answered, sqlite_url
 from tests.running.command import TORCH_FREE, assert_one_sentence, personas
 
@@ -100,6 +101,29 @@ def test_forgetting_a_person_says_what_was_erased(ledger, tmp_path):
     row, judges = look_up(ledger)
     assert (row.user_id, row.prompt, row.reply, judges) == ("", None, None, ["discord:2"])
     assert look_into_dm(ledger) == ([], None)
+
+
+def test_forgetting_names_the_versions_that_learnt_from_a_person_and_what_rebuilds_them(ledger, tmp_path):
+    exchange_id, url = ledger
+
+    async def learn() -> None:
+        store = await Store.open(url, create_or_upgrade=False)
+        async with store.write() as session:
+            judged = await record_answered(session, user_id="discord:2")
+            await corrections.add(session, exchange_id=judged, user_id="discord:1", text="Better.", source="discord")
+            for slug, version, learnt in (("codebeard", 2, exchange_id), ("codebeard", 3, judged), ("zen", 2, judged)):
+                made = {"content_hash": f"{version:064}", "root": "data", "path": "a", "origin": "trained"}
+                session.add(AdapterVersion(persona=slug, base_model="smollm2", version=version, lineage={}, **made))
+                await session.flush()
+                key = {"persona": slug, "base_model": "smollm2", "version": version}
+                session.add(TrainingExample(exchange_id=learnt, **key))
+        await store.close()
+
+    asyncio.run(learn())
+    done = personas("data", "forget", "discord:1", "--yes", data_dir=tmp_path)
+    assert "better answers 1." in done.stdout
+    assert "learnt from them: codebeard@2, codebeard@3, zen@2." in done.stdout
+    assert re.search(r"`\S*personas retrain codebeard`, `\S*personas retrain zen` trains new ones", done.stdout)
 
 
 def test_purging_erases_what_is_older_than_the_setting_says(ledger, tmp_path):

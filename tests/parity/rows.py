@@ -49,7 +49,7 @@ class Names:
     def place(self, value: str) -> str | None:
         if not value:  # forgotten
             return value
-        kind = value.split(":")[1]
+        kind = value.split(":")[1] if value.count(":") > 1 else "conversation"  # which has but one name of its own
         return self.name(WIDEST.get(kind, kind), value)
 
 
@@ -63,6 +63,19 @@ async def rows_of(store: Store, names: Names) -> dict[str, list[Row]]:
                 rows.sort(key=lambda row: row.created_at)  # type: ignore[attr-defined]
             found[table.__tablename__] = [_row(row, names) for row in rows]
     return {name: rows if name == "exchanges" else sorted(rows, key=str) for name, rows in found.items()}
+
+
+def differences(here: dict[str, list[Row]], there: dict[str, list[Row]], *, between: tuple[str, str]) -> list[str]:
+    """Table by table, the rows that only one of the two has."""
+    one, other = between
+    found = []
+    for table, rows in here.items():
+        others = there[table]
+        found += [f"{table}: only on {one}: {row}" for row in rows if row not in others]
+        found += [f"{table}: only on {other}: {row}" for row in others if row not in rows]
+        if len(rows) != len(others):
+            found.append(f"{table}: {len(rows)} rows on {one}, {len(others)} on {other}")
+    return found
 
 
 def _row(row: Base, names: Names) -> Row:

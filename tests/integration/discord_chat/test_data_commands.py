@@ -114,6 +114,7 @@ async def test_forgetting_lists_the_adapter_versions_it_touches(room: DiscordRoo
             session.add(TrainingExample(exchange_id=exchange.id, persona=slug, base_model="smollm2", version=1))
     said = await press(room, await use(room, "forget"), "Erase everything")
     assert "**codebeard@1, zen@1**" in said
+    assert "until new versions are trained without it: ask whoever runs this bot for that." in said
 
 
 async def test_consent_is_off_until_the_button_is_pressed(room: DiscordRoom):

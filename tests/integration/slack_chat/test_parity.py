@@ -21,22 +21,10 @@ from tests.fakes.fake_slack.server import FakeSlack
 from tests.models.tiny_models import make_tiny_model
 from tests.models.tiny_personas import tiny_settings
 from tests.parity.discord_talk import DiscordTalk
-from tests.parity.rows import Row
+from tests.parity.rows import differences
 from tests.parity.script import converse
 from tests.parity.slack_talk import SlackTalk
 from tests.slack.rooms import SlackRoom, connected, slack_room
-
-
-def differences(here: dict[str, list[Row]], there: dict[str, list[Row]]) -> list[str]:
-    """Table by table, the rows that only one of the two has."""
-    found = []
-    for table, rows in here.items():
-        others = there[table]
-        found += [f"{table}: only on Discord: {row}" for row in rows if row not in others]
-        found += [f"{table}: only on Slack: {row}" for row in others if row not in rows]
-        if len(rows) != len(others):
-            found.append(f"{table}: {len(rows)} rows on Discord, {len(others)} on Slack")
-    return found
 
 
 async def test_one_conversation_leaves_the_same_rows_on_both_platforms(tmp_path: Path):
@@ -45,7 +33,12 @@ async def test_one_conversation_leaves_the_same_rows_on_both_platforms(tmp_path:
     async with slack_room(tmp_path / "slack") as slack:
         on_slack = await converse(SlackTalk(slack))
     assert list(on_discord) == list(on_slack)
-    found = [f"after {part}: {one}" for part, rows in on_discord.items() for one in differences(rows, on_slack[part])]
+    sides = ("Discord", "Slack")
+    found = [
+        f"after {part}: {one}"
+        for part, rows in on_discord.items()
+        for one in differences(rows, on_slack[part], between=sides)
+    ]
     assert not found, "\n".join(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import pty
 import select
@@ -42,10 +43,12 @@ class Talk:
         assert await self.chat.handle(line)
         return self.out.getvalue()
 
+    def rows(self, query: str) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.service.settings.data_dir / "personas.db")) as database:
+            return database.execute(query).fetchall()
+
     async def feedback(self) -> list[tuple[object, ...]]:
-        path = self.service.settings.data_dir / "personas.db"
-        with closing(sqlite3.connect(path)) as database:
-            return database.execute("SELECT user_id, label, source FROM feedback").fetchall()
+        return self.rows("SELECT user_id, label, source FROM feedback")
 
 
 @pytest.fixture
@@ -100,6 +103,10 @@ async def test_personas_and_help_are_told(talk):
         ("/blend zen:x", '"x"'),
         ("/dance", "/dance"),
         ("+", "ask something first"),
+        ("/again", "ask something first"),
+        ("/pick", "ask something first"),
+        ("/better a pile", "ask something first"),
+        ("/takeback", "ask something first"),
     ],
 )
 async def test_a_wrong_line_is_told_in_one_sentence_and_the_chat_goes_on(talk, line, part):
@@ -115,6 +122,59 @@ async def test_thumbs_judge_the_last_reply_and_the_latest_counts(talk):
     assert await talk.feedback() == [("ann", 1, "terminal")]
     await talk.say("-")
     assert await talk.feedback() == [("ann", 0, "terminal")]
+
+
+async def test_a_thumb_is_taken_back(talk):
+    await talk.say("hello")
+    await talk.say("-")
+    assert "Taken back" in await talk.say("/takeback")
+    assert await talk.feedback() == []
+
+
+async def test_another_answer_is_a_variant_and_one_of_them_can_be_picked(talk):
+    await talk.say("hello")
+    assert await talk.say("/again") == "[zen@1] hello\n2/2; /pick, or /pick 1 and so on, says which one is better\n"
+    await talk.say("/persona codebeard")
+    assert (await talk.say("/again")).startswith("[zen@1] hello\n3/3;")  # by whoever gave the first one
+    assert "of the 3 answers" in await talk.say("/pick 2")
+    first, second, third = talk.rows("SELECT id FROM exchanges ORDER BY created_at")
+    assert talk.rows("SELECT variant_of FROM exchanges ORDER BY created_at") == [(None,), first, first]
+    pairs = talk.rows("SELECT chosen_id, rejected_id, user_id, source FROM preferences")
+    assert sorted(pairs) == sorted((*second, *other, "ann", "terminal") for other in (first, third))
+    await talk.say("/pick")
+    assert {chosen for chosen, _ in talk.rows("SELECT chosen_id, rejected_id FROM preferences")} == set(second)
+    await talk.say("+")
+    assert talk.rows("SELECT exchange_id FROM feedback") == [second]
+
+
+async def test_the_talk_goes_on_from_the_answer_that_was_picked(talk):
+    gate = talk.service.engine.gate
+    await talk.say("one two three")
+    gate.close()
+    writing = asyncio.create_task(talk.say("/again"))
+    await gate.wait_until_held()
+    gate.let_through(2)
+    await gate.wait_until_held()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert "(stopped)" in await writing
+    gate.open()
+    await talk.say("/pick")
+    assert "stopped before its end" in talk.err.getvalue()
+    await talk.say("/pick 1")
+    assert "no other finished answer" in talk.err.getvalue()
+    await talk.say("/again")
+    assert "of the 2 answers" in await talk.say("/pick 1")
+    await talk.say("go on")
+    [(prompt,)] = talk.rows("SELECT prompt FROM exchanges ORDER BY created_at DESC LIMIT 1")
+    assert json.loads(prompt)[1] == {"role": "assistant", "content": "[zen@1] one two three"}
+
+
+async def test_a_better_answer_to_the_last_reply_is_kept(talk):
+    await talk.say("hello")
+    assert "/better" in await talk.say("-")
+    assert "Noted" in await talk.say("/better Good  morning, /quit or not!")
+    rows = talk.rows("SELECT text, user_id, source FROM corrections")
+    assert rows == [("Good  morning, /quit or not!", "ann", "terminal")]
 
 
 async def test_clear_forgets_the_conversation_and_what_could_be_judged(talk):
@@ -151,6 +211,21 @@ async def test_a_thumb_after_a_stopped_reply_is_not_for_the_reply_before_it(talk
     await talk.say("-")
     assert "no finished reply to judge" in talk.err.getvalue()
     assert await talk.feedback() == []
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("/pick 0", "from 1 to 1"),
+        ("/pick two", '"two"'),
+        ("/pick", "no other finished answer"),
+        ("/better", "/better A"),
+    ],
+)
+async def test_what_is_said_wrongly_of_an_answer_is_told_in_one_sentence(talk, line, part):
+    await talk.say("hello")
+    await talk.say(line)
+    assert part in talk.err.getvalue()
 
 
 async def test_nobody_to_talk_to_is_an_error(talk):

@@ -6,8 +6,8 @@ import pytest
 
 from bot.service.service import Service
 from bot.web.metrics import Metrics
-from bot.web.playground import _shown
 from bot.web.playground_chat import Conversation, PlaygroundChats
+from bot.web.playground_view import shown
 from core.blends import parse_blend
 from core.engine.echo_engine import EchoEngine
 from tests.running.serving import echo_server, echo_settings
@@ -44,7 +44,7 @@ async def test_older_messages_that_do_not_fit_are_told_of_under_the_reply(tmp_pa
         for _ in range(4):
             async for _turns in chats.send("here", conversation, "word " * 60, "zen"):
                 pass
-    shown = [message["content"]["text"] for message in _shown(conversation.turns)]
-    assert "left out" not in shown[1]
-    assert "Older messages were left out" in shown[-1]
+    texts = [message["content"]["text"] for message in shown(conversation.turns)]
+    assert "left out" not in texts[1]
+    assert "Older messages were left out" in texts[-1]
     assert "left out" not in conversation.turns[-1].text

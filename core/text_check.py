@@ -1,0 +1,20 @@
+"""Refuses what is no text, wherever words are written down."""
+
+from __future__ import annotations
+
+from core.errors import InvalidInput
+
+
+def check_text(what: str, text: str) -> None:
+    """JSON can carry half of a surrogate pair, which is no text, and NUL, which PostgreSQL cannot hold.
+
+    `what` begins the sentence. Raises InvalidInput.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"{what} holds a broken character at position {error.start}; send valid Unicode text."
+        ) from error
+    if "\x00" in text:
+        raise InvalidInput(f"{what} holds a NUL character at position {text.index(chr(0))}; send it without.")
