@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(
         default=30.0, ge=0, le=MAX_COUNT, description="On SIGTERM running replies get this long"
     )
+    show_thoughts: bool = Field(default=False, description="Show people what a reasoning model thinks before it speaks")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("*", mode="before")

@@ -74,7 +74,14 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     store, connection, access, memory = service.store, Connection(), Access(limits), Memory()
     needs_catch_up = asyncio.Event()  # something may have happened on Discord that was not taken in
     deliveries = Deliveries(store, SOURCE)
-    replies = RunningReplies(lambda: service.responder, deliveries, access, memory, CAPABILITIES)
+    replies = RunningReplies(
+        lambda: service.responder,
+        deliveries,
+        access,
+        memory,
+        CAPABILITIES,
+        shows_thoughts=settings.show_thoughts,
+    )
     bindings = Bindings(store, SOURCE, service.default_persona)
     free_talk = FreeTalk(store)
     forgetting = Forgetting(store, SOURCE, replies, memory)

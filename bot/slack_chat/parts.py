@@ -65,7 +65,14 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     store, personas, connection, memory = service.store, service.personas, Connection(settings), Memory()
     needs_catch_up = asyncio.Event()  # something may have happened on Slack that was not taken in
     deliveries = Deliveries(store, SOURCE)
-    replies = RunningReplies(lambda: service.responder, deliveries, Access(limits), memory, CAPABILITIES)
+    replies = RunningReplies(
+        lambda: service.responder,
+        deliveries,
+        Access(limits),
+        memory,
+        CAPABILITIES,
+        shows_thoughts=settings.show_thoughts,
+    )
     bindings, free_talk, faces = Bindings(store, SOURCE, service.default_persona), FreeTalk(store), Faces(personas)
     forgetting = Forgetting(store, SOURCE, replies, memory)
     people, speaker = People(connection), Speaker(connection)
