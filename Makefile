@@ -16,6 +16,12 @@ TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # Processes that test side by side, each a whole file at a time: many tests wait more than they compute.
 TEST_PROCESSES ?= 3
+NEWEST_VENV := .venv-newest
+NEWEST_PYTHON ?= $(lastword $(foreach minor,12 13 14 15,$(wildcard \
+	/usr/bin/python3.$(minor) /usr/local/bin/python3.$(minor) $(HOME)/.pyenv/versions/3.$(minor).*/bin/python)))
+# Unit tests that import torch, or packages of the web side.
+NEED_MORE := bot/new_persona/test_avatar.py bot/new_persona/test_persona_drafts.py bot/web/test_login.py \
+	core/adapters/test_check.py
 
 HAS_TORCH = $(BIN)/python -c 'from importlib.metadata import version; \
 	assert version("torch").split("+")[0] == "$(TORCH_VERSION)"' 2>/dev/null
@@ -87,6 +93,18 @@ imports: install ## Check that imports run one way: bot -> core <- training
 .PHONY: unit
 unit: install ## Run the tests of pure logic only
 	$(PYTEST) tests/unit
+
+# A newer Python warns of what older ones let pass. Without torch, which may not be there for it yet.
+.PHONY: unit-newest
+unit-newest: ## Run the unit tests that need no torch on the newest Python that is here
+	@python="$(NEWEST_PYTHON)"; \
+	if [ -z "$$python" ]; then echo "There is no Python 3.12 or newer here; the unit tests ran on $(PYTHON) alone."; exit 0; fi; \
+	echo "Unit tests that need no torch, on $$($$python -V)"; \
+	[ $(NEWEST_VENV)/.installed -nt pyproject.toml ] || { $$python -m venv --clear $(NEWEST_VENV) && \
+		$(NEWEST_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-compile \
+			-e '.[discord,slack,postgres,unit]' && touch $(NEWEST_VENV)/.installed; } && \
+	$(TEST_ENV) $(NEWEST_VENV)/bin/python -m pytest -q --hypothesis-profile quick -W error::ResourceWarning \
+		tests/unit/bot tests/unit/core tests/unit/store $(addprefix --ignore=tests/unit/,$(NEED_MORE))
 
 .PHONY: integration
 integration: install ## Run the tests on real databases, sockets and small models only

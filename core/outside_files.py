@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from core.errors import InvalidData, NotFound
 MAX_SMALL_BYTES = 4 << 20  # texts and configurations; whatever is larger was put there by mistake, or in malice
 MAX_NAME_CHARS = 40  # of a key in a sentence
 MAX_DEPTH = 64  # of lists and objects within each other
+# A key of as many dotted parts; Python's parser takes minutes over one of some ten thousand.
+DEEP_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""", re.ASCII)
 MAX_INTEGER = 2**63 - 1  # beyond it, databases and tensors overflow
 BOM = b"\xef\xbb\xbf"  # Windows' editors put it in front of UTF-8
 # O_NONBLOCK: a pipe that takes the file's place after a first look is opened at once, and then refused.
@@ -86,6 +89,8 @@ def read_toml(path: Path, *, max_bytes: int = MAX_SMALL_BYTES) -> dict[str, Any]
     """A file's TOML. Raises NotFound, and InvalidData that names the file."""
     text = read_text(path, max_bytes=max_bytes)
     try:
+        if DEEP_KEY.search(text):
+            raise InvalidData("nested too deeply")
         value: dict[str, Any] = _parsed(lambda: tomllib.loads(text), "not valid TOML")
     except InvalidData as error:
         raise InvalidData(f"{path} cannot be read: it is {error}.") from error

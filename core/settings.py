@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     default_persona: str = "codebeard"
     contact: str = Field(default="", max_length=200, description="Who runs this, for /privacy: a name, mail or link")
     training_sources: str = "playground,terminal,api,author"
-    trainer: bool = Field(default=False, description="`personas serve` runs `personas trainer` beside it")
+    trainer: bool = Field(default=False, description="What people judge trains beside the server")
     keep_text_days: int = Field(default=90, ge=1, le=MAX_DAYS, description="What was said is erased after this long")
     discord_token: SecretStr | None = None
     discord_api_url: str = "https://discord.com/api/v10"
@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(
         default=30.0, ge=0, le=MAX_COUNT, description="On SIGTERM running replies get this long"
     )
+    show_thoughts: bool = Field(default=False, description="Show people what a reasoning model thinks before it speaks")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("*", mode="before")

@@ -24,4 +24,5 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Machines are shared and slow at times: what is tested is never how fast an example runs.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("shared"), max_examples=10)
 settings.load_profile("shared")

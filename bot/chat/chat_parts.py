@@ -65,7 +65,7 @@ class ChatParts:
         """`responder` is asked for at each reply: there is none before the service has started."""
         source, access, memory = platform.source, Access(limits), Memory()
         deliveries = Deliveries(store, source)
-        replies = RunningReplies(responder, deliveries, access, memory, platform)
+        replies = RunningReplies(responder, deliveries, access, memory, platform, shows_thoughts=settings.show_thoughts)
         bindings, free_talk = Bindings(store, source, default_persona), FreeTalk(store)
         choosing = Choosing(personas, bindings, platform)
         forgetting = Forgetting(store, source, replies, memory, free_talk)

@@ -61,12 +61,16 @@ class RunningReplies:
         access: Access,
         memory: Memory,
         capabilities: Capabilities,
+        *,
+        shows_thoughts: bool = False,
     ) -> None:
+        """`shows_thoughts`: people see what a reasoning model thinks, too."""
         self._responder = responder
         self._deliveries = deliveries
         self._access = access
         self._memory = memory
         self._capabilities = capabilities
+        self._shows_thoughts = shows_thoughts
         self._budgets: OrderedDict[str, EditBudget] = OrderedDict()
         self._running: dict[str, _Running] = {}
         self._recording: dict[str, asyncio.Event] = {}
@@ -236,6 +240,7 @@ class RunningReplies:
             header=screen.header,
             small_print=self._capabilities.small_print,
             remarks=() if message.transcript is None else message.transcript.notes,
+            shows_thoughts=self._shows_thoughts,
             on_posted=partial(self._deliveries.note_page, exchange_id, screen),
         )
 

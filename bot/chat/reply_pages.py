@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from math import ceil
 
+from bot.chat.graphemes import shortened
 from bot.chat.message_split import Page, split_message, split_pages
 from core.messages import ReplyChunk
 from core.queue.jobs import QueuePosition
@@ -14,6 +15,8 @@ FIRST_SIGN = "…"
 DROPPED_NOTE = "Older messages were left out."
 STOPPED_NOTE = "(stopped)"
 EMPTY_NOTE = "(no words)"
+THOUGHTS_NOTE = "Thoughts: {}"
+MAX_THOUGHTS_CHARS = 600
 MINUTES_FROM_S = 100
 
 # What calls people on Discord or Slack: "@everyone", "<@17>", "<@&17>", "<!here>".
@@ -30,7 +33,8 @@ _ZERO_WIDTH_SPACE = "\u200b"
 class ReplyPages:
     """`limit` is the longest message in characters, `small_print` how the platform writes remarks.
 
-    `remarks` are lines that stand under the reply once it has ended.
+    `remarks` are lines that stand under the reply once it has ended, behind what the model thought, where people are
+    to see that.
     """
 
     limit: int
@@ -38,18 +42,20 @@ class ReplyPages:
     small_print: str = "{}"
     remarks: tuple[str, ...] = ()
 
-    def of(self, text: str, last: ReplyChunk | None, position: QueuePosition | None) -> list[str]:
+    def of(self, text: str, last: ReplyChunk | None, position: QueuePosition | None, thoughts: str = "") -> list[str]:
         """The texts of `pages_of`."""
-        return [page.text for page in self.pages_of(text, last, position)]
+        return [page.text for page in self.pages_of(text, last, position, thoughts)]
 
-    def pages_of(self, text: str, last: ReplyChunk | None, position: QueuePosition | None) -> list[Page]:
+    def pages_of(
+        self, text: str, last: ReplyChunk | None, position: QueuePosition | None, thoughts: str = ""
+    ) -> list[Page]:
         """The messages that show `text`, what has been written so far; at least one, none empty.
 
         `last` is the reply's last chunk once it has ended. Before the first word the place in line is shown. The pages
         before the last one stay as they are while the text grows. Head and tail of each are marks of ours.
         """
         is_silent = not split_message(text, self.limit)
-        notes = [] if last is None else self._notes(last, is_silent=is_silent)
+        notes = [] if last is None else self._notes(last, thoughts, is_silent=is_silent)
         if is_silent:
             return [Page(page.text, len(page.text)) for page in self._split("\n".join(notes) or waiting_line(position))]
         pages = self._split(text)
@@ -69,7 +75,7 @@ class ReplyPages:
             pages[0] = replace(pages[0], head=min(len(header) + 1, len(pages[0].text)))
         return pages
 
-    def _notes(self, last: ReplyChunk, *, is_silent: bool) -> list[str]:
+    def _notes(self, last: ReplyChunk, thoughts: str, *, is_silent: bool) -> list[str]:
         notes = []
         if last.finish_reason == "cancelled":
             notes.append(STOPPED_NOTE)
@@ -77,8 +83,15 @@ class ReplyPages:
             notes.append(without_calls(last.error))
         if is_silent and not notes:
             notes.append(EMPTY_NOTE)
-        remarks = [*self.remarks, DROPPED_NOTE] if last.dropped else self.remarks
+        remarks = [without_calls(thoughts_note(thoughts))] if thoughts.strip() else []
+        remarks += [*self.remarks, DROPPED_NOTE] if last.dropped else self.remarks
         return notes + [self.small_print.format(remark) for remark in dict.fromkeys(remarks)]
+
+
+def thoughts_note(thoughts: str) -> str:
+    """What the model thought, as a remark: one line that is not too long, and opens no code."""
+    line = " ".join(thoughts.replace("`", "'").split())
+    return THOUGHTS_NOTE.format(line if len(line) <= MAX_THOUGHTS_CHARS else f"{shortened(line, MAX_THOUGHTS_CHARS)}…")
 
 
 def waiting_line(position: QueuePosition | None) -> str:

@@ -48,7 +48,7 @@ class ReplyStream:
 
     `on_posted(message_id, page)` is told of every message that shows a page (0-based) as soon as it does.
     `small_print` is how the platform writes remarks, and `remarks` stand under the reply once it has ended.
-    `interval_s` and `refresh_s` are seconds.
+    What the model thinks stands there, too, if it `shows_thoughts`. `interval_s` and `refresh_s` are seconds.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class ReplyStream:
         header: str = "",
         small_print: str = "-# {}",
         remarks: tuple[str, ...] = (),
+        shows_thoughts: bool = False,
         interval_s: float = INTERVAL_S,
         refresh_s: float = REFRESH_S,
     ) -> None:
@@ -70,7 +71,8 @@ class ReplyStream:
         self._on_posted = on_posted
         self._interval_s = interval_s
         self._refresh_s = refresh_s
-        self._text = ""
+        self._shows_thoughts = shows_thoughts
+        self._text = self._thoughts = ""
         self._last: ReplyChunk | None = None
         self._position: QueuePosition | None = None
         self._has_news = asyncio.Event()
@@ -140,6 +142,8 @@ class ReplyStream:
             self._position = update
         else:
             self._text += update.text
+            if self._shows_thoughts:
+                self._thoughts += update.thoughts
             if update.finish_reason is not None:
                 self._last = update
         if not is_later_position:
@@ -176,7 +180,7 @@ class ReplyStream:
         """Pages that do not yet show what they should."""
         if self._is_waiting or (self._is_seldom_edited and self._shown and self._last is None):
             return []
-        pages = self._pages.pages_of(self._text, self._last, self._position)
+        pages = self._pages.pages_of(self._text, self._last, self._position, self._thoughts)
         return [(number, page) for number, page in enumerate(pages) if self._is_news(number, page)]
 
     def _is_news(self, number: int, page: Page) -> bool:

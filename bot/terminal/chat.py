@@ -15,7 +15,7 @@ from bot.chat.answers import asking_again, buttons_under, neighbour
 from bot.chat.judging import CHOSEN, NOTED, NOTHING_TO_CHOOSE, TAKEN_BACK, Judgement, Judging
 from bot.chat.personas import describe
 from bot.chat.platform import IncomingMessage
-from bot.chat.reply_pages import DROPPED_NOTE
+from bot.chat.reply_pages import DROPPED_NOTE, thoughts_note
 from bot.chat.responder import PendingReply
 from bot.service.service import Service
 from core.blends import BASE, Blend, parse_blend
@@ -195,15 +195,18 @@ class TerminalChat:
 
     async def _answer(self, question: IncomingMessage) -> None:
         reply = await self._service.responder.open(question)
-        written = ""
+        written = thoughts = ""
         with _ctrl_c_stops(reply):
             async with aclosing(reply.chunks()) as chunks:
                 async for chunk in chunks:
                     written += chunk.text
+                    thoughts += chunk.thoughts
                     self._console.out(chunk.text.translate(CONTROLS), end="", highlight=False)
         self._console.print(" [dim](stopped)[/dim]" if chunk.finish_reason == "cancelled" else "")
         if self._last_exchange is None or chunk.finish_reason != "error":  # else the former answer stands
             self._last_exchange = reply.exchange_id
+        if self._service.settings.show_thoughts and thoughts.strip():
+            self._console.print(f"[dim]{escape(thoughts_note(thoughts).translate(CONTROLS))}[/dim]")
         if chunk.dropped:
             self._console.print(f"[dim]{DROPPED_NOTE}[/dim]")
         if chunk.finish_reason == "error":

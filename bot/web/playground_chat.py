@@ -16,7 +16,7 @@ from functools import partial
 from bot.chat.answers import asking_again
 from bot.chat.personas import describe
 from bot.chat.platform import IncomingMessage
-from bot.chat.reply_pages import DROPPED_NOTE
+from bot.chat.reply_pages import DROPPED_NOTE, thoughts_note
 from bot.chat.responder import PendingReply
 from bot.web.metrics import Metrics
 from bot.web.pace import Pace
@@ -37,14 +37,14 @@ MAX_MESSAGE_CHARS = 20_000
 class Turn:
     """One message of the chat; a reply knows its exchange and who wrote it ("🏴‍☠️ Captain Codebeard").
 
-    `note` is a remark that stands under it and is no part of what was said.
+    `notes` are remarks that stand under it and are no part of what was said.
     """
 
     role: Role
     text: str
     author: str = ""
     exchange_id: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 Chat = tuple[Turn, ...]
@@ -207,11 +207,13 @@ class PlaygroundChats:
     async def _grow(self, reply: PendingReply, answer: Turn) -> AsyncGenerator[Turn]:
         """The reply as it grows, with pauses between. Raises EngineFailed with the sentence of a failed reply."""
         yield answer
-        shown_at = 0.0
+        shown_at, thoughts = 0.0, ""
         async with aclosing(self._metrics.measured(reply, SOURCE)) as chunks:
             async for chunk in chunks:
-                note = DROPPED_NOTE if chunk.dropped else ""
-                answer = replace(answer, text=answer.text + chunk.text, note=note)
+                thoughts += chunk.thoughts if self._service.settings.show_thoughts else ""
+                notes: tuple[str, ...] = (thoughts_note(thoughts),) if thoughts.strip() else ()
+                notes += (DROPPED_NOTE,) if chunk.dropped else ()
+                answer = replace(answer, text=answer.text + chunk.text, notes=notes)
                 now = time.monotonic()
                 if chunk.finish_reason is not None or now - shown_at >= UPDATE_INTERVAL_S:
                     shown_at = now

@@ -38,5 +38,5 @@ def pressed(thumbs: Sequence[bool | None]) -> list[str | None]:
 def _content(turn: Turn) -> str:
     if turn.role == "user":
         return verbatim(turn.text)
-    note = f"\n\n<small>{verbatim(turn.note)}</small>" if turn.note else ""
-    return f"<small>{verbatim(turn.author)}</small>\n\n{reply_markdown(turn.text) or '…'}{note}"
+    notes = "".join(f"\n\n<small>{verbatim(note)}</small>" for note in turn.notes)
+    return f"<small>{verbatim(turn.author)}</small>\n\n{reply_markdown(turn.text) or '…'}{notes}"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,73 +22,15 @@ KEY = "correct horse battery staple"
 MIB = 1024 * 1024
 
 
-def filled(before: bytes, entry: bytes, after: bytes) -> bytes:
-    """A body of about a mebibyte, with as many entries of a list as fit."""
-    count = (MIB - len(before) - len(after)) // (len(entry) + 1)
-    return before + b",".join([entry] * count) + after
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def live_server(tmp_path_factory):
     async with echo_server(tmp_path_factory.mktemp("server")) as server:
         yield server
 
 
-ASK = b'{"model":"base","messages":[{"role":"user","content":"hi"}],'
-HOSTILE = {
-    "empty messages": filled(b'{"model":"base","messages":[', b"{}", b"]}"),
-    "short messages": filled(b'{"model":"base","messages":[', b'{"role":"user","content":"a"}', b"]}"),
-    "numbers for messages": filled(b'{"model":"base","messages":[', b"1", b"]}"),
-    "numbers for stop strings": filled(ASK + b'"stop":[', b"1", b"]}"),
-    "stop strings": filled(ASK + b'"stop":[', b'"a"', b"]}"),
-    "one stop string": ASK + b'"stop":"' + b"a" * (MIB - 100) + b'"}',
-    "content parts": filled(
-        b'{"model":"base","messages":[{"role":"user","content":[', b'{"type":"text","text":""}', b"]}]}"
-    ),
-    "a list as the model": filled(b'{"model":[', b"{}", b'],"messages":[{"role":"user","content":"hi"}]}'),
-    "a list nobody asked for": filled(ASK + b'"metadata":[', b"{}", b"]}"),
-    "a list of lists": filled(ASK + b'"logit_bias":[', b"[]", b"]}"),
-    "quotes": b'{"model":"' + b'\\"' * (MIB // 2 - 20) + b'","messages":[]}',
-    "brackets": b'{"model":"base","messages":' + b"[" * (MIB // 2 - 20) + b"]" * (MIB // 2 - 20) + b"}",
-    "a long number": ASK + b'"seed":' + b"1" * (MIB - 100) + b"}",
-    "half a body": filled(b'{"model":"base","messages":[', b"{}", b""),
-}
-
-
-@shared
-@pytest.mark.parametrize("name", HOSTILE)
-async def test_a_mebibyte_of_entries_is_refused_in_one_sentence_and_stops_nobody(live_server, name):
-    pauses: list[float] = []
-    async with live_server.http() as http, pulse(pauses):
-        response = await http.post(CHAT, content=HOSTILE[name])
-        assert (await http.get("/healthz")).status_code == 200
-    assert response.status_code == 400, response.text
-    assert len(response.text) < 2000
-    # Seconds before; a hundredth now. The bound is for a machine with other work.
-    assert max(pauses) < 1.5
-
-
-@asynccontextmanager
-async def pulse(pauses):
-    """Notes the time between turns of the event loop, which is the server's too."""
-
-    async def beat():
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(0)
-            pauses.append(time.perf_counter() - began)
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
-
-
 @shared
 async def test_the_playgrounds_door_has_the_same_bounds(live_server):
-    body = filled(b'{"fn_index":1,"session_hash":"a","data":[', b"{}", b"]}")
+    body = b'{"fn_index":1,"session_hash":"a","data":[' + b",".join([b"{}"] * 340_000) + b"]}"
     async with live_server.http() as http:
         assert (await http.post("/gradio_api/queue/join", content=body)).status_code == 400
         assert (await http.post("/gradio_api/queue/join", content=b'"' + b"a" * 2 * MIB + b'"')).status_code == 413
@@ -262,9 +201,3 @@ async def test_a_limit_that_is_set_holds_for_each_user_of_the_api(tmp_path, name
 async def test_programs_have_no_limit_that_nobody_has_set(tmp_path):
     async with echo_server(tmp_path) as server, server.http() as http:
         assert {(await ask(http, "bob")).status_code for _ in range(15)} == {200}
-
-
-def test_the_hostile_bodies_are_a_mebibyte():
-    for body in HOSTILE.values():
-        assert MIB - 200 <= len(body) <= MIB
-    assert json.loads(HOSTILE["empty messages"])["messages"][:2] == [{}, {}]

@@ -107,3 +107,26 @@ def test_any_bytes_are_a_value_or_a_sentence(tmp_path, content):
             read(tmp_path / "file")
         except PersonasError as error:
             assert str(tmp_path) in str(error) and str(error).endswith(".")
+
+
+@pytest.mark.parametrize("part", ["a.", "a . ", '"a".', "'a'\t.", "[a.", "x=[{a."])
+def test_a_key_of_a_million_parts_is_refused_before_it_is_parsed(tmp_path, part):
+    text = f"{part}{part.lstrip('[x={') * (3_000_000 // len(part))}b = 1"
+    (tmp_path / "file.toml").write_text(text)
+    with pytest.raises(InvalidData, match="nested too deeply"):
+        read_toml(tmp_path / "file.toml")
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 4_000_000, "a = '" + '"' * 4_000_000, '"' * 4_000_000, "a." * 60 + "\n" + "a-" * 2_000_000]
+)
+def test_text_that_only_resembles_a_deep_key_is_read_in_time(tmp_path, text):
+    (tmp_path / "file.toml").write_text(text)
+    with pytest.raises(InvalidData, match="not valid TOML"):
+        read_toml(tmp_path / "file.toml")
+
+
+def test_words_with_dots_are_no_keys(tmp_path):
+    words = "So... it goes, e.g. at a.b.c. " * 2_000
+    (tmp_path / "file.toml").write_text(f'a.b.c = "{words}"')
+    assert read_toml(tmp_path / "file.toml") == {"a": {"b": {"c": words}}}

@@ -7,6 +7,7 @@ from core.messages import ReplyChunk
 from core.queue.jobs import QueuePosition
 
 PAGES = ReplyPages(100, "**Captain Codebeard**", "-# {}")
+STOP = ReplyChunk(finish_reason="stop")
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,21 @@ def test_what_calls_nobody_is_left_alone(text):
 def test_an_error_calls_nobody():
     last = ReplyChunk(finish_reason="error", error="There is no @everyone.")
     assert PAGES.of("Ahoy!", last, None) == ["**Captain Codebeard**\nAhoy!\nThere is no @\u200beveryone."]
+
+
+def test_what_the_model_thought_is_one_line_below_the_words():
+    thoughts = "\nThey say `hi`.\n\n@everyone, "
+    assert ReplyPages(100, "", "-# {}", ("A remark.",)).of("Ahoy!", STOP, None, thoughts) == [
+        "Ahoy!\n-# Thoughts: They say 'hi'. @\u200beveryone,\n-# A remark."
+    ]
+
+
+@pytest.mark.parametrize(("thoughts", "last"), [(" \n", STOP), ("They say hi.", None)])
+def test_without_thoughts_and_before_the_end_nothing_is_said_of_them(thoughts, last):
+    assert ReplyPages(100).of("Ahoy!", last, None, thoughts) == ["Ahoy!"]
+
+
+def test_long_thoughts_are_shortened_between_characters():
+    [words, note] = ReplyPages(2000, "", "_{}_").of("a" * 1900, STOP, None, "🏴‍☠️" * 400)
+    assert words == "a" * 1900
+    assert note == f"_Thoughts: {'🏴‍☠️' * 150}…_"
