@@ -30,7 +30,7 @@ from core.store import (
 )
 from core.store.db import Store, take_turns
 from core.store.exchanges import NewExchange
-from core.store.models import Exchange
+from core.store.models import AdapterVersion, Exchange
 from tests.examples.store import ZEN, champion_of, new_exchange, record_answered, settle, write_adapter
 from tests.running.cut_short import is_cut_at
 
@@ -43,6 +43,7 @@ VERSION = {
     "origin": "trained",
     "lineage": {},
 }
+ZEN_VERSION = dict(zip(("persona", "base_model"), ZEN, strict=True)) | {"version": 1}
 
 
 def reads(answered: str) -> dict[Callable[..., Any], Call]:
@@ -57,6 +58,7 @@ def reads(answered: str) -> dict[Callable[..., Any], Call]:
         a.named: lambda s: a.named(s, ["zen"], "smollm2"),
         a.with_content: lambda s: a.with_content(s, "ab" * 32),
         a.events: lambda s: a.events(s, *ZEN),
+        a.examples: lambda s: a.examples(s, *ZEN),
         c.has: lambda s: c.has(s, "ann"),
         c.all_have: lambda s: c.all_have(s, ["ann", "bob"]),
         c.history: lambda s: c.history(s, "ann"),
@@ -101,6 +103,7 @@ def writes(answered: str, queued: NewExchange) -> dict[Callable[..., Any], Call]
         a.point: lambda s: a.point(s, *ZEN, "champion", 1),
         a.drop: lambda s: a.drop(s, *ZEN, "challenger", 1),
         a.add: lambda s: a.add(s, *ZEN, **VERSION | {"content_hash": uuid.uuid4().hex * 2}),
+        a.note_examples: lambda s: a.note_examples(s, AdapterVersion(**ZEN_VERSION), [answered]),
         c.give: lambda s: c.give(s, "ann", source="api"),
         c.withdraw: lambda s: c.withdraw(s, "bob"),
         corrections.add: lambda s: corrections.add(s, **judged, text="Arr.", source="api"),
