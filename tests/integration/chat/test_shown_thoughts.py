@@ -10,8 +10,8 @@ from rich.console import Console
 from bot.slack_chat.wording import escaped
 from bot.terminal.chat import TerminalChat
 from bot.web.metrics import Metrics
-from bot.web.playground import _shown
 from bot.web.playground_chat import Conversation, PlaygroundChats
+from bot.web.playground_view import shown
 from core.engine.echo_engine import EchoEngine
 from core.generation import EngineCapabilities
 from core.settings import Settings
@@ -67,7 +67,7 @@ async def test_in_the_playground_thoughts_stand_below_the_reply_as_they_come(ser
     chats, conversation = PlaygroundChats(server.service, metrics), Conversation()
     seen = [turns[-1] async for turns in chats.send("here", conversation, ASKED, "codebeard")]
     assert (seen[-1].text, seen[-1].notes) == (REPLY, (NOTE,))
-    assert "<small>Thoughts&#0058;" in _shown(conversation.turns)[-1]["content"]["text"]
+    assert "<small>Thoughts&#0058;" in shown(conversation.turns)[-1]["content"]["text"]
 
 
 async def test_in_the_terminal_thoughts_stand_below_the_reply(server: LiveServer):

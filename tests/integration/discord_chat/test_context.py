@@ -112,7 +112,7 @@ async def test_a_free_talk_channel_needs_no_mention(open_room: DiscordRoom):
     await open_room.ask_and_answer("but this")
     async with open_room.service.store.write() as session:
         await places.change(session, f"discord:channel:{channel.id}", source="discord", is_free_talk=True)
-    open_room.chat.parts.free_talk.forget()
+    open_room.chat.parts.chat.free_talk.forget()
     question = await open_room.ann.says(channel, "good morning")
     await open_room.answer(question)
     assert heard[-1][-1][1].endswith("good morning")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.chat import endings, judging, variants
+from bot.chat import answers, endings, judging, variants
 from bot.chat.access import AccessLimits
 from bot.discord_chat.buttons import AGAIN, BEST, DELETE, DOWN, NEXT, PREVIOUS, STOP, UP
 from core.queue.jobs import JobStatus
@@ -86,7 +86,7 @@ async def test_another_answer_is_drawn_with_another_seed_and_not_greedily(room: 
     [first, _] = await room.exchanges()
     third = await again(room, answer, count=3)
     assert first.sampling["temperature"] == 0
-    assert {one.sampling["temperature"] for one in (second, third)} == {variants.VARIED_TEMPERATURE}
+    assert {one.sampling["temperature"] for one in (second, third)} == {answers.VARIED_TEMPERATURE}
     assert len({first.seed, second.seed, third.seed}) == 3
 
 

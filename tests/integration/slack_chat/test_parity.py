@@ -63,7 +63,12 @@ async def test_with_a_real_model_one_conversation_leaves_the_same_rows_too(
         async with service_of(settings) as service, connected(fake, service) as chat:
             there = SlackRoom(fake, service, chat, fake.add_channel("general"), fake.add_person("ann"))
             on_slack = await converse(SlackTalk(there))
-    found = [f"after {part}: {one}" for part, rows in on_discord.items() for one in differences(rows, on_slack[part])]
+    sides = ("Discord", "Slack")
+    found = [
+        f"after {part}: {one}"
+        for part, rows in on_discord.items()
+        for one in differences(rows, on_slack[part], between=sides)
+    ]
     assert not found, "\n".join(found)
     assert [row["reply"] for row in on_slack["picked"]["exchanges"] if row["reply"]]
 
