@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from bot.chat.buttons import ReplyButtons, buttons_of
+from bot.chat.answers import buttons_under
+from bot.chat.buttons import ReplyButtons
 from bot.chat.message_split import Page
 from bot.chat.platform import Capabilities, ScreenGone, ScreenRefused, ScreenUnreachable
 from bot.chat.recovery import MAY_BE_CUT_OFF, LeftReplies
 from bot.chat.replies import RunningReplies
 from core.errors import PersonasError, StoreUnavailable
-from core.store import exchanges
 from core.store.db import Store
 from core.store.models import Delivery, Exchange
 
@@ -113,8 +113,7 @@ class Mending:
         pages = await self._left_replies.pages_of(exchange)
         if not pages:  # something else is shown there by now
             return
-        async with self._store.read() as session:
-            buttons = buttons_of(await exchanges.variants(session, exchange.id), exchange.id)
+        buttons = await buttons_under(self._store, exchange.id)
         shown: dict[str, Page] = {}
         try:
             shown = await self._show(exchange, pages, buttons)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from bot.commands.argument_parts import (
+    Parser,
+    add_base,
+    add_command,
+    add_json,
+    add_persona,
+    add_reason,
+    add_user,
+    count,
+    examples_of,
+    version,
+)
 from core import __version__
-from core.errors import InvalidInput
 
 RECIPE_OPTIONS: tuple[tuple[str, type, str], ...] = (
     ("epochs", float, "passes over the persona's rows"),
@@ -21,23 +31,6 @@ RECIPE_OPTIONS: tuple[tuple[str, type, str], ...] = (
     ("lora-dropout", float, "share of inputs dropped in training"),
     ("seed", int, "decides the start, the dropout and the order of rows"),
 )
-MAX_MESSAGE_CHARS = 300
-MAX_VERSION_DIGITS = 9  # what every database's integers hold
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse with errors as one line and examples as they are written."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        from bot.commands.advice import personas_command  # takes a moment
-
-        if len(message) > MAX_MESSAGE_CHARS:  # it quotes what was typed
-            message = f"{message[:MAX_MESSAGE_CHARS]} ..."
-        _, *words = self.prog.split()
-        raise InvalidInput(f"{message}; see `{personas_command(*words, '--help')}`.")
 
 
 def build_parser() -> Parser:
@@ -45,7 +38,7 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="personas",
         description="Chat with personas: LoRA adapters on one frozen base model.",
-        epilog=_examples("personas serve", "personas chat codebeard", "personas list"),
+        epilog=examples_of("personas serve", "personas chat codebeard", "personas list"),
     )
     parser.add_argument("--version", action="version", version=f"personas {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
@@ -59,7 +52,7 @@ def build_parser() -> Parser:
 
 
 def _add_serving(commands: Any) -> None:
-    serve = _add(
+    serve = add_command(
         commands,
         "serve",
         "serve:serve",
@@ -70,8 +63,8 @@ def _add_serving(commands: Any) -> None:
     )
     serve.add_argument("--host", help="address to listen on (PERSONAS_HOST)")
     serve.add_argument("--port", type=int, help="port to listen on; 0 takes a free one (PERSONAS_PORT)")
-    _add_base(serve)
-    chat = _add(
+    add_base(serve)
+    chat = add_command(
         commands,
         "chat",
         "chat:chat",
@@ -82,16 +75,16 @@ def _add_serving(commands: Any) -> None:
         'echo "what is a mutex" | personas chat noir',
     )
     chat.add_argument("model", nargs="?", metavar="PERSONA|BLEND", help='a persona, a blend or "base"')
-    _add_base(chat)
+    add_base(chat)
 
 
 def _add_looking(commands: Any) -> None:
-    listing = _add(
+    listing = add_command(
         commands, "list", "listing:list_personas", "list the personas", "personas list", "personas list --json"
     )
-    _add_json(listing)
-    _add_base(listing)
-    show = _add(
+    add_json(listing)
+    add_base(listing)
+    show = add_command(
         commands,
         "show",
         "listing:show_persona",
@@ -100,8 +93,8 @@ def _add_looking(commands: Any) -> None:
         "personas show codebeard@3",
     )
     show.add_argument("persona", metavar="PERSONA[@VERSION]", help="a persona's short name, see `personas list`")
-    _add_base(show)
-    feedback = _add(
+    add_base(show)
+    feedback = add_command(
         commands,
         "feedback",
         "feedback:show_feedback",
@@ -109,11 +102,11 @@ def _add_looking(commands: Any) -> None:
         "personas feedback",
         "personas feedback --json",
     )
-    _add_json(feedback)
+    add_json(feedback)
 
 
 def _add_new(commands: Any) -> None:
-    new = _add(
+    new = add_command(
         commands,
         "new",
         "new:new",
@@ -135,7 +128,7 @@ def _add_new(commands: Any) -> None:
 
 
 def _add_versions(commands: Any) -> None:
-    versions = _add(
+    versions = add_command(
         commands,
         "versions",
         "versions:list_versions",
@@ -143,11 +136,11 @@ def _add_versions(commands: Any) -> None:
         "personas versions zen",
         "personas versions zen --events",
     )
-    _add_persona(versions)
+    add_persona(versions)
     versions.add_argument("--events", action="store_true", help="who promoted what, when and why, the oldest first")
-    _add_json(versions)
-    _add_base(versions)
-    promote = _add(
+    add_json(versions)
+    add_base(versions)
+    promote = add_command(
         commands,
         "promote",
         "versions:promote",
@@ -155,21 +148,21 @@ def _add_versions(commands: Any) -> None:
         "personas promote zen 2",
         "personas promote zen 2 --force",
     )
-    _add_persona(promote)
-    promote.add_argument("version", type=_version, metavar="VERSION", help="number of the version")
+    add_persona(promote)
+    promote.add_argument("version", type=version, metavar="VERSION", help="number of the version")
     promote.add_argument("--force", action="store_true", help="even without a passed gate; this is recorded")
-    _add_reason(promote)
-    _add_base(promote)
-    rollback = _add(
+    add_reason(promote)
+    add_base(promote)
+    rollback = add_command(
         commands, "rollback", "versions:rollback", "let the previous version answer again", "personas rollback zen"
     )
-    _add_persona(rollback)
-    _add_reason(rollback)
-    _add_base(rollback)
+    add_persona(rollback)
+    add_reason(rollback)
+    add_base(rollback)
 
 
 def _add_training(commands: Any) -> None:
-    train = _add(
+    train = add_command(
         commands,
         "train",
         "train:train",
@@ -180,7 +173,7 @@ def _add_training(commands: Any) -> None:
         "personas train zen --epochs 1 --targets all-linear",
         "personas train noir --base Qwen/Qwen3-4B-Instruct-2507 --quantization nf4",
     )
-    _add_persona(train)
+    add_persona(train)
     train.add_argument(
         "--quick",
         action="store_true",
@@ -202,8 +195,8 @@ def _add_training(commands: Any) -> None:
     for name, kind, text in RECIPE_OPTIONS:
         train.add_argument(f"--{name}", type=kind, metavar="N", help=text)
     train.add_argument("--no-evaluation", action="store_true", help="do not measure the adapter after training")
-    _add_base(train)
-    evaluate = _add(
+    add_base(train)
+    evaluate = add_command(
         commands,
         "evaluate",
         "evaluate:evaluate",
@@ -212,15 +205,15 @@ def _add_training(commands: Any) -> None:
         "personas evaluate zen --version 2",
         "personas evaluate zen --json",
     )
-    _add_persona(evaluate)
-    evaluate.add_argument("--version", type=_version, metavar="N", help="which version (the one that answers now)")
-    _add_json(evaluate)
-    _add_base(evaluate)
+    add_persona(evaluate)
+    evaluate.add_argument("--version", type=version, metavar="N", help="which version (the one that answers now)")
+    add_json(evaluate)
+    add_base(evaluate)
     _add_learning(commands)
 
 
 def _add_learning(commands: Any) -> None:
-    retrain = _add(
+    retrain = add_command(
         commands,
         "retrain",
         "retrain:run",
@@ -230,14 +223,14 @@ def _add_learning(commands: Any) -> None:
         "personas retrain zen --min-feedback 20 --no-cool-down",
         "personas retrain zen --json",
     )
-    _add_persona(retrain)
+    add_persona(retrain)
     retrain.add_argument("--dry-run", action="store_true", help="say what it would learn from, and change nothing")
-    retrain.add_argument("--min-feedback", type=_count, metavar="N", help="so many judgements are enough")
+    retrain.add_argument("--min-feedback", type=count, metavar="N", help="so many judgements are enough")
     retrain.add_argument("--no-cool-down", action="store_true", help="use what was said just now, too")
     retrain.add_argument("--force", action="store_true", help="promote even what fails its gate; this is recorded")
-    _add_json(retrain)
-    _add_base(retrain)
-    trainer = _add(
+    add_json(retrain)
+    add_base(retrain)
+    trainer = add_command(
         commands,
         "trainer",
         "trainer:run",
@@ -246,15 +239,17 @@ def _add_learning(commands: Any) -> None:
         "personas trainer --once",
     )
     trainer.add_argument("--once", action="store_true", help="look at every persona once, and end")
-    _add_base(trainer)
+    add_base(trainer)
 
 
 def _add_upkeep(commands: Any) -> None:
-    db = _add(commands, "db", "", "create the database, or bring it up to date", "personas db upgrade")
+    db = add_command(commands, "db", "", "create the database, or bring it up to date", "personas db upgrade")
     actions = db.add_subparsers(metavar="ACTION", required=True, title="actions")
-    _add(actions, "upgrade", "database:upgrade", "create the database or bring it up to date", "personas db upgrade")
-    _add(actions, "current", "database:current", "say which schema the database has", "personas db current")
-    backup = _add(
+    add_command(
+        actions, "upgrade", "database:upgrade", "create the database or bring it up to date", "personas db upgrade"
+    )
+    add_command(actions, "current", "database:current", "say which schema the database has", "personas db current")
+    backup = add_command(
         actions,
         "backup",
         "database:backup",
@@ -262,22 +257,22 @@ def _add_upkeep(commands: Any) -> None:
         "personas db backup /backups/personas.db",
     )
     backup.add_argument("file", metavar="FILE", help="the copy, which must not exist yet")
-    data = _add(commands, "data", "", "look at what is kept about people, and erase it", "personas data purge")
+    data = add_command(commands, "data", "", "look at what is kept about people, and erase it", "personas data purge")
     actions = data.add_subparsers(metavar="ACTION", required=True, title="actions")
-    show = _add(
+    show = add_command(
         actions, "show", "data:show", "print everything about a person, as JSON", "personas data show discord:80351110"
     )
-    _add_user(show)
-    forget = _add(
+    add_user(show)
+    forget = add_command(
         actions,
         "forget",
         "data:forget",
         "erase a person, and name the adapter versions that learnt from them",
         "personas data forget discord:80351110 --yes",
     )
-    _add_user(forget)
+    add_user(forget)
     forget.add_argument("--yes", action="store_true", dest="is_sure", help="erase, which nothing brings back")
-    purge = _add(
+    purge = add_command(
         actions,
         "purge",
         "data:purge",
@@ -290,78 +285,19 @@ def _add_upkeep(commands: Any) -> None:
         dest="is_clock_trusted",
         help="erase although nothing has happened for so long that the clock may be wrong",
     )
-    slack = _add(commands, "slack", "", "set the bot up on Slack", "personas slack manifest")
-    _add(
+    slack = add_command(commands, "slack", "", "set the bot up on Slack", "personas slack manifest")
+    add_command(
         slack.add_subparsers(metavar="ACTION", required=True, title="actions"),
         "manifest",
         "slack:print_manifest",
         "print what makes the app on Slack: paste it under Create New App, From a manifest",
         "personas slack manifest",
     )
-    doctor = _add(
+    doctor = add_command(
         commands,
         "doctor",
         "doctor:doctor",
         "check everything that serving needs, and say what to do",
         "personas doctor",
     )
-    _add_base(doctor)
-
-
-def _add(commands: Any, name: str, run: str, summary: str, *examples: str) -> Parser:
-    description = f"{summary[0].upper()}{summary[1:]}."
-    parser: Parser = commands.add_parser(name, help=summary, description=description, epilog=_examples(*examples))
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _add_persona(parser: Parser) -> None:
-    parser.add_argument("persona", metavar="PERSONA", help="a persona's short name, see `personas list`")
-
-
-def _add_reason(parser: Parser) -> None:
-    parser.add_argument("--reason", metavar="TEXT", help="why, for the event log")
-
-
-def _add_user(parser: Parser) -> None:
-    parser.add_argument(
-        "user",
-        type=_user,
-        metavar="USER",
-        help="who: where from and the id there, as in discord:80351110, or api:ann for the API's user ann",
-    )
-
-
-def _add_base(parser: Parser) -> None:
-    parser.add_argument("--base", dest="base_model", metavar="MODEL", help="hub id or folder (PERSONAS_BASE_MODEL)")
-
-
-def _add_json(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", dest="is_json", help="print JSON, for programs")
-
-
-def _user(text: str) -> str:
-    """A person's id, blanks around it cut off. Raises argparse.ArgumentTypeError."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("USER is empty; name one person, as in discord:80351110")
-    return text.strip()
-
-
-def _count(text: str) -> int:
-    """A count from 1 up. Raises argparse.ArgumentTypeError."""
-    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_VERSION_DIGITS
-    if not is_number or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'"{text[:40]}" is no count; give a whole number from 1 up')
-    return int(text)
-
-
-def _version(text: str) -> int:
-    """An adapter version's number. Raises argparse.ArgumentTypeError."""
-    is_number = text.isascii() and text.isdigit() and len(text) <= MAX_VERSION_DIGITS
-    if not is_number or int(text) < 1:
-        raise argparse.ArgumentTypeError(f'"{text[:40]}" is no version; give its number, such as 2')
-    return int(text)
-
-
-def _examples(*commands: str) -> str:
-    return "\n".join(["examples:", *(f"  {command}" for command in commands)])
+    add_base(doctor)

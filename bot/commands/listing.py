@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.chat.adapter_cards import evaluation_of, evaluation_text
-from bot.commands.arguments import MAX_VERSION_DIGITS
+from bot.commands.argument_parts import MAX_VERSION_DIGITS
 from bot.commands.output import adapter_text, make_console, moment
 from bot.service.storage import open_storage
 from core.adapters.card import card_text

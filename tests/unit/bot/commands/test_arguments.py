@@ -5,7 +5,8 @@ import shlex
 
 import pytest
 
-from bot.commands.arguments import Parser, build_parser
+from bot.commands.argument_parts import Parser
+from bot.commands.arguments import build_parser
 from core.errors import InvalidInput
 
 
