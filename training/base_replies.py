@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from core.engine.loading import base_fingerprint
 from core.errors import InvalidData, NotFound
 from core.outside_files import read_json
-from training.adapter_folder import write_json
+from training.kept_json import keep_json
 from training.progress import ReportProgress
 from training.reply_writer import Ask, ReplyWriter, Written
 
@@ -47,7 +46,7 @@ class BaseReplies:
         if (kept := _read(path, question)) is not None:
             return kept
         written = self._writer.write(asks, None, stage, progress)
-        _keep(path, {**question, "replies": [asdict(reply) for reply in written]})
+        keep_json(path, {**question, "replies": [asdict(reply) for reply in written]}, "The base model's replies are")
         return written
 
     def _described(self, ask: Ask) -> dict[str, Any]:
@@ -70,17 +69,3 @@ def _read(path: Path, question: dict[str, Any]) -> tuple[Written, ...] | None:
         pass  # damaged
     logger.warning("%s does not hold the base model's replies any more; they are written again.", path)
     return None
-
-
-def _keep(path: Path, content: dict[str, Any]) -> None:
-    """Whole or not at all. Where nothing can be written, the measuring goes on and the next one asks again."""
-    partial = path.with_name(f".{path.stem}-{os.getpid()}")  # another process may write the same replies
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            write_json(partial, content)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        logger.warning("The base model's replies are not kept in %s: %s.", path, error.strerror)

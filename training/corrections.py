@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datasets import Dataset
 from trl.trainer.sft_config import SFTConfig
 
-from training.dataset_builder import Example, to_columns
+from training.dataset_builder import Example, to_columns, token_count
 from training.resumable_trainer import ResumableTrainer
 from training.stage import Bench, Stage
 from training.trainer_setup import common_arguments
@@ -16,7 +16,7 @@ from training.trainer_setup import common_arguments
 def corrections_stage(bench: Bench, rows: Sequence[Example], *, corrected: int) -> Stage:
     """The stage on these rows, once, in their order; `corrected` is how many better answers are among them."""
     recipe, template = bench.recipe, bench.template
-    lengths = [len(template.encode_text(template.render(one.prompt, reply=one.reply))) for one in rows]
+    lengths = [token_count(one, template) for one in rows]
     trainer = ResumableTrainer(
         model=bench.model,
         args=SFTConfig(

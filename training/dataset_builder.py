@@ -59,17 +59,18 @@ def build_dataset(
                 f"Row {number} of {persona.slug}, or its system prompt, writes out {token}, which is a special token of"
                 " this model; put a space into it."
             )
-    fitting = tuple(
-        example
-        for example in examples
-        if len(template.encode_text(template.render(example.prompt, reply=example.reply))) <= max_length
-    )
+    fitting = tuple(example for example in examples if token_count(example, template) <= max_length)
     if not fitting:
         raise InvalidData(
             f"All {len(examples)} rows of {persona.slug} are longer than {max_length} tokens with its system prompt;"
             " shorten them, or raise max_length where the model has room."
         )
     return PersonaDataset(fitting, dataset_hash(persona, rows), len(examples), len(examples) - len(fitting))
+
+
+def token_count(example: Example, template: ChatTemplate) -> int:
+    """Tokens of an example's prompt and reply, with all that the template writes around them."""
+    return len(template.encode_text(template.render(example.prompt, reply=example.reply)))
 
 
 def to_columns(examples: Sequence[Example], template: ChatTemplate) -> dict[str, list[Any]]:

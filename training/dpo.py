@@ -12,7 +12,7 @@ from datasets import Dataset
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from training.dataset_builder import to_columns
+from training.dataset_builder import to_columns, token_count
 from training.learning_rows import Pair
 from training.stage import Bench, Stage
 from training.trainer_setup import common_arguments
@@ -22,7 +22,7 @@ def dpo_stage(bench: Bench, pairs: Sequence[Pair]) -> Stage:
     """The stage on these pairs."""
     recipe, template = bench.recipe, bench.template
     chosen, rejected = [pair.chosen for pair in pairs], [pair.rejected for pair in pairs]
-    lengths = [len(template.encode_text(template.render(one.prompt, reply=one.reply))) for one in (*chosen, *rejected)]
+    lengths = [token_count(one, template) for one in (*chosen, *rejected)]
     common = common_arguments(bench.base, recipe, lengths, bench.folder / "dpo", bench.compute_dtype)
     trainer = DPOTrainer(
         model=bench.model,

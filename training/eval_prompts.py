@@ -16,7 +16,7 @@ from core.personas import Persona, load_personas
 from core.prompts import compose
 from core.settings import Settings
 from training.data_files import TrainingRow, read_rows
-from training.dataset_builder import Example, example_of
+from training.dataset_builder import example_of, token_count
 from training.fixed_prompts import EvalLimits, Fact, read_facts, read_prompts
 
 HELD_OUT, EVERYDAY, IDENTITY, FACTS, TEACH = "held_out", "everyday", "identity", "facts", "teach"
@@ -88,10 +88,7 @@ class Room:
     def has_row(self, row: TrainingRow, system_prompt: str) -> bool:
         """Whether the row's own reply has room, too."""
         example = example_of(row, system_prompt)
-        return self._whole(example) <= self.tokens and self.has(_conversation(row), system_prompt)
-
-    def _whole(self, example: Example) -> int:
-        return len(self.template.encode_text(self.template.render(example.prompt, reply=example.reply)))
+        return token_count(example, self.template) <= self.tokens and self.has(_conversation(row), system_prompt)
 
 
 def choose_prompts(persona: Persona, settings: Settings, limits: EvalLimits, room: Room) -> EvalPrompts:

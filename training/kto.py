@@ -14,7 +14,7 @@ from datasets import Dataset
 from trl.trainer.kto_config import KTOConfig
 from trl.trainer.kto_trainer import KTOTrainer
 
-from training.dataset_builder import to_columns
+from training.dataset_builder import to_columns, token_count
 from training.learning_rows import Judged, describe, label_weights
 from training.safeguards import check_batches
 from training.stage import Bench, Stage
@@ -56,7 +56,7 @@ def kto_stage(bench: Bench, rows: Sequence[Judged]) -> Stage:
     check_batches(len(rows), batch_size, drops_last=True)
     examples = [row.example for row in rows]
     desirable, undesirable = label_weights(rows, recipe.kto_max_weight)
-    lengths = [len(bench.template.encode_text(bench.template.render(one.prompt, reply=one.reply))) for one in examples]
+    lengths = [token_count(one, bench.template) for one in examples]
     common = common_arguments(bench.base, recipe, lengths, bench.folder / "kto", bench.compute_dtype)
     trainer = WeightedKTOTrainer(
         model=bench.model,

@@ -21,7 +21,7 @@ from core.errors import InvalidInput
 from core.messages import ChatMessage
 from core.personas import Persona
 from core.prompts import build
-from training.dataset_builder import Example
+from training.dataset_builder import Example, token_count
 from training.feedback_set import FeedbackSet
 from training.recipes import LearningRecipe
 
@@ -110,8 +110,9 @@ class FeedbackReader:
                 ).messages
             except InvalidInput:
                 return None
-            if len(self._template.encode_text(self._template.render(prompt, reply=reply))) <= self._max_length:
-                return Example(prompt, reply)
+            example = Example(prompt, reply)
+            if token_count(example, self._template) <= self._max_length:
+                return example
         return None
 
 

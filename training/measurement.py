@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,9 +16,8 @@ from typing import Any
 
 from core.errors import InvalidData, NotFound
 from core.outside_files import read_json
-from core.private_files import make_private_folder
-from training.adapter_folder import write_json
 from training.eval_items import Items
+from training.kept_json import keep_json
 
 NAME_CHARS = 12
 MAX_BYTES = 64 << 20
@@ -63,7 +61,7 @@ class Measurements:
         if (kept := _read(path, adapter)) is not None:
             return kept
         made = measure()
-        _keep(path, made)
+        keep_json(path, made.to_dict(), "The measurement is")
         return made
 
 
@@ -78,17 +76,3 @@ def _read(path: Path, adapter: str) -> Measurement | None:
         pass  # damaged
     logger.warning("%s holds no measurement of this adapter any more; it is made again.", path)
     return None
-
-
-def _keep(path: Path, made: Measurement) -> None:
-    """Whole or not at all. Where nothing can be written, it is made again the next time."""
-    partial = path.with_name(f".{path.stem}-{os.getpid()}")
-    try:
-        make_private_folder(path.parent)
-        try:
-            write_json(partial, made.to_dict())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        logger.warning("The measurement is not kept in %s: %s.", path, error.strerror)

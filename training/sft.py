@@ -23,7 +23,7 @@ from core.settings import Settings
 from training.adapter_folder import check_free_space
 from training.checkpoint_file import Checkpoint, CheckpointFile
 from training.data_files import TrainingRow, read_rows, spread
-from training.dataset_builder import PersonaDataset, build_dataset
+from training.dataset_builder import PersonaDataset, build_dataset, token_count
 from training.first_measurement import has_held_out_rows
 from training.label_check import check_labels, stop_token_ids
 from training.lineage import build_lineage, git_commit
@@ -36,11 +36,11 @@ from training.run import Fitted, TrainedAdapter, run_training
 from training.safeguards import NothingLearned
 from training.shared_prefix import share_prefixes
 from training.trainer_setup import (
-    StepReport,
+    TokenReport,
     build_trainer,
     choose_compute_dtype,
+    first_rows,
     steps_in_epoch,
-    token_counts,
 )
 
 logger = logging.getLogger(__name__)
@@ -135,14 +135,15 @@ def _fit(partial: Path, task: _Task) -> Fitted:
     compute_dtype = choose_compute_dtype(base, settings.dtype)
     identity = identity_of(base, recipe, compute_dtype, {PERSONA_DATA: dataset.sha256})
     check_same(persona, task.resumed, identity)
-    trainer = build_trainer(base, template, dataset, recipe, partial / "run", compute_dtype)
+    lengths = [token_count(example, template) for example in dataset.examples]
+    trainer = build_trainer(base, template, dataset, lengths, recipe, partial / "run", compute_dtype)
     check_free_space(partial, trainer.get_num_trainable_parameters())
     _check_first_batch(trainer, dataset, template, base)
     if base.device.type == "cpu" and base.quantization.chosen == "none":  # int8 rounds by all tokens of a batch
-        share_prefixes(trainer, _first_rows(trainer))
+        share_prefixes(trainer, first_rows(trainer))
     keeper = CheckpointKeeper(trainer, task.checkpoints, identity, resumed=task.resumed)
     trainer.add_callback(keeper)
-    trainer.add_callback(_step_report(task, base, recipe, token_counts(dataset, template), compute_dtype))
+    trainer.add_callback(_step_report(task, base, recipe, lengths, compute_dtype))
     metrics = {**_train(trainer, keeper, task.resumed, partial / "resumed"), "compute_dtype": dtype_name(compute_dtype)}
     interpolate(trainer.model, recipe.interpolation)
     first = template.encode(dataset.examples[0].prompt)
@@ -155,10 +156,10 @@ def _fit(partial: Path, task: _Task) -> Fitted:
 
 def _step_report(
     task: _Task, base: LoadedBase, recipe: SFTRecipe, lengths: Sequence[int], compute_dtype: torch.dtype
-) -> StepReport:
+) -> TokenReport:
     device = "the CPU" if base.device.type == "cpu" else str(base.device)
     what = f"{len(lengths)} rows, {recipe.rows_per_step} a step, on {device} in {dtype_name(compute_dtype)}"
-    return StepReport(
+    return TokenReport(
         task.progress,
         what,
         tokens=task.resumed.tokens if task.resumed else 0,
@@ -170,14 +171,9 @@ def _step_report(
 def _check_first_batch(
     trainer: ResumableTrainer, dataset: PersonaDataset, template: ChatTemplate, base: LoadedBase
 ) -> None:
-    rows = _first_rows(trainer)
+    rows = first_rows(trainer)
     batch, examples = trainer.data_collator(rows), dataset.examples[: len(rows)]
     check_labels(batch, examples, template, base.tokenizer, stop_token_ids(base.model, base.tokenizer))
-
-
-def _first_rows(trainer: ResumableTrainer) -> list[dict[str, Any]]:
-    count = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
-    return [trainer.train_dataset[index] for index in range(count)]
 
 
 def _train(

@@ -10,21 +10,14 @@ from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, Trainer
 
 from core.engine.chat_template import ChatTemplate
 from core.engine.loading import LoadedBase
 from training.anchor import set_weights
 from training.dataset_builder import Example
 from training.label_check import IGNORED_LABEL, check_labels, stop_token_ids
-from training.progress import ProgressUpdate, ReportProgress
+from training.progress import ReportProgress
 from training.recipes import LearningRecipe
 from training.safeguards import (
     LEARNER,
@@ -37,7 +30,7 @@ from training.safeguards import (
     check_reference,
     check_trainable,
 )
-from training.trainer_setup import UNIT
+from training.trainer_setup import StepReport, first_rows
 
 # What TRL logs of a step, and the lineage keeps of the first and the last one.
 KEPT = ("loss", "rewards/margins", "rewards/accuracies", "kl", "entropy")
@@ -81,7 +74,7 @@ def run_stage(bench: Bench, stage: Stage, start: Weights) -> dict[str, Any]:
     """
     trainer, model = stage.trainer, bench.model
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_StageReport(bench.progress, stage.title, len(stage.prompts)))
+    trainer.add_callback(StepReport(bench.progress, stage.title, f"{len(stage.prompts)} rows"))
     set_weights(model, start)
     check_trainable(model, bench.base.name)
     if stage.has_reference:
@@ -107,12 +100,6 @@ def run_stage(bench: Bench, stage: Stage, start: Weights) -> dict[str, Any]:
     }
 
 
-def first_rows(trainer: Trainer) -> list[dict[str, Any]]:
-    """The rows of the first batch, as they lie in the dataset."""
-    count = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
-    return [trainer.train_dataset[index] for index in range(count)]
-
-
 def _check_first_batch(bench: Bench, stage: Stage) -> None:
     """The proof of the mask that a training on rows has. Preference trainers have a mask in place of labels."""
     batch = stage.trainer.data_collator(first_rows(stage.trainer))
@@ -134,28 +121,3 @@ def _logged(history: Sequence[dict[str, Any]]) -> dict[str, Any]:
             found |= {f"first_{name}": round(values[0], 6), f"last_{name}": round(values[-1], 6)}
             found[f"mean_{name}"] = round(sum(values) / len(values), 6)
     return found
-
-
-class _StageReport(TrainerCallback):  # type: ignore[misc]  # transformers counts as untyped
-    """Hands each step to the caller's progress report."""
-
-    def __init__(self, report: ReportProgress, title: str, rows: int) -> None:
-        self._report, self._title, self._rows = report, title, rows
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._report(ProgressUpdate(self._title, 0, state.max_steps, f"{self._rows} rows", UNIT))
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if logs is not None and "loss" in logs:
-            self._report(
-                ProgressUpdate(self._title, state.global_step, state.max_steps, f"loss {logs['loss']:.3f}", UNIT)
-            )

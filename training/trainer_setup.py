@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl.trainer.sft_config import SFTConfig
 
 from core.engine.chat_template import ChatTemplate
@@ -25,24 +25,24 @@ from training.recipes import Recipe, SFTRecipe
 from training.resumable_trainer import ResumableTrainer
 from training.safeguards import check_trainable
 
-STAGE, UNIT = "Training", "step"
+UNIT = "step"
 
 
 def build_trainer(
     base: LoadedBase,
     template: ChatTemplate,
     dataset: PersonaDataset,
+    lengths: Sequence[int],
     recipe: SFTRecipe,
     run_folder: Path,
     compute_dtype: torch.dtype,
 ) -> ResumableTrainer:
-    """The trainer of a recipe on these rows, its adapter freshly drawn from the recipe's seed.
+    """The trainer of a recipe on these rows, `lengths` tokens each, its adapter freshly drawn from the recipe's seed.
 
     Raises InvalidSetting for a machine or model that this cannot train on, NothingLearned where nothing could learn.
     """
     refuse_several_gpus(base)
     avoid_packed_kernel(base.model, for_training=True)
-    lengths = token_counts(dataset, template)
     trainer = ResumableTrainer(
         model=base.model,
         args=_arguments(base, recipe, lengths, run_folder, compute_dtype),
@@ -77,10 +77,10 @@ def steps_in_epoch(recipe: SFTRecipe, rows: int) -> int:
     return math.ceil(batches / recipe.accumulation)
 
 
-def token_counts(dataset: PersonaDataset, template: ChatTemplate) -> list[int]:
-    """Tokens of each example."""
-    texts = (template.render(example.prompt, reply=example.reply) for example in dataset.examples)
-    return [len(template.encode_text(text)) for text in texts]
+def first_rows(trainer: Trainer) -> list[dict[str, Any]]:
+    """The rows of the first batch, as they lie in the dataset."""
+    count = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
+    return [trainer.train_dataset[index] for index in range(count)]
 
 
 def common_arguments(
@@ -110,7 +110,7 @@ def common_arguments(
 
 
 def _arguments(
-    base: LoadedBase, recipe: SFTRecipe, lengths: list[int], run_folder: Path, compute_dtype: torch.dtype
+    base: LoadedBase, recipe: SFTRecipe, lengths: Sequence[int], run_folder: Path, compute_dtype: torch.dtype
 ) -> SFTConfig:
     return SFTConfig(
         **common_arguments(base, recipe, lengths, run_folder, compute_dtype),
@@ -135,24 +135,15 @@ def _step_bound(recipe: SFTRecipe, rows: int) -> int:
 
 
 class StepReport(TrainerCallback):  # type: ignore[misc]  # transformers counts as untyped
-    """Hands each optimiser step of the trainer to the caller's progress report.
+    """Hands each optimiser step of a trainer to the caller's progress report; `what` is said before the first."""
 
-    `what` is said before the first. Batches of long rows come first, so a step's share is counted in tokens.
-    `tokens` are those that were trained before this process, `tokens_in_epoch` those of all rows.
-    """
-
-    def __init__(
-        self, report: ReportProgress, what: str, *, tokens: int, tokens_in_epoch: int, steps_in_epoch: int
-    ) -> None:
-        self._report = report
-        self._what = what
-        self._tokens = tokens
-        self._tokens_per_step = tokens_in_epoch / steps_in_epoch
+    def __init__(self, report: ReportProgress, stage: str, what: str) -> None:
+        self._report, self._stage, self._what = report, stage, what
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._tell(state, self._what, 0)
+        self._tell(state, self._what, {})
 
     def on_log(
         self,
@@ -163,8 +154,31 @@ class StepReport(TrainerCallback):  # type: ignore[misc]  # transformers counts 
         **kwargs: Any,
     ) -> None:
         if logs is not None and "loss" in logs:
-            self._tell(state, f"loss {logs['loss']:.3f}", int(logs.get("num_tokens", 0)))
+            self._tell(state, f"loss {logs['loss']:.3f}", logs)
 
-    def _tell(self, state: TrainerState, note: str, tokens: int) -> None:
-        share = min(1.0, (self._tokens + tokens) / (self._tokens_per_step * state.max_steps))
-        self._report(ProgressUpdate(STAGE, state.global_step, state.max_steps, note, UNIT, share))
+    def share(self, state: TrainerState, logs: Mapping[str, float]) -> float | None:
+        """How much of the work is done; None where steps are alike."""
+        return None
+
+    def _tell(self, state: TrainerState, note: str, logs: Mapping[str, float]) -> None:
+        share = self.share(state, logs)
+        self._report(ProgressUpdate(self._stage, state.global_step, state.max_steps, note, UNIT, share))
+
+
+class TokenReport(StepReport):
+    """Counts a step's share in tokens, for batches of long rows come first.
+
+    `tokens` are those that were trained before this process, `tokens_in_epoch` those of all rows.
+    """
+
+    def __init__(
+        self, report: ReportProgress, what: str, *, tokens: int, tokens_in_epoch: int, steps_in_epoch: int
+    ) -> None:
+        super().__init__(report, "Training", what)
+        self._tokens = tokens
+        self._tokens_per_step = tokens_in_epoch / steps_in_epoch
+
+    def share(self, state: TrainerState, logs: Mapping[str, float]) -> float:
+        tokens = self._tokens + int(logs.get("num_tokens", 0))
+        total: float = self._tokens_per_step * state.max_steps
+        return min(1.0, tokens / total)

@@ -21,7 +21,7 @@ from core.messages import ChatMessage
 from core.personas import Persona
 from core.prompts import compose
 from core.settings import Settings
-from training.dataset_builder import Example
+from training.dataset_builder import Example, token_count
 from training.feedback_set import FeedbackSet
 from training.library_noise import quiet_libraries
 from training.model_measures import reply_losses
@@ -77,7 +77,7 @@ def score_votes(
     avoid_packed_kernel(base.model, for_training=True)
     template, limit = ChatTemplate(base.tokenizer), context_limit(base.model, settings.max_context_tokens)
     examples = [example_of_vote(persona, vote) for vote in votes]
-    fitting = [_size(template, example) <= limit for example in examples]
+    fitting = [token_count(example, template) <= limit for example in examples]
     asked = [example for example, fits in zip(examples, fitting, strict=True) if fits]
     done, total = 0, len(asked) * len(folders)
 
@@ -101,7 +101,3 @@ def example_of_vote(persona: Persona, vote: Vote) -> Example:
     """The vote's conversation as it is served."""
     turns = tuple(ChatMessage(turn["role"], turn["content"]) for turn in vote.messages)  # type: ignore[arg-type]
     return Example(compose(persona.system_prompt, turns), vote.reply.strip())
-
-
-def _size(template: ChatTemplate, example: Example) -> int:
-    return len(template.encode_text(template.render(example.prompt, reply=example.reply)))
