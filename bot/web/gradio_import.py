@@ -1,4 +1,4 @@
-"""Gradio, imported without the type stubs that it writes into its own folder: they take half of the time.
+"""Gradio, without what it does for nobody: type stubs in its own folder while it is imported, and apps without a page.
 
 Whatever here uses Gradio takes it from here.
 """
@@ -31,4 +31,18 @@ def _without_type_stubs() -> Iterator[None]:
 with _without_type_stubs():
     import gradio as gr
 
-__all__ = ["gr"]
+from gradio.routes import App  # noqa: E402  # it imports the rest of Gradio
+
+
+@contextmanager
+def without_apps() -> Iterator[None]:
+    """Within the block Gradio builds no app for a page: it gets one when it is mounted, and others for nothing."""
+    create_app = App.create_app
+    App.create_app = staticmethod(lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        App.create_app = staticmethod(create_app)
+
+
+__all__ = ["gr", "without_apps"]

@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from bot.chat.personas import describe
 from bot.web.api_errors import sentence_of
-from bot.web.gradio_import import gr
+from bot.web.gradio_import import gr, without_apps
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
 from bot.web.page_sessions import PageSessions
@@ -41,7 +41,8 @@ def mount_playground(app: FastAPI, service: Service, metrics: Metrics) -> Playgr
 
     The queue begins and ends with the app's lifespan.
     """
-    page = Playground(service, metrics).page()
+    with without_apps():
+        page = Playground(service, metrics).page()
     queue = page._queue = PlaygroundQueue(page)
     gr.mount_gradio_app(
         app,
@@ -134,7 +135,7 @@ class Playground:
                     gr.HTML('<a href="/logout">Log out</a>', elem_id="logout")
                 clock = gr.Timer(LOADING_POLL_S)
             self._wire(page, conversation, picker, blend, about, chatbot, message, status, clock)
-        page.queue(default_concurrency_limit=None, api_open=False)
+        page.api_open = False
         return page
 
     def _wire(self, page: gr.Blocks, *parts: Any) -> None:
