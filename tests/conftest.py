@@ -7,7 +7,10 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.running.warm_process import warm_python
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -26,3 +29,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("quick", settings.get_profile("shared"), max_examples=10)
 settings.load_profile("shared")
+
+def pytest_configure(config: pytest.Config) -> None:
+    warm = warm_python()
+    warm.__enter__()
+    config.add_cleanup(lambda: warm.__exit__(None, None, None))

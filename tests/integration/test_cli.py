@@ -17,6 +17,7 @@ import pytest
 from core.settings import ROOT
 from tests.running.command import TORCH_FREE, assert_one_sentence, environment, personas
 from tests.running.serving import write_personas
+from tests.running.warm_process import start_process
 
 ENDLESS = """
 import sys, threading
@@ -76,7 +77,7 @@ def test_the_advice_to_train_names_the_base_model_that_was_asked_about(line, sta
 
 
 def test_list_as_json_is_for_programs(data_dir, folder):
-    rows = json.loads(personas("list", "--json", data_dir=data_dir, PERSONAS_DIR=folder).stdout)
+    rows = json.loads(personas("list", "--json", data_dir=data_dir, PERSONAS_DIR=folder, is_fresh=True).stdout)
     assert {row["persona"]: row["adapter"] for row in rows} == {"codebeard": "codebeard@1", "zen": "zen@1"}
 
 
@@ -223,7 +224,8 @@ def test_a_missing_model_ends_the_server_with_a_sentence(data_dir, folder):
 
 
 def test_doctor_names_what_fails_and_what_is_fine(data_dir, folder):
-    done = personas("doctor", "--base", "/no/such/model", data_dir=data_dir, PERSONAS_DIR=folder, PERSONAS_PORT="0")
+    given = {"PERSONAS_DIR": folder, "PERSONAS_PORT": "0"}
+    done = personas("doctor", "--base", "/no/such/model", data_dir=data_dir, is_fresh=True, **given)
     assert done.returncode == 1
     assert not done.stderr
     levels = [tuple(line.split()[:2]) for line in done.stdout.splitlines()]
@@ -235,8 +237,9 @@ def test_doctor_names_what_fails_and_what_is_fine(data_dir, folder):
 
 @pytest.mark.parametrize("module", ["gradio", "core.engine.transformers_engine"])
 def test_a_stop_waits_neither_for_the_web_side_nor_for_the_model_to_load(module, data_dir, folder):
-    process = subprocess.Popen(
-        [sys.executable, "-c", ENDLESS.format(module=module), "serve", "--port", "0"],
+    process = start_process(
+        ["-c", ENDLESS.format(module=module), "serve", "--port", "0"],
+        kind="light",
         stderr=subprocess.PIPE,
         env=environment(data_dir, PERSONAS_DIR=folder),
         cwd="/",

@@ -8,11 +8,15 @@ import sys
 from pathlib import Path
 
 from core.settings import ROOT
+from tests.running.warm_process import start_process
 
+# A warm process of the kind "light" has none of these.
 TORCH_FREE = ("torch", "transformers", "peft", "trl", "gradio", "fastapi", "uvicorn", "bitsandbytes", "safetensors")
+NEED_MODEL = ("chat", "doctor", "evaluate", "retrain", "serve", "train")
 WITHOUT = """
 import sys
 for name in {packages}:
+    assert name not in sys.modules, name
     sys.modules[name] = None  # importing it is an ImportError from now on
 from bot.cli import main
 sys.exit(main(sys.argv[1:]))
@@ -32,20 +36,32 @@ def environment(data_dir: Path, **variables: str) -> dict[str, str]:
 
 
 def personas(
-    *arguments: str, data_dir: Path, text: str | bytes = b"", without: tuple[str, ...] = (), **variables: str
+    *arguments: str,
+    data_dir: Path,
+    text: str | bytes = b"",
+    without: tuple[str, ...] = (),
+    is_fresh: bool = False,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; `text` is its input, `without` are packages it must not find."""
+    """Run a command to its end; `text` is its input, `without` are packages it must not find.
+
+    A fresh process imports everything itself; others are forked from a warm Python.
+    """
     code = ["-c", WITHOUT.format(packages=without)] if without else ["-m", "bot.cli"]
-    done = subprocess.run(
-        [sys.executable, *code, *arguments],
-        input=text.encode() if isinstance(text, str) else text,
-        capture_output=True,
-        cwd="/",  # where no personas.toml lies
-        env=environment(data_dir, **variables),
-        timeout=240,
-        check=False,
-    )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    pipe = subprocess.PIPE
+    options = {"env": environment(data_dir, **variables), "cwd": "/"}  # where no personas.toml lies
+    options |= {"stdin": pipe, "stdout": pipe, "stderr": pipe}
+    if is_fresh or set(without) - set(TORCH_FREE):
+        process = subprocess.Popen([sys.executable, *code, *arguments], **options)
+    else:
+        kind = "heavy" if arguments[0] in NEED_MODEL and not without else "light"
+        process = start_process([*code, *arguments], kind=kind, **options)
+    with process:
+        try:
+            out, errors = process.communicate(text.encode() if isinstance(text, str) else text, timeout=240)
+        finally:
+            process.kill()
+    return subprocess.CompletedProcess(process.args, process.returncode, out.decode(), errors.decode())
 
 
 def assert_one_sentence(done: subprocess.CompletedProcess[str], *parts: str, status: int) -> None:

@@ -10,8 +10,6 @@ import pty
 import select
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 
 import pytest
@@ -25,6 +23,7 @@ from core.settings import Settings
 from tests.models.tiny_models import make_tiny_model
 from tests.running.command import environment, personas
 from tests.running.serving import until_one_waits, write_persona, write_personas
+from tests.running.warm_process import start_process
 
 
 class Talk:
@@ -280,8 +279,8 @@ class Terminal:
 
     def __init__(self, *arguments: str, **variables) -> None:
         self._ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bot.cli", *arguments],
+        self.process = start_process(
+            ["-m", "bot.cli", *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -51,10 +51,10 @@ TINY = replace(read_limits("full"), held_out=2, everyday=3, identity=2, facts=3,
 FIGURE = perplexity_figure(12.5, 10.0, 2, read_thresholds())
 
 
-def run(settings: Settings, *line: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    given = {"PERSONAS_DIR": str(settings.dir), "PERSONAS_DEVICE": "cpu", **variables}
+def run(settings: Settings, *line: str, is_fresh: bool = False) -> subprocess.CompletedProcess[str]:
+    given = {"PERSONAS_DIR": str(settings.dir), "PERSONAS_DEVICE": "cpu"}
     base = () if line[0] == "feedback" else ("--base", settings.base_model)
-    return personas(*line, *base, data_dir=settings.data_dir, **given)
+    return personas(*line, *base, data_dir=settings.data_dir, is_fresh=is_fresh, **given)
 
 
 def versions(settings: Settings) -> list[dict[str, object]]:
@@ -64,7 +64,7 @@ def versions(settings: Settings) -> list[dict[str, object]]:
 
 def test_a_trained_adapter_is_registered_as_a_version(shop: tuple[Persona, Settings]) -> None:
     _, settings = shop
-    trained = run(settings, "train", "pirate", *FEW, "--no-evaluation")
+    trained = run(settings, "train", "pirate", *FEW, "--no-evaluation", is_fresh=True)
     assert trained.returncode == 0, trained.stderr
     [version] = versions(settings)
     folder = settings.adapters_dir / "pirate" / settings.base_slug / str(version["content_hash"])[:12]

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from core.settings import Settings
 from tests.examples.training import PIRATE_WORDS, make_rows, make_workshop, write_rows
 from tests.integration.training.conftest import FAST
 from tests.running.command import assert_one_sentence, environment
+from tests.running.warm_process import start_process
 from training import resume_check
 from training.checkpoint_file import FILE, Checkpoint, CheckpointFile, TrainingRuns
 from training.progress import ProgressUpdate
@@ -96,9 +96,9 @@ def checkpoint_of(settings: Settings) -> str:
 def command(workshop: Workshop, *options: str, code: str | None = None) -> subprocess.Popen[str]:
     _, settings = workshop
     program = ["-m", "bot.cli"] if code is None else ["-c", code]
-    line = [sys.executable, *program, "train", "pirate", "--base", settings.base_model, *options]
+    line = [*program, "train", "pirate", "--base", settings.base_model, *options]
     where = environment(settings.data_dir, PERSONAS_DIR=str(settings.dir), PERSONAS_DEVICE="cpu")
-    return subprocess.Popen(
+    return start_process(
         line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=where, cwd="/", text=True, start_new_session=True
     )
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from core.settings import Settings, load_settings
 from tests.examples.feedback import corrected, feedback_set, judged, preferred
 from tests.examples.training import make_workshop
 from tests.integration.training.conftest import FAST
+from tests.running.warm_process import start_process
 from training.checkpoint_file import FILE, CheckpointFile, StageCheckpoint
 from training.feedback_set import FeedbackSet
 from training.learn import learn
@@ -82,10 +81,10 @@ def test_a_killed_learning_goes_on_with_the_stage_it_was_in(
     workshop: tuple[Persona, Settings], whole: TrainedAdapter, stage: str, step: int, finished: int
 ) -> None:
     persona, settings = workshop
-    command = [sys.executable, "-c", KILLED, str(settings.dir.parent), str(settings.data_dir), stage, str(step)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    killed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    arguments = ["-c", KILLED, str(settings.dir.parent), str(settings.data_dir), stage, str(step)]
+    with start_process(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True) as killed:
+        _, errors = killed.communicate()
+    assert killed.returncode == -signal.SIGKILL, errors
     assert _checkpoint(settings).step() == finished
     stages: list[str] = []
 
