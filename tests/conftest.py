@@ -30,7 +30,29 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.register_profile("quick", settings.get_profile("shared"), max_examples=10)
 settings.load_profile("shared")
 
+# What computes all the time, while other tests wait for sockets, databases and pauses.
+COMPUTING = ("tests/acceptance/", "tests/browser/", "tests/integration/engine/", "tests/integration/training/")
+CHEAP = ("tests/unit/",)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     warm = warm_python()
     warm.__enter__()
     config.add_cleanup(lambda: warm.__exit__(None, None, None))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For processes side by side: files that compute lie evenly between those that wait, and cheap ones at the end."""
+    if not hasattr(config, "workerinput"):
+        return
+    kinds: dict[str, list[str]] = {"computing": [], "waiting": [], "cheap": []}
+    for file in dict.fromkeys(_file(item) for item in items):
+        kind = "computing" if file.startswith(COMPUTING) else "cheap" if file.startswith(CHEAP) else "waiting"
+        kinds[kind].append(file)
+    place = {file: number / len(files) for files in kinds.values() for number, file in enumerate(files)}
+    place |= dict.fromkeys(kinds["cheap"], 1.0)
+    items.sort(key=lambda item: place[_file(item)])  # in a file, and among equals, the order stays
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]

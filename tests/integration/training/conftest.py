@@ -25,7 +25,7 @@ class Trained:
     updates: tuple[ProgressUpdate, ...]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")  # other rooms' files may come between this one's
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     persona, settings = make_workshop(tmp_path_factory.mktemp("workshop"))
     updates: list[ProgressUpdate] = []
