@@ -12,7 +12,8 @@ TORCH_INDEX ?=
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 NVIDIA_DEVICE := /dev/nvidia0
 # Tests are small: more threads only get in each other's way. Benchmarks and training choose their own.
-TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+# Bytecode is kept even where the environment says otherwise: the tests start hundreds of processes.
+TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # Processes that test side by side, each a whole file at a time: many tests wait more than they compute.
 TEST_PROCESSES ?= 3
