@@ -28,6 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PERSONAS = ("codebeard", "nana", "noir", "zen")
 QUESTIONS = ("what is recursion?", "explain mutexes pls", "whats git")
 CHANNELS = 30
+ALONE: dict[tuple[str, str], str] = {}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -129,7 +130,10 @@ def adapters_of(exchange):
 
 
 async def alone(server, slug, question):
-    """The same persona's greedy answer while nobody else asks anything, through the API."""
+    """The same persona's greedy answer while nobody else asks anything, through the API; it is asked for once."""
+    if (slug, question) in ALONE:
+        return ALONE[slug, question]
     async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=120) as client:
         reply = await client.chat.completions.create(model=slug, messages=[{"role": "user", "content": question}])
-    return reply.choices[0].message.content.strip()
+    ALONE[slug, question] = reply.choices[0].message.content.strip()
+    return ALONE[slug, question]
