@@ -50,6 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kind = "computing" if file.startswith(COMPUTING) else "cheap" if file.startswith(CHEAP) else "waiting"
         kinds[kind].append(file)
     place = {file: number / len(files) for files in kinds.values() for number, file in enumerate(files)}
+    place |= {file: 0.9 * place[file] for file in kinds["computing"]}  # so that no long one is the last
     place |= dict.fromkeys(kinds["cheap"], 1.0)
     items.sort(key=lambda item: place[_file(item)])  # in a file, and among equals, the order stays
 
