@@ -56,7 +56,7 @@ class Joined:
         for name in ("weight", "bias"):
             joined = getattr(self.linear, name)
             if self.linear not in self.members and joined is not None:
-                for member, part in zip(self.members, joined.detach()[back].split(sizes), strict=True):
+                for member, part in zip(self.members, torch.split(joined.detach()[back], sizes), strict=True):
                     if getattr(member, name) is not None:
                         setattr(member, name, nn.Parameter(part.clone(), requires_grad=False))
 
@@ -66,11 +66,13 @@ def join_linears(members: Sequence[nn.Linear], order: torch.Tensor) -> nn.Linear
     if len(members) == 1 and torch.equal(order, torch.arange(len(order), device=order.device)):
         return members[0]
     joined = nn.Linear(members[0].in_features, len(order), bias=False, device="meta")
-    joined.weight = nn.Parameter(torch.cat([member.weight for member in members])[order], requires_grad=False)
-    biases = [member.bias for member in members]
+    joined.weight = nn.Parameter(torch.cat([member.weight.detach() for member in members])[order], requires_grad=False)
+    biases: list[torch.Tensor | None] = [member.bias for member in members]
     if any(bias is not None for bias in biases):
-        parts = zip(members, biases, strict=True)
-        whole = [joined.weight.new_zeros(member.out_features) if bias is None else bias for member, bias in parts]
+        whole = [
+            joined.weight.new_zeros(member.out_features) if bias is None else bias.detach()
+            for member, bias in zip(members, biases, strict=True)
+        ]
         joined.bias = nn.Parameter(torch.cat(whole)[order], requires_grad=False)
     for member in members:
         member.weight = nn.Parameter(member.weight.new_empty(0), requires_grad=False)
@@ -92,7 +94,7 @@ def rotate_(x: torch.Tensor, turns: torch.Tensor) -> None:
     """Turn the pairs of x [tokens, heads, dim] in place by complex turns [tokens, 1, rotary / 2]."""
     part = x[..., : 2 * turns.shape[-1]]
     wide = part.float()  # the same tensor where it is fp32
-    torch.view_as_complex(wide.unflatten(-1, (-1, 2))).mul_(turns)
+    torch.view_as_complex(wide.view(*wide.shape[:-1], -1, 2)).mul_(turns)
     if wide is not part:
         part.copy_(wide)
 
@@ -119,12 +121,12 @@ class FusedLayer:
 
     def forward(self, x: torch.Tensor, turns: torch.Tensor, kv: KvSlots) -> torch.Tensor:
         """x: [tokens, features]. `turns` is the rotation of every token, see `rotate_`."""
-        states = self.qkv(self.input_norm(x)).unflatten(-1, (self.heads + 2 * self.kv_heads, -1))
+        states = self.qkv(self.input_norm(x)).view(len(x), self.heads + 2 * self.kv_heads, -1)
         rotated = states[:, : self.heads + self.kv_heads]
         if self.heads_norm is not None:
             rotated.copy_(self.heads_norm(rotated))
         rotate_(rotated, turns)
-        query, key, value = states.split((self.heads, self.kv_heads, self.kv_heads), dim=1)
+        query, key, value = torch.split(states, [self.heads, self.kv_heads, self.kv_heads], dim=1)
         y = self.o(kv.attend(self.index, query, key, value, self.rule).flatten(1))
         x = x + (y if self.attention_out_norm is None else self.attention_out_norm(y))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)

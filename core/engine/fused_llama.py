@@ -209,7 +209,7 @@ class _Reader:
         order = torch.arange(sum(sizes), device=self._model.device)
         if begin is not None:
             order[: len(begin)] = begin
-        columns = order.argsort().split(sizes)
+        columns = torch.split(order.argsort(), sizes)
         names = [f"{parent}.{child}" for child in children]
         lora = self._stack.join(dict(zip(names, columns, strict=True)))
         joined = Joined(join_linears(members, order), lora, members, order)

@@ -196,8 +196,8 @@ def slot_attention(
         raise ValueError("this model's attention needs more than a causal or sliding mask")
     scale = scaling if scaling is not None else 1 / math.sqrt(query.shape[-1])
     layer: Any = module.layer_idx
-    tokens = [each[0].transpose(0, 1) for each in (query, key, value)]
-    return kv_slots.attend(layer, *tokens, AttentionRule(scale, sliding_window, softcap)).unsqueeze(0), None
+    query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
+    return kv_slots.attend(layer, query, key, value, AttentionRule(scale, sliding_window, softcap)).unsqueeze(0), None
 
 
 def _attend_span(

@@ -24,7 +24,7 @@ class Segment:
     def weigh(self, hidden: torch.Tensor) -> torch.Tensor:
         """Multiply A's results [..., tokens, (stop - start)·n] with the tokens' weights, in place."""
         if self.weights is not None:
-            hidden.unflatten(-1, (self.stop - self.start, -1)).mul_(self.weights)
+            hidden.view(*hidden.shape[:-1], self.stop - self.start, -1).mul_(self.weights)
         return hidden
 
 

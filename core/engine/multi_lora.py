@@ -127,7 +127,8 @@ class AdapterStack:
         used = {row for slot, _ in parts for row in self._slot_weights[slot]}
         if self._device.type != "cpu" or not used:
             return [parts]
-        runs = [list(run) for _, run in itertools.groupby(parts, key=lambda part: self._slot_weights[part[0]])]
+        neighbours = itertools.groupby(parts, key=lambda part: self._slot_weights[part[0]])
+        runs: list[Sequence[tuple[int, int]]] = [list(run) for _, run in neighbours]
         is_dense = len(parts) * (max(used) - min(used) + 1) <= DENSE_PER_RUN * len(runs)
         return [parts] if is_dense else runs
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 # An operator's own word in any of these is final.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 TRIAL_STEPS = 5
-# A number that takes so many times as long in two steps is not tried further.
+# A number that takes so many times as long in two steps is not tried further, or so many times as long in its first.
 HOPELESS = 2.0
+HOPELESS_AT_ONCE = 4.0
 # More threads must be faster by this factor, because they take cores from others.
 MIN_GAIN = 1.05
 # The latest steps, and how many times as slow as expected they must be for a new trial.
@@ -44,14 +45,20 @@ class ThreadChoice:
         self._size(tokens).note(seconds)
 
     def _size(self, tokens: int) -> _Size:
-        return self._sizes.setdefault(tokens.bit_length(), _Size(self._counts))
+        bits = tokens.bit_length()
+        if bits not in self._sizes:
+            settled = {other: size.chosen for other, size in self._sizes.items() if size.chosen is not None}
+            nearest = min(settled, key=lambda other: abs(other - bits), default=None)
+            self._sizes[bits] = _Size(self._counts, self._counts[-1] if nearest is None else settled[nearest])
+        return self._sizes[bits]
 
 
 @dataclass
 class _Size:
-    """Steps of one size: a trial of all counts, or the steps since one count was chosen."""
+    """Steps of one size: a trial of the counts from `first` on, or the steps since one count was chosen."""
 
     counts: tuple[int, ...]
+    first: int
     trial: dict[int, list[float]] = field(default_factory=dict)
     chosen: int | None = None
     expected_s: float = 0.0
@@ -78,19 +85,24 @@ class _Size:
             self._choose()
 
     def _wanted(self) -> list[int]:
-        """The counts that need more steps, from the most down, as far as fewer may still be faster."""
+        """The counts that need more steps: first one, then fewer and more as far as they may still be faster."""
         known = {count: min(times[:2]) for count, times in self.trial.items() if len(times) >= 2}
-        best = min(known, key=known.__getitem__, default=self.counts[-1])
-        wanted = []
-        for count in reversed(self.counts):
-            is_hopeless = count in known and known[count] > HOPELESS * known[best]
-            if is_hopeless and count < best:
-                break  # fewer would take longer still, and on many cores very long
-            if not is_hopeless and len(self.trial[count]) < TRIAL_STEPS:
+        if self.first not in known:
+            return [self.first]
+        best = min(known, key=known.__getitem__)
+        limits = {count: HOPELESS if count in known else HOPELESS_AT_ONCE for count in self.counts}
+        hopeless = {n for n, times in self.trial.items() if times and min(times[:2]) > limits[n] * known[best]}
+        wanted = [self.first]
+        fewer = [count for count in reversed(self.counts) if count < self.first]
+        more = [count for count in self.counts if count > self.first]
+        for direction in (fewer, more):
+            for count in direction:
+                if count in hopeless:
+                    break  # still fewer, or still more, would take longer yet, and on many cores very long
                 wanted.append(count)
-            if count not in known:
-                break
-        return wanted
+                if count not in known:
+                    break
+        return [n for n in wanted if n not in hopeless and len(self.trial[n]) < TRIAL_STEPS]
 
     def _choose(self) -> None:
         before, self.chosen = self.chosen, fastest_count({n: statistics.median(t) for n, t in self.trial.items() if t})
@@ -107,6 +119,7 @@ class _Size:
         is_slow = len(self.recent_s) == WINDOW_STEPS and statistics.median(self.recent_s) > SLOW * self.expected_s
         if len(self.counts) > 1 and (is_slow or self.steps >= self.pause_steps):
             self.trial = {count: [] for count in self.counts}
+            self.first = self.chosen or self.first
             self.is_in_trial = True
 
 

@@ -58,10 +58,18 @@ def test_a_busy_count_is_not_tried_to_the_end():
     assert counts.count(2) == 2
 
 
+def test_what_one_size_of_step_has_learnt_spares_the_next_its_first_steps():
+    choice = ThreadChoice(2)
+    run(choice, BUSY, 50)
+    counts = run(choice, {1: 100.0, 2: 700.0}, 50, tokens=512)
+    assert counts[0] == 1
+    assert counts.count(2) == 1
+
+
 def test_a_trial_that_changes_nothing_comes_less_and_less_often():
     choice = ThreadChoice(2)
     counts = run(choice, BUSY, 40 * FIRST_PAUSE_STEPS)
-    assert counts.count(2) <= 2 * 7  # after 200, 400, 800, ... steps
+    assert counts.count(2) <= 2 + 7  # after 200, 400, 800, ... steps
 
 
 def test_one_slow_step_changes_nothing():
