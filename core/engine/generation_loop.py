@@ -159,7 +159,9 @@ class GenerationLoop:
         for sequence, token in zip(finished, tokens, strict=True):
             self._advance(self._replies[sequence.request_id], token)
         self._stepping = []
-        self._counters.count_step(len(tokens), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._scheduler.note(chunks, seconds)
+        self._counters.count_step(len(tokens), seconds)
 
     def _admit(self) -> None:
         unloadable: list[Reply] = []
@@ -175,6 +177,8 @@ class GenerationLoop:
 
         for sequence in self._scheduler.admit(acquire):
             reply = self._replies[sequence.request_id]
+            if sequence.copy_from is not None:
+                self._runner.copy(sequence.copy_from, sequence.slot, sequence.computed)
             self._shelf.assign(sequence.slot, reply.weights, reply.rows or {})
             written = sequence.completion_tokens  # of a reply that begins again after a crash
             reply.sampler = RowSampler.start(reply.sampling, sequence.tokens, self._vocab, self._device, written)

@@ -81,6 +81,38 @@ def make_spans(parts: Sequence[SlotTokens]) -> list[Span]:
     return spans
 
 
+@dataclass(frozen=True, slots=True)
+class PackedStep:
+    """The tokens of a step side by side: `ids` and `positions` are [1, tokens], `slots` is [tokens]."""
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    slots: torch.Tensor
+    spans: list[Span]
+    ends: list[int]
+
+    def last_of(self, wanted: Sequence[int]) -> torch.Tensor:
+        """Where the last tokens of these parts lie."""
+        # In a step of unfinished prompts nobody wants a token, and an empty list alone would make a tensor of floats.
+        return torch.tensor([self.ends[i] for i in wanted], dtype=torch.long, device=self.ids.device)
+
+
+def pack_step(parts: Sequence[tuple[SlotTokens, Sequence[int]]], device: torch.device) -> PackedStep:
+    """Lay the token ids of a step's parts side by side on the device."""
+    ids: list[int] = []
+    positions: list[int] = []
+    slots: list[int] = []
+    ends: list[int] = []
+    for part, tokens in parts:
+        ids.extend(tokens)
+        positions.extend(range(part.start, part.length))
+        slots.extend([part.slot] * part.count)
+        ends.append(len(ids) - 1)
+    # One transfer for everything that the step needs on the device.
+    rows = torch.tensor([ids, positions, slots]).to(device, non_blocking=True)
+    return PackedStep(rows[:1], rows[1:2], rows[2], make_spans([part for part, _ in parts]), ends)
+
+
 class KvSlots:
     """Keys and values of all slots: per layer two buffers [slots, max_tokens, kv_heads, head_dim].
 
@@ -95,18 +127,24 @@ class KvSlots:
         self._spans: list[Span] = []
         self._index = torch.empty(0, dtype=torch.long)
 
-    def begin(self, spans: list[Span], index: torch.Tensor) -> None:
-        """Prepare a step. `index`: [tokens], slot · max_tokens + position of every packed token."""
-        self._spans, self._index = spans, index
+    def begin(self, step: PackedStep) -> None:
+        """Prepare a step."""
+        self._spans, self._index = step.spans, step.slots * self.max_tokens + step.positions[0]
 
     def write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store a step's keys and values [1, kv_heads, tokens, head_dim]; returns the layer's two buffers."""
+        """Store a step's keys and values [tokens, kv_heads, head_dim]; returns the layer's two buffers."""
         if layer not in self._layers:
             self._layers[layer] = (self._make_buffer(key), self._make_buffer(value))
-        buffers = self._layers[layer]
-        for buffer, new in zip(buffers, (key, value), strict=True):
-            buffer.flatten(0, 1).index_copy_(0, self._index, new[0].transpose(0, 1))
-        return buffers
+        keys, values = self._layers[layer]
+        keys.flatten(0, 1).index_copy_(0, self._index, key)
+        values.flatten(0, 1).index_copy_(0, self._index, value)
+        return keys, values
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """Copy the first tokens of a slot to another."""
+        for buffers in self._layers.values():
+            for buffer in buffers:
+                buffer[target, :tokens] = buffer[source, :tokens]
 
     def clear(self, slot: int) -> None:
         """Zero a slot: NaN in masked positions would spoil the next reply."""
@@ -119,16 +157,16 @@ class KvSlots:
         self._layers.clear()
 
     def _make_buffer(self, new: torch.Tensor) -> torch.Tensor:
-        return new.new_zeros(self.slots, self.max_tokens, new.shape[1], new.shape[3])
+        return new.new_zeros(self.slots, self.max_tokens, *new.shape[1:])
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: AttentionRule
     ) -> torch.Tensor:
-        """Attention of all packed tokens. query: [1, heads, tokens, dim]; returns [1, tokens, heads, value_dim]."""
+        """Attention of all packed tokens, each [tokens, heads, dim]; returns [tokens, heads, value_dim]."""
         keys, values = self.write(layer, key, value)
-        queries = query[0].transpose(0, 1)
-        outputs = [_attend_span(span, queries[span.begin : span.end], keys, values, rule) for span in self._spans]
-        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)).unsqueeze(0)
+        if len(self._spans) == 1:
+            return _attend_span(self._spans[0], query, keys, values, rule)
+        return torch.cat([_attend_span(span, query[span.begin : span.end], keys, values, rule) for span in self._spans])
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +196,8 @@ def slot_attention(
         raise ValueError("this model's attention needs more than a causal or sliding mask")
     scale = scaling if scaling is not None else 1 / math.sqrt(query.shape[-1])
     layer: Any = module.layer_idx
-    return kv_slots.attend(layer, query, key, value, AttentionRule(scale, sliding_window, softcap)), None
+    query, key, value = (each[0].transpose(0, 1) for each in (query, key, value))
+    return kv_slots.attend(layer, query, key, value, AttentionRule(scale, sliding_window, softcap)).unsqueeze(0), None
 
 
 def _attend_span(

@@ -1,7 +1,8 @@
 """The tensors of a step: packed tokens in, next-token logits out. Knows neither requests nor sampling nor text.
 
-Two runners share one interface. PackedRunner decodes all slots in one forward pass over KvSlots. SingleRunner is for
-models that cannot: one slot, the model's own cache, one request after another.
+Three runners share one interface. FusedRunner computes the Llama family in few operators (fused_llama.py). PackedRunner
+runs any other model's own code, all slots in one forward pass over KvSlots. SingleRunner is for models that cannot: one
+slot, the model's own cache, one request after another.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, Protocol
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
-from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotTokens, make_spans, slot_attention
+from core.engine.fused_llama import FusedRunner, find_fuse_obstacle, fuse
+from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotTokens, pack_step, slot_attention
 from core.engine.multi_lora import AdapterStack
 from core.engine.packed_linear import pack_linears, unpack_linears
 from core.errors import EngineFailed
@@ -21,7 +23,11 @@ from core.errors import EngineFailed
 KNOWN_LAYER_TYPES = {"full_attention", "sliding_attention"}
 # A slotted forward pass may differ from the model's own by rounding only: mean |difference| over the logits' spread.
 MAX_MEAN_DEVIATION = 0.1
+# A fused one in fp32 has no reason to; a term of the architecture that is missing shows.
+MAX_FUSED_DEVIATION = {torch.float32: 0.001}
 CHECK_TOKENS = 12
+# What a model raises that is built otherwise than it was taken to be.
+UNFIT = (ValueError, TypeError, RuntimeError, AttributeError, IndexError, KeyError)
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +45,9 @@ class ModelRunner(Protocol):
 
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
         """Process each part's token ids; logits [len(wanted), vocab] at the last token of the wanted parts."""
+
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        """Give a slot the first tokens of another; only where `can_resume`."""
 
     def clear(self, slot: int) -> None:
         """Forget what a slot holds."""
@@ -65,30 +74,22 @@ class PackedRunner:
 
     @torch.inference_mode()
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
-        ids: list[int] = []
-        positions: list[int] = []
-        slots: list[int] = []
-        ends: list[int] = []
-        for part, tokens in parts:
-            ids.extend(tokens)
-            positions.extend(range(part.start, part.length))
-            slots.extend([part.slot] * part.count)
-            ends.append(len(ids) - 1)
-        # One transfer for everything that the step needs on the device.
-        rows = torch.tensor([ids, positions, slots]).to(self._model.device, non_blocking=True)
-        self._kv.begin(make_spans([part for part, _ in parts]), rows[2] * self._kv.max_tokens + rows[1])
-        self._stack.activate([(part.slot, part.count) for part, _ in parts], rows[2])
-        # In a step of unfinished prompts nobody wants a token, and an empty list alone would make a tensor of floats.
-        keep = torch.tensor([ends[i] for i in wanted], dtype=torch.long, device=self._model.device)
+        step = pack_step(parts, self._model.device)
+        self._kv.begin(step)
+        self._stack.activate([(part.slot, part.count) for part, _ in parts], step.slots)
         output = self._model(
-            input_ids=rows[:1],
-            position_ids=rows[1:2],
+            input_ids=step.ids,
+            position_ids=step.positions,
             use_cache=False,
-            logits_to_keep=keep,
+            logits_to_keep=step.last_of(wanted),
             kv_slots=self._kv,
         )
         logits: torch.Tensor = output.logits[0]
         return logits
+
+    @torch.inference_mode()
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        self._kv.copy(source, target, tokens)
 
     @torch.inference_mode()
     def clear(self, slot: int) -> None:
@@ -123,6 +124,9 @@ class SingleRunner:
         self._cache = getattr(output, "past_key_values", None)
         return torch.stack([output.logits[0, -1] for _ in wanted])
 
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        raise NotImplementedError("one slot has nothing to copy from")
+
     def clear(self, slot: int) -> None:
         self.reset()
 
@@ -132,15 +136,17 @@ class SingleRunner:
 
 
 def make_runner(model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int) -> ModelRunner:
-    """The packed runner where this model gives the same logits with it, else the single one, said once in the log."""
+    """The fastest runner that gives the model's own logits: fused, packed or single; said once in the log."""
     own_attention = model.config._attn_implementation
     expected = _own_logits(model)
+    if fused := _make_fused(model, stack, expected, slots=slots, max_tokens=max_tokens):
+        return fused
     try:
         reason = _find_obstacle(model)
         if reason is None:
             pack_linears(model)
             packed = PackedRunner(model, stack, slots=slots, max_tokens=max_tokens)
-            deviation = _deviation(expected, _slotted_logits(packed))
+            deviation = _deviation(expected, _slotted_logits(packed, _check_ids(model)))
             if deviation <= MAX_MEAN_DEVIATION:
                 return packed
             reason = f"its logits differ by {deviation:.2f} of their spread"
@@ -149,13 +155,35 @@ def make_runner(model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_
             f"{slots} slots of {max_tokens} tokens do not fit on the device beside the model; lower PERSONAS_SLOTS or"
             " PERSONAS_MAX_CONTEXT_TOKENS."
         ) from error
-    except (ValueError, TypeError, RuntimeError, AttributeError, IndexError, KeyError) as error:
-        # What a model raises that does not follow the attention interface.
+    except UNFIT as error:
         reason = f"{type(error).__name__}: {error}"
     logger.warning("%s cannot be served in slots (%s); replies are written one at a time.", _name(model), reason)
     model.set_attn_implementation(own_attention)
     unpack_linears(model)  # such a model may read its weights in ways of its own
     return SingleRunner(model, stack)
+
+
+def _make_fused(
+    model: PreTrainedModel, stack: AdapterStack, expected: torch.Tensor, *, slots: int, max_tokens: int
+) -> FusedRunner | None:
+    """A fused runner if the model is of a family that it knows and its logits are the `expected` ones."""
+    runner: FusedRunner | None = None
+    try:
+        reason = find_fuse_obstacle(model)
+        if reason is None:
+            runner = fuse(model, stack, slots=slots, max_tokens=max_tokens)
+            pack_linears(runner.linears)
+            deviation = _deviation(expected, _slotted_logits(runner, _check_ids(model)))
+            if deviation <= MAX_FUSED_DEVIATION.get(model.dtype, MAX_MEAN_DEVIATION):
+                logger.info("%s runs in fused layers; its logits are the model's own.", _name(model))
+                return runner
+            reason = f"fused, its logits differ by {deviation:.4f} of their spread"
+    except UNFIT as error:  # out of memory too, which transformers' own code may still have enough of
+        reason = f"{type(error).__name__}: {error}"
+    if runner is not None:
+        runner.give_back()
+    logger.info("%s keeps transformers' layers (%s).", _name(model), reason)
+    return None
 
 
 def _find_obstacle(model: PreTrainedModel) -> str | None:
@@ -182,9 +210,8 @@ def _own_logits(model: PreTrainedModel) -> torch.Tensor:
     return logits.float()
 
 
-def _slotted_logits(runner: PackedRunner) -> torch.Tensor:
+def _slotted_logits(runner: ModelRunner, ids: list[int]) -> torch.Tensor:
     """Last-token logits of the check prompt: prefilled in two parts beside another prompt, then decoded beside it."""
-    ids = _check_ids(runner._model)
     last, other = runner.slots - 1, max(runner.slots - 2, 0)
     steps = [(0, 5), (5, 9), (9, 10), (10, 11), (11, 12)]
     logits = torch.empty(0)

@@ -9,158 +9,34 @@ requests.
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
-from torch import nn
 from transformers import PreTrainedModel
-from transformers.pytorch_utils import Conv1D
 
 from core.engine.adapter_files import AdapterWeights
+from core.engine.lora_block import LoraBlock
+from core.engine.lora_linear import MultiLoraLinear, SharedA, linear_shape
+from core.engine.lora_step import LoraStep, Segment
 
-# Modules that read the same input share one product with A: their A rows lie side by side.
+# Modules that read the same input.
 SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 RANK_STEP = 8
+# On a CPU, to begin the products of one more run of tokens takes as long as so many products of a token and a row.
+DENSE_PER_RUN = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Neighbouring tokens [begin, end) of a step and the stack rows [start, stop) they use.
+class _Part(Protocol):
+    """Rows of the stack on one layer, or on some that read the same input."""
 
-    `rows` is a bit mask of these rows. `weights` is [tokens, (stop - start)·r], None where all are 1.
-    """
-
-    begin: int
-    end: int
-    start: int
-    stop: int
     rows: int
-    weights: torch.Tensor | None
 
-    def take(self, tokens: torch.Tensor) -> torch.Tensor:
-        """This segment's part of a step's tokens [1, tokens, ...]."""
-        is_all = self.end - self.begin == tokens.shape[1]
-        return tokens if is_all else tokens[:, self.begin : self.end]
+    def resize(self, rows: int, r: int, like: torch.Tensor) -> None: ...
 
-
-@dataclass
-class LoraStep:
-    """What the current forward pass uses. Tokens outside the segments use no adapter."""
-
-    segments: tuple[Segment, ...] = ()
-    rows: int = 0
-
-
-class SharedA:
-    """The A matrices of modules that read one input: `stacked` is [members, K, r, in_features]."""
-
-    def __init__(self, step: LoraStep, members: int, in_features: int) -> None:
-        self._step = step
-        self._members = members
-        self._in_features = in_features
-        self._input: torch.Tensor | None = None
-        self._hidden: list[Sequence[torch.Tensor]] = []
-        self._views: dict[tuple[int, int], torch.Tensor] = {}
-        self.stacked = torch.empty(members, 0, 0, in_features)
-        self.rows = 0
-
-    def resize(self, rows: int, r: int, like: torch.Tensor) -> None:
-        """Make room for `r` per row, keeping what is there. `like` gives dtype and device."""
-        grown = like.new_zeros(self._members, rows, r, self._in_features)
-        grown[:, : self.stacked.shape[1], : self.stacked.shape[2]] = self.stacked
-        self.stacked = grown
-        self._views.clear()
-
-    def row(self, row: int) -> torch.Tensor:
-        """[members, r, in_features], a view."""
-        return self.stacked[:, row]
-
-    def shrink(self, x: torch.Tensor, member: int) -> list[torch.Tensor]:
-        """(A x) ⊙ w for one member, per segment: [1, tokens, (stop - start)·r]. One product serves all members."""
-        if self._input is not x:
-            row = _in_one_row(x.contiguous()).to(self.stacked.dtype)
-            self._hidden = [self._shrink_segment(row, segment) for segment in self._step.segments]
-            # Holding on to the input makes `is` safe: its memory cannot become another tensor's meanwhile.
-            self._input = x
-        hidden = self._hidden
-        if member == self._members - 1:
-            self._input, self._hidden = None, []
-        return [each[member] for each in hidden]
-
-    def _shrink_segment(self, x: torch.Tensor, segment: Segment) -> Sequence[torch.Tensor]:
-        """For every member a matrix that is ready for its B."""
-        tokens = segment.take(x)
-        if self._members == 1:
-            hidden = torch.bmm(tokens, self._rows_of(segment))
-            return (hidden if segment.weights is None else hidden.mul_(segment.weights),)
-        hidden = torch.bmm(tokens.expand(self._members, -1, -1), self._rows_of(segment))
-        return torch.split(hidden if segment.weights is None else hidden.mul_(segment.weights), 1)
-
-    def _rows_of(self, segment: Segment) -> torch.Tensor:
-        """[members, in_features, (stop - start)·r], a view; kept, because every step of a batch asks for the same."""
-        key = segment.start, segment.stop
-        if key not in self._views:
-            self._views[key] = self.stacked[:, segment.start : segment.stop].flatten(1, 2).transpose(1, 2)
-        return self._views[key]
-
-
-class MultiLoraLinear(nn.Module):
-    """A linear layer (of any kind, quantised too) followed by the stacked adapters' updates.
-
-    `stacked` holds the B matrices, transposed and scaled: [K, r, out_features].
-    """
-
-    def __init__(self, base: nn.Module, shared: SharedA, member: int, step: LoraStep) -> None:
-        super().__init__()
-        self.base = base
-        self.shared = shared
-        self.member = member
-        self._step = step
-        self._out_features = linear_shape(base)[1]
-        self._views: dict[tuple[int, int], torch.Tensor] = {}
-        self.stacked = torch.empty(0, 0, self._out_features)
-        self.rows = 0
-
-    @property
-    def weight(self) -> Any:
-        """The base weight, because some models look at a layer's dtype."""
-        return self.base.weight
-
-    def resize(self, rows: int, r: int, like: torch.Tensor) -> None:
-        """Make room for `r` per row, keeping what is there. `like` gives dtype and device."""
-        grown = like.new_zeros(rows, r, self._out_features)
-        grown[: self.stacked.shape[0], : self.stacked.shape[1]] = self.stacked
-        self.stacked = grown
-        self._views.clear()
-
-    def row(self, row: int) -> torch.Tensor:
-        """[r, out_features], a view."""
-        return self.stacked[row]
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.base(x)
-        step = self._step
-        if not self.rows & step.rows:
-            return y
-        row = _in_one_row(y)
-        for segment, hidden in zip(step.segments, self.shared.shrink(x, self.member), strict=True):
-            if self.rows & segment.rows:
-                part, b = segment.take(row), self._rows_of(segment)
-                if b.dtype == y.dtype:
-                    part.baddbmm_(hidden, b)
-                else:
-                    part += hidden @ b
-        return y
-
-    def _rows_of(self, segment: Segment) -> torch.Tensor:
-        """[1, (stop - start)·r, out_features], a view."""
-        key = segment.start, segment.stop
-        if key not in self._views:
-            self._views[key] = self.stacked[segment.start : segment.stop].view(1, -1, self._out_features)
-        return self._views[key]
+    def clear(self, row: int) -> None: ...
 
 
 class AdapterStack:
@@ -180,8 +56,24 @@ class AdapterStack:
         self._step = LoraStep()
         self._groups: dict[tuple[str, ...], SharedA] = {}
         self._layers: dict[str, MultiLoraLinear] = {}
+        self._joined: dict[str, tuple[LoraBlock, int]] = {}
+        self._blocks: set[LoraBlock] = set()  # of the joined layers that an adapter has targeted
         self._weights = torch.zeros(slots, rows, dtype=dtype, device=self._device)
         self._slot_weights: list[dict[int, float]] = [{} for _ in range(slots)]
+
+    def join(self, columns: Mapping[str, torch.Tensor]) -> LoraBlock:
+        """Hand layers that read one input over to a runner that computes them as one; before any adapter is loaded.
+
+        `columns`: for each layer's name, where its outputs lie in the joined layer's.
+        """
+        in_features = self.targets[next(iter(columns))][0]
+        block = LoraBlock(self._step, tuple(columns.values()), in_features, self._weights)
+        self._joined |= {name: (block, member) for member, name in enumerate(columns)}
+        return block
+
+    def split(self) -> None:
+        """Undo every `join`."""
+        self._joined.clear()
 
     @torch.inference_mode()
     def load(self, row: int, adapter: AdapterWeights) -> None:
@@ -190,20 +82,19 @@ class AdapterStack:
         if adapter.r > self._r:
             self._grow(-(-adapter.r // RANK_STEP) * RANK_STEP)
         for name, pair in adapter.pairs.items():
-            layer = self._layers.get(name) or self._wrap(name)
-            layer.shared.row(row)[layer.member, : pair.r] = pair.a.to(layer.shared.stacked)
-            # The scale is folded in at full precision, before B is rounded to the model's dtype.
-            layer.row(row)[: pair.r] = (pair.b.to(self._device, torch.float32) * pair.scale).T.to(self._dtype)
-            layer.rows |= 1 << row
-            layer.shared.rows |= 1 << row
+            if joined := self._joined.get(name):
+                block, member = joined
+                self._make_room(block)
+                block.put(row, member, pair)
+            else:
+                (self._layers.get(name) or self._wrap(name)).put(row, pair)
 
     @torch.inference_mode()
     def clear(self, row: int) -> None:
         """Take the adapter of a row out."""
         for part in self._parts():
             if part.rows & 1 << row:
-                part.row(row).zero_()
-                part.rows &= ~(1 << row)
+                part.clear(row)
 
     @torch.inference_mode()
     def assign(self, slot: int, weights: Mapping[int, float]) -> None:
@@ -214,21 +105,32 @@ class AdapterStack:
     def activate(self, parts: Sequence[tuple[int, int]], token_slots: torch.Tensor) -> None:
         """Prepare the next forward pass over packed parts (slot, tokens). `token_slots`: [tokens], on the device.
 
-        Decoding slots share one dense product, because what counts there is the number of products. The many tokens
-        of a prompt get one of their own over their own rows only, because there it is the arithmetic that counts.
+        Decoding slots share one dense product, because what counts there is the number of products, as long as it is
+        not mostly zeros. The many tokens of a prompt get one of their own over their own rows only, because there it
+        is the arithmetic that counts.
         """
         segments: list[Segment] = []
         begin = 0
         decoding = 0
         while decoding < len(parts) and parts[decoding][1] == 1:
             decoding += 1
-        for group in (parts[:decoding], *((part,) for part in parts[decoding:])):
+        for group in (*self._decode_groups(parts[:decoding]), *((part,) for part in parts[decoding:])):
             end = begin + sum(tokens for _, tokens in group)
             if segment := self._make_segment([slot for slot, _ in group], begin, end, token_slots):
                 segments.append(segment)
             begin = end
         self._step.segments = tuple(segments)
         self._step.rows = functools.reduce(operator.or_, (segment.rows for segment in segments), 0)
+
+    def _decode_groups(self, parts: Sequence[tuple[int, int]]) -> list[Sequence[tuple[int, int]]]:
+        """All together, or neighbours with the same weights together where a product for all costs more than many."""
+        used = {row for slot, _ in parts for row in self._slot_weights[slot]}
+        if self._device.type != "cpu" or not used:
+            return [parts]
+        neighbours = itertools.groupby(parts, key=lambda part: self._slot_weights[part[0]])
+        runs: list[Sequence[tuple[int, int]]] = [list(run) for _, run in neighbours]
+        is_dense = len(parts) * (max(used) - min(used) + 1) <= DENSE_PER_RUN * len(runs)
+        return [parts] if is_dense else runs
 
     def _make_segment(self, slots: list[int], begin: int, end: int, token_slots: torch.Tensor) -> Segment | None:
         used = {row for slot in slots for row in self._slot_weights[slot]}
@@ -238,7 +140,7 @@ class AdapterStack:
         rows = sum(1 << row for row in used)
         if stop - start == 1 and all(self._slot_weights[slot].get(start) == 1 for slot in slots):
             return Segment(begin, end, start, stop, rows, None)
-        weights = self._weights[token_slots[begin:end], start:stop].repeat_interleave(self._r, dim=1)
+        weights = self._weights[token_slots[begin:end], start:stop].unsqueeze(-1)
         return Segment(begin, end, start, stop, rows, weights)
 
     def _grow(self, r: int) -> None:
@@ -246,8 +148,13 @@ class AdapterStack:
         for part in self._parts():
             part.resize(self.rows, r, self._weights)
 
-    def _parts(self) -> list[SharedA | MultiLoraLinear]:
-        return [*self._groups.values(), *self._layers.values()]
+    def _parts(self) -> list[_Part]:
+        return [*self._groups.values(), *self._layers.values(), *self._blocks]
+
+    def _make_room(self, block: LoraBlock) -> None:
+        if block not in self._blocks:
+            block.resize(self.rows, self._r, self._weights)
+            self._blocks.add(block)
 
     def _wrap(self, name: str) -> MultiLoraLinear:
         parent_name, _, child = name.rpartition(".")
@@ -272,22 +179,8 @@ class AdapterStack:
         return (prefix + child,)
 
 
-def _in_one_row(x: torch.Tensor) -> torch.Tensor:
-    """Tokens of any shape as [1, tokens, features], a view; which is how a step's tokens come."""
-    return x if x.dim() == 3 and len(x) == 1 else x.view(1, -1, x.shape[-1])
-
-
 def find_targets(model: PreTrainedModel) -> dict[str, tuple[int, int]]:
     """Every linear layer below the output head: name -> (in_features, out_features)."""
     head = model.get_output_embeddings()
     shapes = {name: linear_shape(module) for name, module in model.named_modules() if module is not head}
     return {name: shape for name, shape in shapes.items() if shape != (0, 0)}
-
-
-def linear_shape(module: nn.Module) -> tuple[int, int]:
-    """(in_features, out_features) of a linear layer, (0, 0) for any other module."""
-    if isinstance(module, Conv1D):
-        return module.nx, module.nf
-    if isinstance(module, nn.Linear):  # bitsandbytes' layers are subclasses
-        return module.in_features, module.out_features
-    return 0, 0

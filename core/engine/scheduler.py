@@ -6,11 +6,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from core.engine.prefill_pace import PrefillPace
+
 # (content hash, weight) of every adapter in a reply's row of weights, sorted; () is the base model.
 WeightsKey = tuple[tuple[str, float], ...]
 
 # How many others may start before a reply that waits for its adapters to find room in the stack.
 MAX_OVERTAKES = 8
+# Fewer tokens are read again as fast as they are copied.
+MIN_COPIED_TOKENS = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +29,7 @@ class Sequence:
     slot: int = -1
     computed: int = 0
     cached_tokens: int = 0
+    copy_from: int | None = None  # the slot that holds its first `computed` tokens, when it is admitted
     overtakes: int = 0
     crashes: int = 0  # steps with it that crashed
     is_suspect: bool = False  # the latest of them was its latest step
@@ -79,17 +84,27 @@ class Slot:
     tokens: list[int] = field(default_factory=list)
     last_used: int = 0
 
+    @property
+    def proven_tokens(self) -> list[int]:
+        """What the slot holds, as far as a token that was chosen from it shows that it holds numbers."""
+        if self.running is None:
+            return self.tokens
+        is_proven = self.running.completion_tokens > 0 and not self.running.is_suspect
+        return self.running.tokens[: self.running.computed] if is_proven else []
+
 
 class Scheduler:
     """Continuous batching: every step takes one token of each decoding reply and some prompt tokens of new ones.
 
-    `prefill_chunk_tokens` bounds the prompt tokens of a step, so that a long prompt does not stall the replies being
-    written. With `can_resume=False` prompts are taken whole and slots forget everything between replies.
+    `prefill_chunk_tokens` bounds the prompt tokens of a step, and PrefillPace those of a long prompt, so that it does
+    not stall the replies being written. With `can_resume=False` prompts are taken whole and slots forget everything
+    between replies.
     """
 
     def __init__(self, slots: int, prefill_chunk_tokens: int, *, can_resume: bool = True) -> None:
         self.slots = [Slot(index) for index in range(slots)]
         self._budget = prefill_chunk_tokens
+        self._pace = PrefillPace(prefill_chunk_tokens)
         self._can_resume = can_resume
         self._waiting: deque[Sequence] = deque()
         self._started: list[Sequence] = []  # running, in the order they were admitted
@@ -150,7 +165,10 @@ class Scheduler:
         budget = self._budget
         for sequence in started:
             if sequence.remaining > 1 and budget > 0:
-                count = min(sequence.remaining, budget) if self._can_resume else sequence.remaining
+                allowed = min(
+                    budget, self._pace.tokens_for(len(sequence.tokens) - sequence.cached_tokens, len(decoding))
+                )
+                count = min(sequence.remaining, allowed) if self._can_resume else sequence.remaining
                 budget -= count
                 prompts.append(Chunk(sequence, count))
         return decoding + prompts
@@ -159,6 +177,11 @@ class Scheduler:
         """Record that the chunks' tokens are in their slots."""
         for chunk in chunks:
             chunk.sequence.computed += chunk.count
+
+    def note(self, chunks: list[Chunk], seconds: float) -> None:
+        """Tell how long a step took."""
+        decoding = sum(chunk.count == 1 for chunk in chunks)
+        self._pace.note(decoding, sum(chunk.count for chunk in chunks if chunk.count > 1), seconds)
 
     def remove(self, sequence: Sequence, *, keep_prefix: bool = True) -> None:
         """End a reply, waiting or running. Its slot is free at once and keeps the tokens for the next turn."""
@@ -190,14 +213,24 @@ class Scheduler:
         return min(idle, key=lambda slot: (slot.last_used, slot.index))
 
     def _place(self, sequence: Sequence, slot: Slot) -> None:
-        if slot.weights == sequence.weights:
-            # The last prompt token is always processed, because its logits choose the first new one.
-            prefix = _common_prefix(slot.tokens, sequence.tokens)
-            sequence.computed = sequence.cached_tokens = min(prefix, sequence.prompt_tokens - 1)
+        own = _common_prefix(slot.tokens, sequence.tokens) if slot.weights == sequence.weights else 0
+        source, prefix = self._find_prefix(sequence)
+        is_copied = prefix >= own + MIN_COPIED_TOKENS
+        sequence.copy_from = source if is_copied else None
+        # The last prompt token is always processed, because its logits choose the first new one.
+        sequence.computed = min(prefix if is_copied else own, sequence.prompt_tokens - 1)
+        sequence.cached_tokens = sequence.computed
         sequence.slot = slot.index
         slot.running = sequence
         slot.conversation_id, slot.weights, slot.tokens = sequence.conversation_id, sequence.weights, []
         self._started.append(sequence)
+
+    def _find_prefix(self, sequence: Sequence) -> tuple[int, int]:
+        """The slot that holds most of a reply's prompt under the same weights, and how much: a system prompt, often."""
+        same = [slot for slot in self.slots if slot.weights == sequence.weights]
+        found = [(_common_prefix(slot.proven_tokens, sequence.tokens), slot.index) for slot in same]
+        prefix, index = max(found, default=(0, 0))
+        return index, prefix
 
     def _tick(self) -> int:
         self._clock += 1

@@ -31,6 +31,7 @@ from core.engine.model_facts import context_limit, default_sampling, stop_tokens
 from core.engine.model_runner import make_runner
 from core.engine.multi_lora import AdapterStack
 from core.engine.scheduler import Sequence as TokenSequence
+from core.engine.tuned_runner import tune_threads
 from core.errors import EngineFailed, InvalidInput, PersonasError
 from core.generation import AdapterRef, EngineCapabilities, GenerationRequest, SamplingParams
 from core.messages import ChatMessage, ReplyChunk
@@ -280,7 +281,7 @@ class TransformersEngine:
         reader = AdapterReader(self._adapter_roots, stack.targets, self._max_rank, self._fingerprint(base))
         shelf = AdapterShelf(reader, stack, host_adapters=self._host_adapters)
         loop = GenerationLoop(
-            runner,
+            tune_threads(runner, base.device),
             shelf,
             eos_tokens=stop_tokens(model, base.tokenizer),
             vocab=model.config.get_text_config().vocab_size,

@@ -22,6 +22,7 @@ from transformers import (
     Phi3Config,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
+    Qwen2Config,
     Qwen3Config,
 )
 
@@ -49,6 +50,7 @@ _SIZES: dict[str, Any] = {
 _LAYER_TYPES = ["sliding_attention", "full_attention", "sliding_attention"]
 _CONFIGS: dict[str, Callable[..., PreTrainedConfig]] = {
     "llama": LlamaConfig,
+    "qwen2": lambda **sizes: Qwen2Config(**{name: size for name, size in sizes.items() if name != "head_dim"}),
     "qwen3": Qwen3Config,
     "gemma": lambda **sizes: Gemma2Config(
         **sizes, sliding_window=SLIDING_WINDOW, layer_types=_LAYER_TYPES, query_pre_attn_scalar=16

@@ -11,6 +11,7 @@ from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM
 
 from core.engine.adapter_files import AdapterReader
+from core.engine.fused_llama import FusedRunner
 from core.engine.kv_slots import SlotTokens
 from core.engine.model_runner import PackedRunner, SingleRunner, make_runner
 from core.engine.multi_lora import AdapterStack
@@ -46,18 +47,41 @@ def case(request, tmp_path_factory):
     return folder, adapters
 
 
+@pytest.fixture(scope="module")
+def expected(case):
+    return peft_logits(*case)
+
+
 def load_model(folder):
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def slotted_logits(folder, adapters, *, is_packed=False):
+def make_fused(model, stack):
+    runner = make_runner(model, stack, slots=len(ROWS), max_tokens=128)
+    assert isinstance(runner, FusedRunner)
+    return runner
+
+
+def make_fused_packed(model, stack):
+    runner = make_fused(model, stack)
+    pack_linears(runner.linears, is_worth_it=lambda weight: True)
+    return runner
+
+
+def make_generic(model, stack):
+    return PackedRunner(model, stack, slots=len(ROWS), max_tokens=128)
+
+
+def make_generic_packed(model, stack):
+    pack_linears(model, is_worth_it=lambda weight: True)
+    return make_generic(model, stack)
+
+
+def slotted_logits(folder, adapters, make):
     """[slots, vocab] at the end of every prompt: prefilled in uneven parts, then decoded together."""
     model = load_model(folder)
-    if is_packed:
-        pack_linears(model, is_worth_it=lambda weight: True)
     stack = AdapterStack(model, rows=4, slots=len(ROWS), dtype=torch.float32)
-    runner = make_runner(model, stack, slots=len(ROWS), max_tokens=128)
-    assert isinstance(runner, PackedRunner)
+    runner = make(model, stack)
     reader = AdapterReader((folder.parent,), stack.targets, 64)
     rows = {name: row for row, name in enumerate(adapters)}
     for name, ref in adapters.items():
@@ -112,20 +136,25 @@ def peft_row(model, prompt, weights):
     return model(ids).logits[0, -1]
 
 
-def test_personas_blends_and_strengths_in_one_batch_equal_peft(case):
-    actual = slotted_logits(*case)
-    expected = peft_logits(*case)
+needs_packing = pytest.mark.skipif(not can_pack(), reason="this processor or torch cannot pack weights")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_fused,
+        make_generic,
+        pytest.param(make_fused_packed, marks=needs_packing),
+        pytest.param(make_generic_packed, marks=needs_packing),
+    ],
+)
+def test_personas_blends_and_strengths_in_one_batch_equal_peft(case, expected, make):
     assert expected.std() > 0.5  # otherwise closeness would mean nothing
     assert not torch.allclose(expected[0], expected[2], atol=0.1)
-    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(slotted_logits(*case, make), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.skipif(not can_pack(), reason="this processor or torch cannot pack weights")
-def test_packed_base_weights_give_the_same_logits(case):
-    torch.testing.assert_close(slotted_logits(*case, is_packed=True), peft_logits(*case), rtol=1e-4, atol=1e-4)
-
-
-def test_the_single_runner_equals_peft_too(case):
+def test_the_single_runner_equals_peft_too(case, expected):
     folder, adapters = case
     model = load_model(folder)
     stack = AdapterStack(model, rows=2, slots=1, dtype=torch.float32)
@@ -137,4 +166,4 @@ def test_the_single_runner_equals_peft_too(case):
     prompt = PROMPTS[0]
     runner.forward([(SlotTokens(0, 0, len(prompt) - 1), prompt[:-1])], [0])
     logits = runner.forward([(SlotTokens(0, len(prompt) - 1, 1), prompt[-1:])], [0])
-    torch.testing.assert_close(logits[0], peft_logits(folder, adapters)[0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits[0], expected[0], rtol=1e-4, atol=1e-4)

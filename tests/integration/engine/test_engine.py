@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
+from core.engine.fused_llama import FAMILIES
 from core.errors import EngineFailed, InvalidInput
 from core.messages import ChatMessage, Usage
 from tests.models.engine_cases import collect, collect_all, mixed_requests, request, running_engine
@@ -86,8 +86,13 @@ async def test_the_next_turn_of_a_conversation_reuses_its_slot(folder, refs):
 
         resumed, last = await second("turn 2", persona)
         assert last.usage.cached_tokens >= first.usage.prompt_tokens
-        fresh, last = await second("elsewhere", persona, conversation="other channel")
-        assert fresh == resumed
+        elsewhere, last = await second("elsewhere", persona, conversation="other channel")
+        assert elsewhere == resumed
+        assert last.usage.cached_tokens >= first.usage.prompt_tokens  # copied from the first channel's slot
+        async with running_engine(folder) as other_engine:
+            again = request("fresh", "and now?", adapters=persona, history=history)
+            fresh, last = await collect(other_engine, again)
+        assert (fresh, last.usage.cached_tokens) == (resumed, 0)
         for number, others in enumerate(({refs[1]: 1.0}, {refs[0]: 0.5}, {})):
             _, last = await second(f"weights {number}", others)
             assert last.usage.cached_tokens == 0
@@ -187,8 +192,10 @@ async def test_closing_the_engine_cancels_what_runs(folder):
             await collect(engine, request("late"))
 
 
-async def test_a_model_that_cannot_run_in_slots_is_served_one_at_a_time(folder, refs, caplog):
-    with unsupported_attention():
+async def test_a_model_that_cannot_run_in_slots_is_served_one_at_a_time(folder, refs, caplog, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.delitem(FAMILIES, "llama")
+        patch.setattr(LlamaForCausalLM, "_supports_attention_backend", False)  # as of a class that is older than that
         async with running_engine(folder, slots=8) as engine:
             assert engine.slots == 1
             single = await collect_all(engine, mixed_requests(refs, "single "))
@@ -196,16 +203,6 @@ async def test_a_model_that_cannot_run_in_slots_is_served_one_at_a_time(folder, 
     async with running_engine(folder) as engine:
         packed = await collect_all(engine, mixed_requests(refs, "packed "))
     assert [text for text, _ in single] == [text for text, _ in packed]
-
-
-@contextlib.contextmanager
-def unsupported_attention():
-    """Llama as a model class from before transformers' attention interface."""
-    LlamaForCausalLM._supports_attention_backend = False
-    try:
-        yield
-    finally:
-        del LlamaForCausalLM._supports_attention_backend
 
 
 async def test_default_sampling_and_names_come_from_the_model(folder):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from core.engine.fused_llama import FusedRunner
 from core.errors import NotFound
 from tests.models.engine_cases import collect, collect_all, request, running_engine
 
@@ -17,7 +18,15 @@ def fail_in_forward(engine, error):
     def raise_error(module, inputs):
         raise error
 
-    return engine._parts.base.model.model.layers[1].register_forward_pre_hook(raise_error)
+    return layer_of(engine, 1).register_forward_pre_hook(raise_error)
+
+
+def layer_of(engine, index):
+    """The last linear layer of a decoder layer; its output is [tokens, features]."""
+    runner = engine._parts.loop._runner
+    runner = getattr(runner, "inner", runner)  # of the one that tunes threads
+    assert isinstance(runner, FusedRunner)
+    return runner.layers[index].down.linear
 
 
 def fail_where(engine, is_bad):
@@ -162,16 +171,15 @@ async def test_repeated_failures_stop_the_engine_for_good(folder, caplog):
 
 async def test_weights_that_give_no_number_fail_only_their_own_reply(folder, refs):
     async with running_engine(folder, slots=2) as engine:
-        model = engine._parts.base.model
         expected, _ = await collect(engine, request("expected", "fine", conversation_id="fine"))
 
         def spoil(module, inputs, output):
-            if output.shape[1] > 2:  # a step that prefills; the prompt comes after the decoding reply
-                output[0, -1] = float("nan")
+            if len(output) > 2:  # a step that prefills; the prompt comes after the decoding reply
+                output[-1] = float("nan")
 
         good = engine.submit(request("good", "fine", conversation_id="fine"))
         first = await anext(good)
-        hook = model.model.layers[0].mlp.register_forward_hook(spoil)
+        hook = layer_of(engine, 0).register_forward_hook(spoil)
         _, bad = await collect(engine, request("bad", "spoilt"))
         hook.remove()
         rest = [chunk async for chunk in good]
@@ -184,7 +192,7 @@ async def test_weights_that_give_no_number_fail_only_their_own_reply(folder, ref
 
 async def test_a_prompt_cancelled_while_it_is_read_leaves_nothing_in_its_slot(folder):
     async with running_engine(folder, slots=1, prefill_chunk_tokens=4) as engine:
-        loop, model = engine._parts.loop, engine._parts.base.model
+        loop = engine._parts.loop
         expected, _ = await collect(engine, request("expected", "fine"))
         steps = 0
 
@@ -192,10 +200,10 @@ async def test_a_prompt_cancelled_while_it_is_read_leaves_nothing_in_its_slot(fo
             nonlocal steps
             steps += 1
             if steps == 2:
-                output[0, -1] = float("nan")
+                output[-1] = float("nan")
                 loop.call(lambda: loop.cancel("long"))
 
-        hook = model.model.layers[0].mlp.register_forward_hook(spoil_and_cancel)
+        hook = layer_of(engine, 0).register_forward_hook(spoil_and_cancel)
         _, last = await collect(engine, request("long", "word " * 20))
         hook.remove()
         assert last.finish_reason == "cancelled"

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, make_spans, slot_attention
+from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, make_spans, pack_step, slot_attention
 
 HEADS, KV_HEADS, DIM = 4, 2, 8
 
@@ -25,6 +25,10 @@ def naive_attention(query, keys, values, position, rule):
     return torch.stack(outputs)
 
 
+def begin(kv, parts):
+    kv.begin(pack_step([(part, [0] * part.count) for part in parts], torch.device("cpu")))
+
+
 class Scene:
     """Slots filled with known keys and values."""
 
@@ -38,19 +42,19 @@ class Scene:
     def step(self, parts):
         """Whether what the slots attend to is the definition's, for every token of the step."""
         tokens = sum(part.count for part in parts)
-        draw = [torch.randn(1, heads, tokens, DIM, generator=self.random) for heads in (HEADS, KV_HEADS, KV_HEADS)]
+        draw = [torch.randn(tokens, heads, DIM, generator=self.random) for heads in (HEADS, KV_HEADS, KV_HEADS)]
         query, key, value = draw
         places = [(part.slot, part.start + i) for part in parts for i in range(part.count)]
         for token, (slot, position) in enumerate(places):
-            self.keys[slot, position] = key[0, :, token]
-            self.values[slot, position] = value[0, :, token]
-        self.kv.begin(make_spans(parts), torch.tensor([s * self.kv.max_tokens + p for s, p in places]))
+            self.keys[slot, position] = key[token]
+            self.values[slot, position] = value[token]
+        begin(self.kv, parts)
         actual = self.kv.attend(0, query, key, value, self.rule)
         expected = [
-            naive_attention(query[0, :, token], self.keys[slot], self.values[slot], position, self.rule)
+            naive_attention(query[token], self.keys[slot], self.values[slot], position, self.rule)
             for token, (slot, position) in enumerate(places)
         ]
-        return torch.allclose(actual, torch.stack(expected)[None], rtol=1e-4, atol=1e-5)
+        return torch.allclose(actual, torch.stack(expected), rtol=1e-4, atol=1e-5)
 
 
 rules = st.builds(
@@ -94,13 +98,13 @@ def test_a_very_long_row_does_not_make_short_ones_pay():
 
 def test_numbers_that_are_none_do_not_outlive_a_clear():
     kv = KvSlots(1, 32)
-    bad = torch.full((1, KV_HEADS, 20, DIM), math.nan)
-    kv.begin(make_spans([SlotTokens(0, 0, 20)]), torch.arange(20))
-    kv.attend(0, torch.zeros(1, HEADS, 20, DIM), bad, bad, AttentionRule(1.0))
+    bad = torch.full((20, KV_HEADS, DIM), math.nan)
+    begin(kv, [SlotTokens(0, 0, 20)])
+    kv.attend(0, torch.zeros(20, HEADS, DIM), bad, bad, AttentionRule(1.0))
     kv.clear(0)
-    kv.begin(make_spans([SlotTokens(0, 0, 2)]), torch.arange(2))
-    good = torch.ones(1, KV_HEADS, 2, DIM)
-    assert kv.attend(0, torch.ones(1, HEADS, 2, DIM), good, good, AttentionRule(1.0)).isfinite().all()
+    begin(kv, [SlotTokens(0, 0, 2)])
+    good = torch.ones(2, KV_HEADS, DIM)
+    assert kv.attend(0, torch.ones(2, HEADS, DIM), good, good, AttentionRule(1.0)).isfinite().all()
 
 
 @pytest.mark.parametrize("extra", [{"s_aux": torch.ones(1)}, {"position_bias": torch.ones(1)}])

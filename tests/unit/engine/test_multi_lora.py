@@ -70,6 +70,21 @@ def test_every_token_gets_its_own_mix_of_rows(model):
     assert model.get_submodule(f"{LAYER}.q_proj").base is base
 
 
+def test_many_adapters_in_one_batch_are_each_right(model):
+    stack = AdapterStack(model, rows=24, slots=24, dtype=torch.float32)
+    adapters = [adapter(f"{row}", attention_targets(model), seed=row) for row in range(24)]
+    for row, each in enumerate(adapters):
+        stack.load(row, each)
+        stack.assign(row, {row: 0.5, 23 - row: 1.0} if row % 5 == 0 else {row: 1.0})
+    x = torch.randn(1, 24, 16)
+    module = f"{LAYER}.q_proj"
+    expected = model.get_submodule(module).base(x)
+    for row, each in enumerate(adapters):
+        shares = ((each, 0.5), (adapters[23 - row], 1.0)) if row % 5 == 0 else ((each, 1.0),)
+        expected[0, row] += sum(share * update(one, module, x[0, row]) for one, share in shares)
+    torch.testing.assert_close(run(model, stack, module, x, list(range(24))), expected, rtol=1e-4, atol=1e-4)
+
+
 def test_modules_that_share_an_input_are_right_in_any_order_of_calls(model):
     stack = AdapterStack(model, rows=2, slots=1, dtype=torch.float32)
     a = adapter("a", attention_targets(model))

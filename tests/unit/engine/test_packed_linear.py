@@ -104,7 +104,9 @@ def test_other_dtypes_and_subclasses_stay_as_they_are():
         ((1536, 576), torch.float32, "AVX2", False),
         ((1536, 576), torch.float32, "AVX512", True),
         ((576, 576), torch.float32, "AVX512", False),
-        ((1536, 576), torch.bfloat16, "AVX512", True),
+        ((3072, 576), torch.float32, "AVX2", True),
+        ((576, 576), torch.bfloat16, "AVX512", True),
+        ((576, 64), torch.bfloat16, "AVX512", False),
         ((1600, 100), torch.float32, "AVX2", False),
     ],
 )

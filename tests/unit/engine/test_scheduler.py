@@ -59,6 +59,19 @@ def test_a_long_prompt_does_not_stall_a_reply_that_is_being_written():
     ]
 
 
+def test_a_very_long_prompt_takes_what_the_steps_of_others_have_room_for():
+    scheduler = Scheduler(3, prefill_chunk_tokens=256)
+    scheduler.add(sequence("short", range(50), new=50))
+    admit_all(scheduler)
+    for seconds in (0.05, 0.01):  # a prompt's tokens cost 1 ms each, a step of decoding 10 ms
+        scheduler.note(scheduler.next_chunks(), seconds)
+        step(scheduler)
+    scheduler.add(sequence("long", range(2_000)))
+    scheduler.add(sequence("medium", range(500)))
+    admit_all(scheduler)
+    assert step(scheduler) == {"short": 1, "long": 10, "medium": 246}
+
+
 def test_a_reply_may_prefill_and_be_written_in_one_go_when_it_is_alone():
     scheduler = Scheduler(1, prefill_chunk_tokens=100)
     scheduler.add(sequence("only", range(60), new=2))
@@ -99,6 +112,30 @@ def test_other_weights_never_reuse_a_prefix():
         admit_all(scheduler)
         assert other.cached_tokens == 0
         scheduler.remove(other)
+
+
+def test_a_system_prompt_is_copied_from_another_conversation_with_the_same_weights():
+    system = list(range(100, 120))
+    scheduler = Scheduler(4, 100)
+    scheduler.add(first := sequence("first", [*system, 1]))
+    admit_all(scheduler)
+    step(scheduler)
+    for weights, reused in ((PIRATE, 20), (ZEN, 0), ((("pirate", 0.5),), 0)):
+        scheduler.add(other := sequence("other", [*system, 2, 3], weights=weights))
+        admit_all(scheduler)
+        assert (other.cached_tokens, other.copy_from) == (reused, first.slot if reused else None)
+        scheduler.remove(other)
+
+
+def test_nothing_is_copied_that_no_token_has_proven_yet():
+    system = list(range(100, 120))
+    scheduler = Scheduler(3, 10)
+    scheduler.add(sequence("first", [*system, 1]))
+    admit_all(scheduler)
+    step(scheduler)
+    scheduler.add(second := sequence("second", [*system, 2]))
+    admit_all(scheduler)
+    assert (second.cached_tokens, second.copy_from) == (0, None)
 
 
 def test_the_slot_that_was_idle_longest_is_taken_over():
@@ -176,7 +213,9 @@ arrivals = st.tuples(
     st.just("arrive"),
     st.integers(0, 2),  # conversation
     st.sampled_from([PIRATE, ZEN, ()]),
-    st.lists(st.integers(0, 2), min_size=1, max_size=12),  # prompt
+    st.sampled_from([[], [2] * 9]).flatmap(  # prompt, perhaps with a system prompt that others have too
+        lambda system: st.lists(st.integers(0, 2), min_size=1, max_size=12).map(lambda rest: system + rest)
+    ),
     st.integers(1, 5),  # new tokens
 )
 actions = st.lists(arrivals | st.tuples(st.just("cancel"), st.integers(0, 30)) | st.just(("step",)), max_size=60)
@@ -219,7 +258,7 @@ class Checked:
 
     def admit(self):
         for each in admit_all(self.scheduler):
-            weights, held = self.contents[each.slot]
+            weights, held = self.contents[each.slot if each.copy_from is None else each.copy_from]
             reused = each.cached_tokens
             assert reused < each.prompt_tokens
             assert reused == 0 or (weights == each.weights and held[:reused] == each.tokens[:reused])

@@ -1,0 +1,217 @@
+"""The Llama family without transformers' modelling code: the same weights in fewer operators, for all slots at once.
+
+`fuse` takes the weights out of a loaded model; `FusedRunner.give_back` returns them. Whether the logits are the model's
+own is for the caller to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from core.engine.fused_layer import FusedLayer, Joined, Norm, join_linears, pair_up
+from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, pack_step
+from core.engine.lora_linear import linear_shape
+from core.engine.multi_lora import AdapterStack
+from core.engine.packed_linear import unpack_linears
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a model's modules do not tell. `norm_offset` is added to the weights of norms."""
+
+    norm_offset: float = 0.0
+    has_score_cap: bool = False
+    has_rope_by_layer: bool = False
+
+
+# By the config's model_type. SmolLM2 is a Llama.
+FAMILIES = {
+    "llama": Family(),
+    "mistral": Family(),
+    "qwen2": Family(),
+    "qwen3": Family(),
+    "phi3": Family(),
+    "gemma2": Family(norm_offset=1.0, has_score_cap=True),
+    "gemma3_text": Family(norm_offset=1.0, has_rope_by_layer=True),
+}
+
+
+class FusedRunner:
+    """A ModelRunner, see there. `linears` holds every linear layer, and what may share a weight with one."""
+
+    can_resume = True
+
+    def __init__(
+        self, model: PreTrainedModel, layers: Sequence[FusedLayer], norm: Norm, kv: KvSlots, stack: AdapterStack
+    ) -> None:
+        body: Any = model.model
+        self._embed = body.embed_tokens
+        self._rotary = body.rotary_emb
+        self._head = model.lm_head
+        self._cap: float | None = getattr(model.config, "final_logit_softcapping", None)
+        self._norm = norm
+        self._kv = kv
+        self._stack = stack
+        self._like = torch.empty(0, device=model.device)  # so that rotations come in fp32
+        self.layers = layers
+        self._joined = [part for layer in layers for part in (layer.qkv, layer.o, layer.gate_up, layer.down)]
+        joined = nn.ModuleList(part.linear for part in self._joined)
+        self.linears = nn.ModuleDict({"embed_tokens": self._embed, "lm_head": self._head, "layers": joined})
+
+    @property
+    def slots(self) -> int:
+        return self._kv.slots
+
+    @torch.inference_mode()
+    def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
+        step = pack_step(parts, self._like.device)
+        self._kv.begin(step)
+        self._stack.activate([(part.slot, part.count) for part, _ in parts], step.slots)
+        turns = {kind: self._turns(step.positions, kind) for kind in {layer.rope for layer in self.layers}}
+        x: torch.Tensor = self._embed(step.ids)[0]
+        for layer in self.layers:
+            x = layer.forward(x, turns[layer.rope], self._kv)
+        logits: torch.Tensor = self._head(self._norm(x[step.last_of(wanted)]))
+        return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
+
+    @torch.inference_mode()
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        self._kv.copy(source, target, tokens)
+
+    @torch.inference_mode()
+    def clear(self, slot: int) -> None:
+        self._kv.clear(slot)
+
+    def reset(self) -> None:
+        self._kv.reset()
+
+    def give_back(self) -> None:
+        """Return the weights to the model, which computes as before; this runner is of no use any more."""
+        self.reset()
+        self._stack.split()
+        unpack_linears(self.linears)
+        for part in self._joined:
+            part.give_back()
+
+    def _turns(self, positions: torch.Tensor, kind: str | None) -> torch.Tensor:
+        """[tokens, 1, rotary / 2] as complex numbers, from the model's own rotary embedding."""
+        cos, sin = self._rotary(self._like, positions, *(() if kind is None else (kind,)))
+        half = cos.shape[-1] // 2
+        return torch.complex(cos[0, :, None, :half], sin[0, :, None, :half])
+
+
+def find_fuse_obstacle(model: PreTrainedModel) -> str | None:
+    """Why a model keeps transformers' modelling code, as far as its config and its layers tell."""
+    if model.config.model_type not in FAMILIES:
+        return f"{model.config.model_type} is none of the architectures that are fused"
+    if model.device.type not in ("cpu", "cuda"):
+        return f"it is on {model.device.type}"
+    body: Any = model.model
+    linears = [module for layer in body.layers for module in layer.modules() if linear_shape(module) != (0, 0)]
+    if any(type(linear) is not nn.Linear for linear in linears):
+        return "its layers are not plain linear ones"
+    return None
+
+
+def fuse(model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int) -> FusedRunner:
+    """Move a model's weights into a fused runner, layer by layer, so that they lie in memory once.
+
+    Raises what a model raises that is built in other ways than its family; it has its weights back then.
+    """
+    reader = _Reader(model, stack)
+    try:
+        layers = [reader.read_layer(index) for index in range(model.config.num_hidden_layers)]
+        body: Any = model.model
+        return FusedRunner(model, layers, reader.norm(body.norm), KvSlots(slots, max_tokens), stack)
+    except BaseException:
+        stack.split()
+        for part in reader.joined:
+            part.give_back()
+        raise
+
+
+class _Reader:
+    """Reads the layers of one model."""
+
+    def __init__(self, model: PreTrainedModel, stack: AdapterStack) -> None:
+        self._model = model
+        self._stack = stack
+        self._config: Any = model.config
+        self._family = FAMILIES[model.config.model_type]
+        self.joined: list[Joined] = []
+
+    def read_layer(self, index: int) -> FusedLayer:
+        layer = self._model.model.layers[index]
+        attention, mlp = layer.self_attn, layer.mlp
+        heads, kv_heads = self._config.num_attention_heads, self._config.num_key_value_heads
+        rope = attention.layer_type if self._family.has_rope_by_layer else None
+        pairs = partial(pair_up, dim=attention.head_dim, rotary=self._rotary_size(rope), device=self._model.device)
+        has_four_norms = hasattr(layer, "pre_feedforward_layernorm")
+        names = f"model.layers.{index}.self_attn", f"model.layers.{index}.mlp"
+        return FusedLayer(
+            index,
+            qkv=self._join(names[0], ("q_proj", "k_proj", "v_proj"), "qkv_proj", pairs(heads + kv_heads)),
+            o=self._join(names[0], ("o_proj",)),
+            gate_up=self._join(names[1], ("gate_proj", "up_proj"), "gate_up_proj"),
+            down=self._join(names[1], ("down_proj",)),
+            heads=heads,
+            kv_heads=kv_heads,
+            rule=self._rule(attention),
+            rope=rope,
+            activation=mlp.act_fn if hasattr(mlp, "act_fn") else mlp.activation_fn,
+            input_norm=self.norm(layer.input_layernorm),
+            mlp_norm=self.norm(layer.pre_feedforward_layernorm if has_four_norms else layer.post_attention_layernorm),
+            heads_norm=self._heads_norm(attention, pairs(1)) if hasattr(attention, "q_norm") else None,
+            attention_out_norm=self.norm(layer.post_attention_layernorm) if has_four_norms else None,
+            mlp_out_norm=self.norm(layer.post_feedforward_layernorm) if has_four_norms else None,
+        )
+
+    def norm(self, module: Any) -> Norm:
+        return self._make_norm(module, module.weight)
+
+    def _heads_norm(self, attention: Any, order: torch.Tensor) -> Norm:
+        counts = (self._config.num_attention_heads, self._config.num_key_value_heads)
+        norms = (attention.q_norm, attention.k_norm)
+        rows = [norm.weight[order].expand(count, -1) for norm, count in zip(norms, counts, strict=True)]
+        return self._make_norm(norms[0], torch.cat(rows))
+
+    def _make_norm(self, module: Any, weight: torch.Tensor) -> Norm:
+        eps = module.eps if hasattr(module, "eps") else module.variance_epsilon
+        return Norm(weight.detach().float() + self._family.norm_offset, eps)
+
+    def _rule(self, attention: Any) -> AttentionRule:
+        # Some families keep the window in each layer, where it may be None, and others in the config.
+        own = attention if hasattr(attention, "sliding_window") else self._config
+        cap = self._config.attn_logit_softcapping if self._family.has_score_cap else None
+        return AttentionRule(attention.scaling, getattr(own, "sliding_window", None), cap)
+
+    def _rotary_size(self, rope: str | None) -> int:
+        place = torch.zeros(1, 1, dtype=torch.long, device=self._model.device)
+        cos, _ = self._model.model.rotary_emb(place.float(), place, *(() if rope is None else (rope,)))
+        return int(cos.shape[-1])
+
+    def _join(
+        self, parent: str, children: tuple[str, ...], whole: str | None = None, begin: torch.Tensor | None = None
+    ) -> Joined:
+        """These layers of a parent as one, or its `whole` that is one already. `begin`: the first outputs' order."""
+        module = self._model.get_submodule(parent)
+        if whole is not None and hasattr(module, whole):
+            children = (whole,)
+        members: list[nn.Linear] = [getattr(module, child) for child in children]
+        sizes = [member.out_features for member in members]
+        order = torch.arange(sum(sizes), device=self._model.device)
+        if begin is not None:
+            order[: len(begin)] = begin
+        columns = torch.split(order.argsort(), sizes)
+        names = [f"{parent}.{child}" for child in children]
+        lora = self._stack.join(dict(zip(names, columns, strict=True)))
+        joined = Joined(join_linears(members, order), lora, members, order)
+        self.joined.append(joined)
+        return joined

@@ -1,0 +1,36 @@
+"""Which tokens of a step use which rows of the stacked adapters, and how strongly. Knows no layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Neighbouring tokens [begin, end) of a step and the stack rows [start, stop) they use.
+
+    `rows` is a bit mask of these rows. `weights` is [tokens, stop - start, 1], None where all are 1.
+    """
+
+    begin: int
+    end: int
+    start: int
+    stop: int
+    rows: int
+    weights: torch.Tensor | None
+
+    def weigh(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Multiply A's results [..., tokens, (stop - start)·n] with the tokens' weights, in place."""
+        if self.weights is not None:
+            hidden.view(*hidden.shape[:-1], self.stop - self.start, -1).mul_(self.weights)
+        return hidden
+
+
+@dataclass
+class LoraStep:
+    """What the current forward pass uses. Tokens outside the segments use no adapter."""
+
+    segments: tuple[Segment, ...] = ()
+    rows: int = 0
