@@ -51,7 +51,7 @@ class BlendRecipe:
         return self.method.startswith(("ties", "dare"))
 
     def resolve(self, adapters: Sequence[BlendedAdapter]) -> BlendRecipe:
-        """The recipe with every number that these adapters decide. Raises InvalidInput where they cannot be blended so."""
+        """The recipe with every number that these adapters decide. Raises InvalidInput where they cannot be blended."""
         if self.density is not None and not self.is_pruning:
             raise InvalidInput(f"{self.method} keeps all weights; leave --density out, or choose ties or dare.")
         density = (self.density or DEFAULT_DENSITY) if self.is_pruning else None

@@ -8,11 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
+from gguf import GGUFReader
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
-from bot.commands import blend
+from bot.commands import blend, export, merge
 from bot.commands.arguments import build_parser
 from bot.service.storage import open_storage
 from core.adapters.registry import RegisteredAdapter
+from core.engine.loading import load_base_model
 from core.errors import InvalidInput, NotFound, PersonasError
 from core.generation import AdapterRef
 from core.personas import load_persona
@@ -157,3 +163,68 @@ def test_a_blend_that_fails_its_gate_does_not_answer_and_one_that_passes_does(sh
     assert (weak.gate_passed, weak.aliases) == (False, ("challenger",))
     assert (strong.gate_passed, strong.aliases) == (True, ("champion",))
     assert "It answers: promoted by ann" in (strong.folder / "CARD.md").read_text(encoding="utf-8")
+
+
+def test_a_merged_model_gives_the_logits_of_base_and_adapter_and_can_be_served(
+    shop: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "merged"
+    merge.merge(build_parser().parse_args(["merge", "monk", str(out)]), shop)
+    assert f"monk@1 and {shop.base_model} are one model in {out}, in float32." in capsys.readouterr().out
+    ids = torch.arange(3, 60).reshape(3, 19)
+    base = AutoModelForCausalLM.from_pretrained(shop.base_model, dtype=torch.float32)
+    with torch.no_grad():
+        plain = base(ids).logits
+        adapted = PeftModel.from_pretrained(base, str(newest(shop, "monk").folder)).eval()(ids).logits
+        found = AutoModelForCausalLM.from_pretrained(out)(ids).logits
+    assert (found - adapted).abs().max() <= 1e-4 * adapted.abs().max()
+    assert (found - plain).abs().max() > 0.1 * adapted.abs().max()
+    served = load_base_model(str(out), device="cpu", dtype="float32", quantization="none")
+    assert served.tokenizer.chat_template
+    assert all(str(tmp_path) not in path.read_text(encoding="utf-8") for path in out.glob("*.json"))
+    with pytest.raises(InvalidInput, match="merged exists already"):
+        merge.merge(build_parser().parse_args(["merge", "monk", str(out)]), shop)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_adapter_as_gguf_holds_the_weights_in_llama_cpps_names_and_order(shop: Settings, tmp_path: Path) -> None:
+    out = tmp_path / "monk.gguf"
+    export.export(build_parser().parse_args(["export", "monk", "--gguf", str(out)]), shop)
+    reader = GGUFReader(out)
+    fields = {name: reader.fields[name].contents() for name in ("general.type", "general.architecture", "adapter.type")}
+    assert fields == {"general.type": "adapter", "general.architecture": "llama", "adapter.type": "lora"}
+    scale = reader.fields["adapter.lora.alpha"].contents() / 8
+    assert scale == pytest.approx(8 / 8**0.5)  # rslora's
+    tensors = {tensor.name: torch.tensor(tensor.data) for tensor in reader.tensors}
+    assert len(tensors) == 3 * 7 * 2
+    kept = load_file(newest(shop, "monk").folder / "adapter_model.safetensors")
+    halves = {
+        "attn_q": ("self_attn.q_proj", 4),
+        "attn_k": ("self_attn.k_proj", 2),
+        "attn_v": ("self_attn.v_proj", None),
+        "ffn_down": ("mlp.down_proj", None),
+    }
+    for name, (module, heads) in halves.items():
+        key = f"base_model.model.model.layers.1.{module}"
+        a, b = kept[f"{key}.lora_A.weight"], kept[f"{key}.lora_B.weight"]
+        assert torch.equal(tensors[f"blk.1.{name}.weight.lora_a"], a)
+        if heads is not None:  # row i of a head's first half and of its second lie side by side
+            size = len(b) // heads
+            order = [h * size + half * size // 2 + i for h in range(heads) for i in range(size // 2) for half in (0, 1)]
+            b = b[order]
+        assert torch.equal(tensors[f"blk.1.{name}.weight.lora_b"], b)
+
+
+def test_what_cannot_be_exported_is_said_in_a_sentence(shop: Settings, tmp_path: Path) -> None:
+    taken = tmp_path / "taken.gguf"
+    taken.write_bytes(b"mine")
+    with pytest.raises(InvalidInput, match=r"taken.gguf exists already; name another place"):
+        export.export(build_parser().parse_args(["export", "monk", "--gguf", str(taken)]), shop)
+    assert taken.read_bytes() == b"mine"
+    with pytest.raises(InvalidInput, match="Say what to export to; there is --gguf"):
+        export.export(build_parser().parse_args(["export", "monk"]), shop)
+    for command in (export.export, merge.merge):
+        name = command.__name__
+        option = ["--gguf"] if name == "export" else [str(tmp_path / "new")]
+        with pytest.raises(NotFound, match="hermit has no adapter that answers"):
+            command(build_parser().parse_args([name, "hermit", *option]), shop)
