@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from core.thumb_statistics import LikedShare, Period
 
 WIDTH, HEIGHT, MARGIN = 320, 88, 8
+GUTTER = 38  # at the left, for what the lines mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,10 @@ class Chart:
 
 def draw(periods: Sequence[Period]) -> Chart | None:
     """The chart of these periods; None where nobody gave a thumb in any."""
-    width = (WIDTH - 2 * MARGIN) / max(1, len(periods))
+    width = (WIDTH - GUTTER - MARGIN) / max(1, len(periods))
     marks = [
         Mark(
-            round(MARGIN + (at + 0.5) * width, 1),
+            round(GUTTER + (at + 0.5) * width, 1),
             _height(period.liked.share),
             _height(period.liked.low),
             _height(period.liked.high),

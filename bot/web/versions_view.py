@@ -45,7 +45,8 @@ class CheckRow:
 
 @dataclass(frozen=True, slots=True)
 class VersionView:
-    """One adapter version. `reasons` are why its gate failed; `card` is Markdown."""
+    """One adapter version. `reasons` are why its gate failed, where `standing` does not say so; `card` is
+    Markdown."""
 
     adapter: RegisteredAdapter
     standing: str
@@ -120,11 +121,12 @@ def _view(
     report = adapter.gate_report or {}
     reasons = report.get("reasons")
     checks = report.get("checks")
+    why = standing(adapter, [event for event in events if event.version == adapter.version])
     return VersionView(
         adapter=adapter,
-        standing=standing(adapter, [event for event in events if event.version == adapter.version]),
+        standing=why,
         gate=GATES[adapter.gate_passed],
-        reasons=tuple(map(str, reasons)) if isinstance(reasons, list) else (),
+        reasons=tuple(text for text in map(str, reasons) if text not in why) if isinstance(reasons, list) else (),
         checks=tuple(_row(one) for one in checks if isinstance(one, Mapping)) if isinstance(checks, list) else (),
         evaluation=evaluation_text(adapter),
         liked=in_words(liked) if liked else "",

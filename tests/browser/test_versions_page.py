@@ -28,10 +28,12 @@ async def picture(page, name: str) -> None:
 
 
 async def test_a_version_is_rolled_back_and_another_promoted_by_force_with_a_reason(page, history):
+    await picture(page, "playground")
+    async with page.expect_popup() as opened:  # the chat stays open in its own tab
+        await page.get_by_role("link", name="Versions").click()
+    page = await opened.value
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    await picture(page, "playground")
-    await page.get_by_role("link", name="Versions").click()
     await expect(page.get_by_text("zen@2 answers")).to_be_visible()
     await picture(page, "all")
     await page.get_by_role("link", name="Master Zen").click()
@@ -43,7 +45,7 @@ async def test_a_version_is_rolled_back_and_another_promoted_by_force_with_a_rea
     await page.get_by_role("button", name="Roll back to zen@1").click()
     await expect(page.get_by_role("status")).to_have_text("It answers again from the next reply on.")
     await expect(page.get_by_role("heading", name="zen@1")).to_contain_text("answers")
-    await expect(page.get_by_text("Why: People liked the first one.")).to_be_visible()
+    await expect(page.get_by_text("Why: People liked the first one.").first).to_be_visible()
 
     failed = page.get_by_role("article", name="zen@3")
     await failed.get_by_text("Promote it although its gate failed").click()
@@ -52,7 +54,7 @@ async def test_a_version_is_rolled_back_and_another_promoted_by_force_with_a_rea
     await failed.get_by_role("textbox").fill("A trial for today.")
     await failed.get_by_role("button", name="Promote by force").click()
     await expect(page.get_by_role("heading", name="zen@3")).to_contain_text("answers")
-    await expect(page.get_by_text("without a passing gate (forced)")).to_be_visible()
+    await expect(page.get_by_text("without a passing gate (forced)").first).to_be_visible()
     await picture(page, "forced")
     assert problems == []
 
