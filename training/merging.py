@@ -41,7 +41,7 @@ def merge_adapter(settings: Settings, version: RegisteredAdapter, out: Path, dty
         read_served(version.folder, settings, base, version.ref.name)
         model = PeftModel.from_pretrained(base.model, str(version.folder))
         try:
-            merged: Any = model.merge_and_unload(safe_merge=True)  # type: ignore[operator]
+            merged: Any = model.merge_and_unload(safe_merge=True)
         except ValueError as error:
             raise AdapterRejected(
                 f"Adapter {version.ref.name} and the base model add up to numbers that are none; train it again."
