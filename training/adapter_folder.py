@@ -77,7 +77,7 @@ def check_free_space(folder: Path, weights: int) -> None:
 
 
 def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
-    """Save the adapter "default" to `folder` in bf16: its two files and nothing else.
+    """Save the adapter "default" to `folder`: its two files and nothing else. What was trained is saved in bf16.
 
     The weights in memory are rounded to bf16 too, so that whatever is measured afterwards is what was saved. The
     config names the base model by `base_name`, not by a path of this machine, and its lists are sorted: the same
@@ -95,7 +95,8 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
     path = folder / CONFIG_FILE
     values = read_json(path)
-    values["target_modules"] = sorted(values["target_modules"])
+    if isinstance(values["target_modules"], list):  # else it is a pattern
+        values["target_modules"] = sorted(values["target_modules"])
     write_json(path, values)
 
 

@@ -148,15 +148,17 @@ def _held_out(persona: Persona, settings: Settings, room: Room) -> tuple[list[Tr
 
 
 def _replies_of_others(persona: Persona, settings: Settings, judged: AbstractSet[str], count: int) -> tuple[str, ...]:
-    """Training replies of the other installed personas; one whose rows cannot be read is left out."""
+    """Training replies of the other installed personas; one whose rows cannot be read is left out, and so is a row
+    that a blend shares with this persona: its own voice is nobody else's."""
     others = [other for other in load_personas(settings.dir, settings.own_dir).values() if other.slug != persona.slug]
+    own = {row.output for row in read_rows(persona.train_path)}
     texts: list[str] = []
     for other in others:
         try:
             rows = read_rows(other.train_path)
         except PersonasError:
             continue
-        fitting = [row.output for row in rows if _bare(row.user_text) not in judged]
+        fitting = [row.output for row in rows if row.output not in own and _bare(row.user_text) not in judged]
         texts += spread(fitting, count // len(others))
     return tuple(texts)
 

@@ -15,12 +15,10 @@ from peft import PeftModel
 
 from core.adapters.content_hash import adapter_content_hash
 from core.base_names import base_slug
-from core.engine.adapter_files import AdapterReader
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
-from core.engine.loading import LoadedBase, base_fingerprint
+from core.engine.loading import LoadedBase
 from core.engine.model_facts import context_limit
-from core.engine.multi_lora import find_targets
 from core.engine.quantization import avoid_packed_kernel
 from core.generation import AdapterRef
 from core.messages import ChatMessage
@@ -43,8 +41,8 @@ from training.library_noise import quiet_libraries
 from training.lineage import base_name
 from training.model_measures import Loss, reply_losses, text_losses
 from training.progress import ProgressUpdate, ReportProgress, ignore_progress
-from training.recipes import MAX_R
 from training.reply_writer import ReplyWriter
+from training.served_adapter import read_served
 
 MAX_SAMPLES = 10
 MAX_FLAWS = 20
@@ -120,7 +118,7 @@ def evaluate(
     adapter that cannot be served on this base model.
     """
     base = load_configured_base(settings)
-    _check_adapter(adapter, settings, base)
+    read_served(adapter, settings, base)
     with quiet_libraries():
         model = PeftModel.from_pretrained(base.model, str(adapter))
         return measure(persona, settings, base, model, adapter, limits=limits or read_limits("full"), progress=progress)
@@ -242,13 +240,6 @@ def _loss_items(losses: Losses) -> dict[str, Items]:
         tokens = tuple(float(one.tokens) for one in adapter)
         found[f"{kind}_tokens"] = Items(tokens, tokens)
     return {key: items for key, items in found.items() if items.adapter}
-
-
-def _check_adapter(folder: Path, settings: Settings, base: LoadedBase) -> None:
-    """Refuse what the engine would refuse, before PEFT reads the files."""
-    targets, fingerprint = find_targets(base.model), base_fingerprint(base)
-    reader = AdapterReader(settings.adapter_roots, targets, max_rank=MAX_R, base_fingerprint=fingerprint)
-    reader.read(AdapterRef(folder.name, adapter_content_hash(folder)), folder)
 
 
 def _base_names(persona: Persona, settings: Settings, base: LoadedBase, template: ChatTemplate) -> list[str]:

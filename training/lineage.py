@@ -21,6 +21,7 @@ from core.base_names import base_folder
 from core.engine.loading import LoadedBase, base_fingerprint
 from core.personas import Persona
 from core.settings import ROOT, Settings
+from training.blend_recipe import BlendRecipe
 from training.recipes import Recipe
 
 LIBRARIES = ("torch", "transformers", "peft", "trl", "bitsandbytes", "datasets")
@@ -32,9 +33,9 @@ def build_lineage(
     persona: Persona,
     settings: Settings,
     base: LoadedBase,
-    recipe: Recipe,
+    recipe: Recipe | BlendRecipe,
     *,
-    method: Literal["sft", "feedback"],
+    method: Literal["sft", "feedback", "blend"],
     data: dict[str, Any],
     commit: str | None,
     metrics: dict[str, Any],

@@ -99,7 +99,7 @@ def run_training(
             partial_folder(shipped.parent if bundle else versions) as partial,
         ):
             fitted = fit(partial)
-            _prove(fitted, partial / ADAPTER, settings)
+            prove(fitted, partial / ADAPTER, settings)
             content_hash = adapter_content_hash(partial / ADAPTER)
             target = shipped if bundle else versions / content_hash[:HASH_CHARS]
             folder = move_into_place(partial / ADAPTER, target, is_replacing=bundle)
@@ -117,7 +117,7 @@ def run_training(
     return TrainedAdapter(persona.slug, settings.base_slug, folder, content_hash, lineage, bundle)
 
 
-def _prove(fitted: Fitted, adapter: Path, settings: Settings) -> None:
+def prove(fitted: Fitted, adapter: Path, settings: Settings) -> None:
     """Save the adapter, and its lineage last: what has one is finished. Raises AdapterNotSaved."""
     save_adapter(fitted.model, adapter, base_name(settings.base_model))
     check_saved_adapter(fitted.model, adapter, torch.tensor([fitted.first_prompt], device=fitted.base.device))

@@ -17,6 +17,7 @@ from bot.commands.argument_parts import (
     examples_of,
     version,
 )
+from bot.commands.blend_arguments import add_blending
 from core import __version__
 
 RECIPE_OPTIONS: tuple[tuple[str, type, str], ...] = (
@@ -47,6 +48,7 @@ def build_parser() -> Parser:
     _add_new(commands)
     _add_versions(commands)
     _add_training(commands)
+    add_blending(commands)
     _add_upkeep(commands)
     return parser
 

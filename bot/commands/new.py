@@ -29,15 +29,14 @@ RESTART = "A `personas serve` that is running sees it after a restart, on Discor
 
 def new(arguments: argparse.Namespace, settings: Settings) -> int:
     slug = checked_slug(arguments.slug)
-    name = _checked_text("--name", arguments.name, MAX_NAME_CHARS)
-    description = _checked_text("--description", arguments.description, MAX_DESCRIPTION_CHARS)
+    name = checked_text("--name", arguments.name, MAX_NAME_CHARS)
+    description = checked_text("--description", arguments.description, MAX_DESCRIPTION_CHARS)
     check_free(settings.own_dir / slug)
     from_card = None
     if arguments.card is not None:
         from_card = draft_from_card(slug, arguments.card.expanduser(), name=name, description=description)
-    usual_name = " ".join(re.split("[-_]+", slug)).strip().title()
-    draft = from_card.draft if from_card else starter_draft(slug, name or usual_name, description)
-    asyncio.run(_check_nobody(draft, settings))
+    draft = from_card.draft if from_card else starter_draft(slug, name or usual_name(slug), description)
+    asyncio.run(check_nobody(draft, settings))
     write_draft(draft, settings.own_dir / slug)
     _tell(make_console(), draft, from_card, settings)
     return 0
@@ -57,7 +56,12 @@ def checked_slug(text: str) -> str:
     )
 
 
-def _checked_text(option: str, text: str | None, limit: int) -> str | None:
+def usual_name(slug: str) -> str:
+    """What a persona of this slug is called where nobody says otherwise."""
+    return " ".join(re.split("[-_]+", slug)).strip().title()
+
+
+def checked_text(option: str, text: str | None, limit: int) -> str | None:
     """What was typed, on one line. Raises InvalidInput."""
     if text is None:
         return None
@@ -68,7 +72,7 @@ def _checked_text(option: str, text: str | None, limit: int) -> str | None:
     return line
 
 
-async def _check_nobody(draft: PersonaDraft, settings: Settings) -> None:
+async def check_nobody(draft: PersonaDraft, settings: Settings) -> None:
     """Raises InvalidInput when the slug is somebody's, or was: former adapters would speak for the new persona."""
     slug = draft.slug
     async with open_storage(settings) as storage, storage.store.read() as session:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.messages import ChatMessage
@@ -39,6 +40,8 @@ class PersonaDraft:
     card: str
     emoji: str = "🎭"
     avatar: bytes | None = None
+    catchphrases: tuple[str, ...] = ()
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
     def files(self) -> dict[str, bytes]:
         """Every file of the folder by its name."""
@@ -54,5 +57,11 @@ class PersonaDraft:
 
     def _toml(self) -> str:
         """A TOML string may hold what a JSON string may, as long as no control character is in it."""
-        fields = {field: getattr(self, field) for field in ("name", "description", "emoji", "greeting")}
-        return "".join(f"{field} = {json.dumps(value, ensure_ascii=False)}\n" for field, value in fields.items())
+        fields = {name: getattr(self, name) for name in ("name", "description", "emoji", "greeting")}
+        if self.catchphrases:
+            fields["catchphrases"] = self.catchphrases
+        lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items()]
+        if self.sampling:
+            lines.append("\n[sampling]\n")
+            lines += [f"{name} = {value}\n" for name, value in self.sampling.items()]
+        return "".join(lines)

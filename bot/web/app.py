@@ -23,6 +23,7 @@ from bot.web.metrics import Metrics
 from bot.web.openai_api import build_api
 from bot.web.playground import mount_playground
 from bot.web.service_view import Service
+from bot.web.versions_page import versions_router
 from bot.web.wrong_keys import WrongKeys
 from core.errors import PersonasError
 
@@ -53,6 +54,7 @@ def build_app(service: Service) -> FastAPI:
     api = build_api(service, metrics)
     app.mount(API_PATH, api)
     app.router.routes.append(Route(API_PATH, api))  # a mount answers only below its path
+    app.include_router(versions_router(service))
     # The last middleware added sees a request first.
     app.add_middleware(MisplacedApi)
     app.add_middleware(BodyGate)

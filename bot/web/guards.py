@@ -19,6 +19,7 @@ from bot.web.cors import AllowedOrigins, foreign_origin_sentence
 from bot.web.login import LOGIN_PATH, Login
 from bot.web.wrong_keys import WrongKeys
 
+VERSIONS_PATH = "/versions"
 OWN_SITES = frozenset({"same-origin", "none"})  # "none": the address bar, a bookmark
 # Gradio's page has inline scripts and styles, and shows pictures from data and blob URLs.
 CONTENT_SECURITY_POLICY = (
@@ -41,7 +42,9 @@ def is_loopback_name(host: str) -> bool:
 def is_link_to_page(scope: Scope, headers: Headers) -> bool:
     """Whether the browser opens one of our pages in a tab, as for a link; whoever links to it can't read it."""
     is_navigation = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
-    return is_navigation and scope["method"] == "GET" and scope["path"] in ("/", LOGIN_PATH)
+    path = scope["path"]
+    is_page = path in ("/", LOGIN_PATH, VERSIONS_PATH) or path.startswith(f"{VERSIONS_PATH}/")
+    return is_navigation and scope["method"] == "GET" and is_page
 
 
 class BrowserGuard:

@@ -45,7 +45,8 @@ CSS = """
 #picker input { position: absolute; opacity: 0; }
 #picker label:has(input:focus-visible) { outline: 2px solid var(--color-accent); outline-offset: 1px; }
 #picker label span { margin: 0; }
-#about, #status { font-size: .9rem; }
+#about, #status, #links { font-size: .9rem; }
+#links p { margin: 0; }
 #about > *, #status > * { opacity: .8; }
 #chat { flex: 1 1 0; min-height: 14rem; border: 1px solid var(--border-color-primary); }
 #answers { gap: .4rem; flex-wrap: wrap; align-items: center; }

@@ -12,6 +12,7 @@ from starlette.routing import Mount
 from bot.chat.personas import describe
 from bot.web.api_errors import sentence_of
 from bot.web.gradio_import import gr, without_apps
+from bot.web.guards import VERSIONS_PATH
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
 from bot.web.page_sessions import PageSessions
@@ -131,8 +132,8 @@ class Playground:
                     elem_id="message",
                 )
                 status = gr.Markdown(elem_id="status")
-                if self._service.settings.api_key is not None:
-                    gr.HTML('<a href="/logout">Log out</a>', elem_id="logout")
+                log_out = " · [Log out](/logout)" if self._service.settings.api_key is not None else ""
+                gr.Markdown(f"[Versions]({VERSIONS_PATH}){log_out}", elem_id="links")
                 clock = gr.Timer(LOADING_POLL_S)
             self._wire(page, conversation, picker, blend, about, chatbot, message, status, clock)
         page.api_open = False

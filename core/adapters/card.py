@@ -43,13 +43,15 @@ def card_text(adapter: RegisteredAdapter, events: Iterable[Event]) -> str:
     lines = [
         f"# {adapter.ref.name} on {adapter.base_model}",
         "",
-        _standing(adapter, mine),
+        standing(adapter, mine),
         "",
         "## Where it comes from",
         "",
     ]
     lines += [f"- {name}: {value}" for name, value in _origin(adapter).items() if value not in (None, "")]
-    lines += ["", "## What happened to it", "", *map(_event_line, mine)]
+    if facts := training_facts(adapter.lineage):
+        lines += ["", "## Its training", "", *(f"- {name}: {value}" for name, value in facts.items())]
+    lines += ["", "## What happened to it", "", *map(event_line, mine)]
     report = adapter.gate_report
     if report is None:
         return "\n".join([*lines, "", "## Its gate", "", "It has not been through an evaluation gate.", ""])
@@ -69,8 +71,8 @@ def write_card(adapter: RegisteredAdapter, events: Iterable[Event]) -> None:
         logger.warning("The card of %s is not written (%s).", adapter.ref.name, error.strerror)
 
 
-def _standing(adapter: RegisteredAdapter, events: Sequence[Event]) -> str:
-    """Whether it answers, and why."""
+def standing(adapter: RegisteredAdapter, events: Sequence[Event]) -> str:
+    """Whether it answers, and why, in a sentence or two. `events` are its own."""
     if "champion" not in adapter.aliases:
         names = f" It is the {' and the '.join(adapter.aliases)}." if adapter.aliases else ""
         verdict = next((event.reason for event in reversed(events) if event.kind == "gated"), None)
@@ -99,11 +101,45 @@ def _origin(adapter: RegisteredAdapter) -> dict[str, Any]:
     }
 
 
-def _event_line(event: Event) -> str:
+def event_line(event: Event) -> str:
+    """When it happened, by whom, what and why, as a Markdown list's item."""
     former = f", in place of version {event.former_champion}" if event.former_champion else ""
     forced = ", forced" if event.is_forced else ""
     why = f": {event.reason}" if event.reason else ""
     return f"- {_day(event.happened_at)}, {event.actor}: {KINDS.get(event.kind, event.kind)}{former}{forced}{why}"
+
+
+def training_facts(lineage: Mapping[str, Any]) -> dict[str, str]:
+    """What the lineage says of the training, by name; it may have been written elsewhere, and say anything."""
+    data, metrics = _mapping(lineage.get("data")), _mapping(lineage.get("metrics"))
+    evaluation, blend = _mapping(metrics.get("evaluation")), lineage.get("blend")
+    parts = [one for one in blend if isinstance(one, Mapping)] if isinstance(blend, list) else []
+    adherence = _mapping(evaluation.get("adherence")).get("adapter_rate")
+    found = {
+        "blend of": ", ".join(f"{one.get('adapter')} × {one.get('weight')}" for one in parts),
+        "rows": _number(data.get("rows")),
+        "judged, preferred and corrected replies": ", ".join(
+            _number(data.get(key)) for key in ("judged", "preferred", "corrected") if key in data
+        ),
+        "steps": _number(metrics.get("steps")),
+        "loss at first and at last": _pair(metrics.get("first_loss"), metrics.get("last_loss")),
+        "seconds": _number(metrics.get("seconds")),
+        "perplexity of held-out replies, times the base model's": _number(evaluation.get("perplexity_ratio")),
+        "replies that sound like the persona": f"{adherence:.0%}" if isinstance(adherence, int | float) else "",
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value) if isinstance(value, int) else ""
+
+
+def _pair(first: Any, last: Any) -> str:
+    return f"{_number(first)}, {_number(last)}" if isinstance(first, float) and isinstance(last, float) else ""
 
 
 def _check_line(check: Mapping[str, Any]) -> str:

@@ -79,7 +79,7 @@ def load_base_model(
     """
     target = choose_device(device)
     torch_dtype = choose_dtype(dtype, target)
-    config = _read_config(name)
+    config = read_config(name)
     # The probe imports bitsandbytes, which nobody has to wait for who cannot use it.
     is_probed = quantization in ("nf4", "int8") or target.type == "cuda"
     choice = choose_quantization(
@@ -241,7 +241,8 @@ def _read(name: str, from_pretrained: Any, **kwargs: Any) -> Any:
         raise InvalidSetting(f"{name} cannot be used as the base model: {_first_line(error)}.") from error
 
 
-def _read_config(name: str) -> PreTrainedConfig:
+def read_config(name: str) -> PreTrainedConfig:
+    """The config of a hub id or folder. Raises NotFound and InvalidSetting."""
     return _read(name, AutoConfig.from_pretrained)
 
 

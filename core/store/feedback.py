@@ -14,6 +14,9 @@ from sqlalchemy.orm import aliased
 from core.store import exchanges
 from core.store.db import insert
 from core.store.models import Exchange, Feedback, VoidThumbs
+from core.thumb_statistics import Thumb
+
+MAX_THUMBS = 10_000  # of one persona that are looked at for a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +115,19 @@ async def tally(session: AsyncSession, *, base_model: str | None = None) -> list
         statement = statement.where(Exchange.base_model == base_model)
     rows = await session.execute(statement)
     return [Tally(model, base, tuple(adapters), ups, downs) for model, base, adapters, ups, downs in rows]
+
+
+async def thumbs_by_version(session: AsyncSession, persona: str, base_model: str) -> dict[str, list[Thumb]]:
+    """The latest MAX_THUMBS on replies of this persona alone, by the content hash of the adapter that wrote them."""
+    statement = (
+        select(Exchange.adapters, Feedback.user_id, Feedback.label, Feedback.given_at)
+        .join(Feedback, Feedback.exchange_id == Exchange.id)
+        .where(Exchange.model == persona, Exchange.base_model == base_model)
+        .order_by(Feedback.given_at.desc())
+        .limit(MAX_THUMBS)
+    )
+    found: dict[str, list[Thumb]] = {}
+    for adapters, user_id, label, given_at in await session.execute(statement):
+        if len(adapters) == 1:
+            found.setdefault(adapters[0]["content_hash"], []).append(Thumb(user_id, label, given_at))
+    return found
