@@ -57,14 +57,12 @@ async def take_step(store: Store, registry: Registry, standing: RolloutStanding,
             await _end(session, standing, "rolled_back", step.reason)
 
 
-async def end_where_champion_moved(store: Store, standing: RolloutStanding) -> bool:
-    """End a rollout whose champion answers no more, however that came about. True where that was so."""
+async def end_where_champion_moved(store: Store, standing: RolloutStanding) -> None:
+    """End a rollout whose champion answers no more, however that came about."""
     async with store.write() as session:
         aliases = await adapter_versions.aliases(session, standing.persona, standing.base_model, is_locking=True)
-        if aliases.get("champion") == standing.champion or await _unchanged(session, standing) is None:
-            return False
-        await _end(session, standing, "ended", f"{standing.persona}@{standing.champion} answers no more.")
-        return True
+        if aliases.get("champion") != standing.champion and await _unchanged(session, standing) is not None:
+            await _end(session, standing, "ended", f"{standing.persona}@{standing.champion} answers no more.")
 
 
 async def set_paused(store: Store, persona: str, base_slug: str, is_paused: bool, *, by: str, reason: str) -> None:

@@ -53,10 +53,10 @@ class RolloutWatch:
     async def look(self) -> None:
         """Take every running rollout as far as it goes, and note who answers unseen. Raises StoreUnavailable."""
         challenges: dict[str, Challenge] = {}
-        for standing in await self._standings():
+        for standing, is_answering in await self._standings():
             step = decide(standing)
-            if await end_where_champion_moved(self._store, standing):
-                logger.info("The rollout of %s ends: its champion answers no more", standing.persona)
+            if not is_answering:
+                await end_where_champion_moved(self._store, standing)
             elif step is not None:
                 await take_step(self._store, self._registry, standing, step)
                 logger.info("%s: %s", standing.persona, step.reason)
@@ -66,10 +66,14 @@ class RolloutWatch:
                 await self._load(standing)
         self._shadow.challenges = challenges
 
-    async def _standings(self) -> list[RolloutStanding]:
+    async def _standings(self) -> list[tuple[RolloutStanding, bool]]:
+        """Every running rollout, and whether its champion still answers."""
         async with self._store.read() as session:
             running = await rollouts.running(session, self._personas, self._base_slug)
-            return [await standing_of(session, rollout) for rollout in running]
+            champions = await self._registry.champions(session, [one.persona for one in running], self._base_slug)
+            return [
+                (await standing_of(session, one), champions[one.persona].version == one.champion) for one in running
+            ]
 
     async def _challenge(self, standing: RolloutStanding) -> dict[str, Challenge]:
         """The challenger, by the content hash of the champion beside which it answers."""
