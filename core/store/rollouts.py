@@ -143,6 +143,7 @@ def _of_canary(rollout: Rollout) -> tuple[Any, ...]:
         Exchange.base_model == rollout.base_model,
         Exchange.finished_at >= rollout.canary_at,  # which has an index
         Exchange.created_at >= rollout.canary_at,
+        *(() if rollout.ended_at is None else (Exchange.created_at <= rollout.ended_at,)),
         ~is_old,
     )
 
