@@ -90,7 +90,7 @@ class RolloutStanding:
         return f"{where}{' (paused)' if self.is_paused else ''}."
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, for scripts and for the web page; docs/learning.md names the keys."""
+        """Everything, for scripts and for the web page."""
         evidence, shadow = self.evidence, self.shadow
         return {
             "persona": self.persona,
