@@ -22,6 +22,7 @@ from core.store.models import Exchange, ShadowReply
 from core.worker.rollout_watch import RolloutWatch
 from tests.examples.rollout import add_gated, roll_out, standing_of_zen
 from tests.examples.store import ZEN
+from tests.running.patience import TIMEOUT_S
 from tests.running.serving import echo_settings, until
 
 WORDS = "tell me how a stack and a queue differ in what they give back first"
@@ -49,7 +50,13 @@ class Engine(EchoEngine):
 
 
 @pytest.fixture
-async def service(tmp_path):
+async def service(tmp_path, monkeypatch):
+    """A running service, in which the test alone looks after rollouts, however slow the machine is."""
+
+    async def leave_it_to_the_test(_watch: RolloutWatch) -> None:
+        pass
+
+    monkeypatch.setattr(RolloutWatch, "run", leave_it_to_the_test)
     service = await Service.open(echo_settings(tmp_path), engine=Engine())
     await service.start()
     yield service
@@ -96,6 +103,17 @@ def version_in(text: str) -> int:
     found = re.findall(r"\[zen@(\d+)\]", text)
     assert len(found) == 1
     return int(found[0])
+
+
+async def test_a_running_service_takes_the_steps_by_itself(tmp_path):
+    service = await Service.open(echo_settings(tmp_path), engine=Engine())
+    challenger = await add(service)
+    await roll_out(service.store, challenger.version, over=1)
+    await service.start()
+    async with asyncio.timeout(TIMEOUT_S):
+        while (await standing_of_zen(service.store)).stage != "canary":  # noqa: ASYNC110 - a database sets no event
+            await asyncio.sleep(0.05)
+    await service.stop()
 
 
 async def test_a_rollout_that_is_off_costs_nothing(service, watch):
