@@ -100,6 +100,25 @@ class FeedbackTable(BaseModel):
     near_duplicate_similarity: float | None = Field(default=None, gt=0, le=1)
 
 
+class RolloutTable(BaseModel):
+    """The [rollout] table of persona.toml: whether a new version meets people step by step, and in which steps.
+
+    `core.adapters.rollout` says how they are decided. While it is off, the gate promotes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = False
+    shadow_replies: int = Field(default=30, ge=0, le=10_000)
+    words_ratio: float = Field(default=1.5, gt=1, le=100)
+    flawed_margin: float = Field(default=0.1, ge=0, le=1)
+    voice_margin: float = Field(default=0.5, ge=0, le=1)
+    canary_share: float = Field(default=0.5, gt=0, le=0.9)
+    evidence: float = Field(default=20.0, ge=2, le=1e6)
+    min_people: int = Field(default=10, ge=1, le=100_000)
+    max_votes: int = Field(default=600, ge=1, le=1_000_000)
+
+
 class PersonaFile(BaseModel):
     """persona.toml as written."""
 
@@ -114,6 +133,7 @@ class PersonaFile(BaseModel):
     sampling: SamplingTable = SamplingTable()
     training: TrainingTable = TrainingTable()
     feedback: FeedbackTable = FeedbackTable()
+    rollout: RolloutTable = RolloutTable()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from training.eval_flaws import is_garbage, repeats_itself, scripts_of
+from core.flaws import is_garbage, repeats_itself, scripts_of
 from training.eval_words import unknown_words, words_of
 from training.reply_writer import Written
 

@@ -17,6 +17,7 @@ from core.adapters.card import write_card
 from core.adapters.lineage import read_lineage
 from core.adapters.on_disk import has_content
 from core.adapters.registry import ChampionMoved, RegisteredAdapter
+from core.adapters.rollout_moves import start_rollout
 from core.errors import InvalidInput
 from core.store import adapter_versions
 from training.feedback_set import FeedbackSet
@@ -178,10 +179,16 @@ async def _standing(task: Retraining) -> tuple[RegisteredAdapter | None, dict[An
 async def _settle(
     task: Retraining, version: RegisteredAdapter, champion: RegisteredAdapter | None, verdict: Verdict
 ) -> tuple[Outcome, dict[Any, int]]:
-    """Record the verdict, and promote where it passed or where force was given. Raises ChampionMoved."""
+    """Record the verdict; where it passed, begin the rollout that the persona wants, or else promote, as force does.
+
+    Raises ChampionMoved.
+    """
     persona, base, options = task.persona.slug, task.settings.base_slug, task.options
     reason = _reason(verdict, options)
     outcome: Outcome = "promoted" if verdict.passed else "forced" if options.is_forced else "refused"
+    rules = task.persona.file.rollout
+    if verdict.passed and rules.enabled and champion is not None:
+        outcome = "rollout"
     async with task.open_storage() as storage:
         registry, store = storage.registry, storage.store
         report = verdict.to_dict() | {"overrides": options.recorded}
@@ -189,7 +196,10 @@ async def _settle(
             await registry.record_gate(
                 session, persona, base, version.version, passed=verdict.passed, by=GATE, reason=reason, report=report
             )
-        if outcome != "refused":
+        if outcome == "rollout" and champion is not None:
+            over = champion.version
+            await start_rollout(store, persona, base, version.version, rules, over=over, by=options.by, reason=reason)
+        elif outcome != "refused":
             await registry.promote(
                 store,
                 persona,

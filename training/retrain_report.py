@@ -9,9 +9,10 @@ from typing import Any, Literal
 from core.personas import Persona
 from training.feedback_set import FeedbackSet, HeldBack
 
-Outcome = Literal["nothing", "too_little", "dry_run", "promoted", "forced", "refused", "unchanged"]
+Outcome = Literal["nothing", "too_little", "dry_run", "promoted", "rollout", "forced", "refused", "unchanged"]
 SENTENCES: Mapping[str, str] = {
     "promoted": "{version} passed its gate and answers from the next reply on.",
+    "rollout": "{version} passed its gate and meets people step by step; {former} answers meanwhile.",
     "forced": "{version} did not pass its gate and answers all the same, because --force was given; this is recorded.",
     "refused": "{version} did not pass its gate; {former} goes on answering.",
     "unchanged": "{version} answers already: this feedback makes the same weights again.",

@@ -129,6 +129,27 @@ def _add_new(commands: Any) -> None:
     )
 
 
+def _add_rollout(commands: Any) -> None:
+    rollout = add_command(
+        commands,
+        "rollout",
+        "rollout:run",
+        "show where a new version stands on its way to people, and hold or end that",
+        "personas rollout codebeard",
+        'personas rollout codebeard --abort --reason "it rambles"',
+    )
+    add_persona(rollout)
+    action = rollout.add_mutually_exclusive_group()
+    action.add_argument("--pause", dest="action", action="store_const", const="pause", help="decide nothing for now")
+    action.add_argument("--resume", dest="action", action="store_const", const="resume", help="go on")
+    action.add_argument(
+        "--abort", dest="action", action="store_const", const="abort", help="end it; the champion stays"
+    )
+    add_reason(rollout)
+    add_json(rollout)
+    add_base(rollout)
+
+
 def _add_versions(commands: Any) -> None:
     versions = add_command(
         commands,
@@ -161,6 +182,7 @@ def _add_versions(commands: Any) -> None:
     add_persona(rollback)
     add_reason(rollback)
     add_base(rollback)
+    _add_rollout(commands)
 
 
 def _add_training(commands: Any) -> None:

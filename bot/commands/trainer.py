@@ -19,7 +19,7 @@ from bot.service.storage import open_storage
 from core.errors import PersonasError
 from core.personas import Persona
 from core.settings import Settings
-from core.store import adapter_versions
+from core.store import adapter_versions, rollouts
 from training.feedback_set import FeedbackSet
 from training.progress import ignore_progress
 from training.retrain import retrain
@@ -77,6 +77,8 @@ def is_due(feedback: FeedbackSet, known: set[str], min_feedback: int) -> bool:
 def _look_at(task: Retraining, tried: set[tuple[str, str]]) -> None:
     slug = task.persona.slug
     journals = JournalFile(task.settings.data_dir, slug, task.settings.base_slug)
+    if asyncio.run(_is_rolling_out(task)):  # a newer version would end what people are deciding
+        return
     if journals.read() is None:
         feedback, known = asyncio.run(_feedback(task))
         last, attempt = journals.last(), (slug, digest_of(feedback))
@@ -96,6 +98,11 @@ async def _feedback(task: Retraining) -> tuple[FeedbackSet, set[str]]:
         feedback = await task.work.export(storage.store, task.options.now)
         async with storage.store.read() as session:
             return feedback, await adapter_versions.examples(session, task.persona.slug, task.settings.base_slug)
+
+
+async def _is_rolling_out(task: Retraining) -> bool:
+    async with task.open_storage() as storage, storage.store.read() as session:
+        return bool(await rollouts.running(session, [task.persona.slug], task.settings.base_slug))
 
 
 def _task(persona: Persona, settings: Settings) -> Retraining:

@@ -16,6 +16,7 @@ from bot.commands.output import make_console, moment, user_name
 from bot.service.storage import open_storage
 from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.registry import RegisteredAdapter
+from core.adapters.rollout import RolloutStanding, read_standing
 from core.personas import find_persona
 from core.settings import Settings
 from core.store import adapter_versions
@@ -27,7 +28,7 @@ GATES = {None: "not tried", True: "passed", False: "failed"}
 def list_versions(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.events:
         return _list_events(arguments, settings)
-    slug, versions = asyncio.run(_versions(arguments.persona, settings))
+    slug, versions, standing = asyncio.run(_versions(arguments.persona, settings))
     if arguments.is_json:
         make_console().print_json(json.dumps([_as_json(version) for version in versions]))
         return 0
@@ -49,6 +50,8 @@ def list_versions(arguments: argparse.Namespace, settings: Settings) -> int:
             version.ref.content_hash[:12],
         )
     make_console().print(table)
+    if standing is not None:
+        make_console().print(f"Rollout: {standing.sentence}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -86,10 +89,11 @@ def rollback(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-async def _versions(persona: str, settings: Settings) -> tuple[str, list[RegisteredAdapter]]:
+async def _versions(persona: str, settings: Settings) -> tuple[str, list[RegisteredAdapter], RolloutStanding | None]:
     async with open_storage(settings) as storage, storage.store.read() as session:
         slug = find_persona(storage.personas, persona).slug
-        return slug, await storage.registry.versions(session, slug, settings.base_slug)
+        standing = await read_standing(session, slug, settings.base_slug)
+        return slug, await storage.registry.versions(session, slug, settings.base_slug), standing
 
 
 async def _events(persona: str, settings: Settings) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from core.store import exchanges
 from core.store.db import Store
 from core.worker.champion_watch import ChampionWatch
 from core.worker.refusal import refuse_waiting
+from core.worker.rollout_watch import RolloutWatch
 from core.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -156,8 +157,10 @@ class Service:
             await self._give_up(error)
             raise
         champions = ChampionWatch(self.store, self.registry, self.engine, self.personas, self.settings.base_slug)
+        shadow = self.worker.shadow
+        rollouts = RolloutWatch(self.store, self.registry, self.personas, self.settings.base_slug, shadow)
         erasing = keep_erasing(self.store, keep_text_days=self.settings.keep_text_days)
-        self._beside = [asyncio.create_task(champions.run()), asyncio.create_task(erasing)]
+        self._beside = [asyncio.create_task(work) for work in (champions.run(), rollouts.run(), erasing)]
         self._problem = None
 
     async def _until_ready(self, working: asyncio.Task[None]) -> None:

@@ -14,11 +14,12 @@ from typing import Any, Literal, cast
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from core.adapters import alias_moves
 from core.adapters.content_hash import adapter_content_hash
 from core.adapters.lineage import read_lineage
 from core.adapters.on_disk import AdapterRoots, finished_folders, has_content
-from core.advice import ForcePromotion, ListVersions
-from core.errors import AdapterRejected, InvalidData, NotFound, PermissionNeeded, PersonasError
+from core.advice import ListVersions
+from core.errors import AdapterRejected, InvalidData, NotFound, PersonasError
 from core.generation import AdapterRef
 from core.personas import Persona
 from core.store import adapter_versions
@@ -223,14 +224,8 @@ class Registry:
             if former != version:
                 if over not in ("any", former):
                     raise ChampionMoved(f"Another version than {persona}@{over or 0} answers by now.")
-                _check_gate(stored, force=force)
-                if former is not None:
-                    await adapter_versions.point(session, persona, base_slug, "previous", former)
-                await adapter_versions.point(session, persona, base_slug, "champion", version)
-                await adapter_versions.drop(session, persona, base_slug, "challenger", version)
-                is_forced = not stored.gate_passed
-                note = adapter_versions.note
-                note(session, stored, "promoted", former_champion=former, is_forced=is_forced, actor=by, reason=reason)
+                alias_moves.check_gate(stored, force=force)
+                await alias_moves.promote(session, stored, former, by=by, reason=reason)
             return await self.get(session, persona, base_slug, version)
 
     async def rollback(
@@ -256,10 +251,7 @@ class Registry:
                     f"{persona}@{version} is not the previous version any more.", advice=ListVersions(persona)
                 )
             stored = await adapter_versions.get(session, persona, base_slug, version)
-            await adapter_versions.point(session, persona, base_slug, "champion", version)
-            await adapter_versions.drop(session, persona, base_slug, "previous", version)
-            former = aliases.get("champion")
-            adapter_versions.note(session, stored, "rolled_back", former_champion=former, actor=by, reason=reason)
+            await alias_moves.roll_back(session, stored, aliases.get("champion"), by=by, reason=reason)
             return await self.get(session, persona, base_slug, version)
 
     async def _adopt(self, store: Store, persona: str, base_slug: str, folder: Path, known: Collection[str]) -> None:
@@ -280,10 +272,8 @@ class Registry:
                 await adapter_versions.point(session, persona, base_slug, alias, version)
         former = aliases.get("champion")
         if former is None or former in replaced:
-            await adapter_versions.point(session, persona, base_slug, "champion", version)
             stored = await adapter_versions.get(session, persona, base_slug, version)
-            is_forced = former is not None and not stored.gate_passed
-            adapter_versions.note(session, stored, "shipped", former_champion=former, is_forced=is_forced, actor=by)
+            await alias_moves.ship(session, stored, former, by=by)
 
     async def _find(
         self, store: Store, persona: str, base_slug: str, folder: Path, lineage: dict[str, Any], origin: Origin
@@ -341,13 +331,4 @@ class Registry:
             aliases=tuple(sorted(alias for alias, version in aliases.items() if version == stored.version)),
             gate_passed=stored.gate_passed,
             gate_report=stored.gate_report,
-        )
-
-
-def _check_gate(stored: AdapterVersion, *, force: bool) -> None:
-    """Raises PermissionNeeded."""
-    if not stored.gate_passed and not force:
-        verdict = "has not been through an evaluation gate" if stored.gate_passed is None else "failed its gate"
-        raise PermissionNeeded(
-            f"{stored.persona}@{stored.version} {verdict}, so it is not promoted.", advice=ForcePromotion()
         )

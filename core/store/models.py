@@ -32,7 +32,9 @@ from core.store.source_names import SourceName, SourceNameType
 JSON_VALUE = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 ALIASES = ("champion", "challenger", "previous")
-EVENT_KINDS = ("registered", "gated", "shipped", "promoted", "rolled_back")
+EVENT_KINDS = ("registered", "gated", "shipped", "promoted", "rolled_back", "rollout")
+ROLLOUT_STAGES = ("shadow", "canary", "done")
+ROLLOUT_OUTCOMES = ("promoted", "rolled_back", "ended")
 
 
 def _is_one_of(column: str, values: tuple[str, ...]) -> str:
@@ -287,7 +289,7 @@ class RegistryEvent(Base):
     id: Mapped[int] = mapped_column(primary_key=True, comment="Rises with time")
     persona: Mapped[str] = mapped_column(comment="Slug of the persona")
     base_model: Mapped[str] = mapped_column(comment="Slug of the base model")
-    kind: Mapped[str] = mapped_column(comment="registered, gated, shipped, promoted or rolled_back")
+    kind: Mapped[str] = mapped_column(comment="registered, gated, shipped, promoted, rolled_back or rollout")
     version: Mapped[int] = mapped_column(comment="Version it happened to")
     former_champion: Mapped[int | None] = mapped_column(comment="Version the champion moved away from")
     gate_passed: Mapped[bool | None] = mapped_column(comment="The version's gate at that time")
@@ -309,3 +311,59 @@ class TrainingExample(Base):
     exchange_id: Mapped[str] = mapped_column(
         ForeignKey("exchanges.id"), primary_key=True, index=True, comment="What it learnt from"
     )
+
+
+class Rollout(Base):
+    """How far a challenger has come that meets people step by step: the running rollout of a persona, or the last."""
+
+    __tablename__ = "rollouts"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["persona", "base_model", "challenger"], VERSION_KEY, name="fk_rollouts_challenger_adapter_versions"
+        ),
+        ForeignKeyConstraint(
+            ["persona", "base_model", "champion"], VERSION_KEY, name="fk_rollouts_champion_adapter_versions"
+        ),
+        CheckConstraint(_is_one_of("stage", ROLLOUT_STAGES), name="stage_known"),
+        CheckConstraint(_is_one_of("outcome", ROLLOUT_OUTCOMES), name="outcome_known"),
+        CheckConstraint("(stage = 'done') = (outcome IS NOT NULL)", name="outcome_when_done"),
+        CheckConstraint("challenger <> champion", name="between_two"),
+    )
+
+    persona: Mapped[str] = mapped_column(primary_key=True, comment="Slug of the persona")
+    base_model: Mapped[str] = mapped_column(primary_key=True, comment="Slug of the base model")
+    challenger: Mapped[int] = mapped_column(comment="Version that is tried")
+    champion: Mapped[int] = mapped_column(comment="Version that answered when it began")
+    stage: Mapped[str] = mapped_column(comment="shadow, canary or done")
+    is_paused: Mapped[bool] = mapped_column(comment="Whether nothing is decided and nobody new meets the challenger")
+    settings: Mapped[dict[str, Any]] = mapped_column(comment="The rollout table of persona.toml as it began")
+    started_at: Mapped[float] = mapped_column(comment="When it began, UTC unix seconds")
+    canary_at: Mapped[float | None] = mapped_column(comment="When people began to meet the challenger; NULL before")
+    ended_at: Mapped[float | None] = mapped_column(comment="When it ended, UTC unix seconds")
+    outcome: Mapped[str | None] = mapped_column(comment="promoted, rolled_back or ended by something else")
+    reason: Mapped[str | None] = mapped_column(comment="Why it stands where it stands, in a sentence")
+
+
+class ShadowReply(Base):
+    """What was measured of a reply that nobody saw, beside the one that was shown. Its words are not kept."""
+
+    __tablename__ = "shadow_replies"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["persona", "base_model", "challenger"], VERSION_KEY, name="fk_shadow_replies_adapter_versions"
+        ),
+        Index(None, "persona", "base_model", "challenger"),
+    )
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id"), primary_key=True, comment="What was shown")
+    persona: Mapped[str] = mapped_column(comment="Slug of the persona")
+    base_model: Mapped[str] = mapped_column(comment="Slug of the base model")
+    challenger: Mapped[int] = mapped_column(comment="Version that answered unseen")
+    champion_words: Mapped[int] = mapped_column(comment="Words of the reply that was shown")
+    challenger_words: Mapped[int] = mapped_column(comment="Words of the unseen reply")
+    champion_is_flawed: Mapped[bool] = mapped_column(comment="Whether the shown reply repeats itself or is garbage")
+    challenger_is_flawed: Mapped[bool] = mapped_column(comment="The same of the unseen one")
+    champion_voice: Mapped[float] = mapped_column(comment="How much the shown reply sounds like the persona's rows")
+    challenger_voice: Mapped[float] = mapped_column(comment="The same of the unseen one")
+    has_failed: Mapped[bool] = mapped_column(comment="Whether the challenger ended with an error")
+    happened_at: Mapped[float] = mapped_column(default=time.time, comment="When, UTC unix seconds")

@@ -23,6 +23,7 @@ from core.queue.worker_facts import WorkerFacts
 from core.store.db import Store
 from core.thinking import ThinkingFilter
 from core.worker.ledger_writer import LedgerWriter
+from core.worker.shadow import Shadow
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Worker:
         self._queue = queue
         self._engine = engine
         self._ledger = LedgerWriter(store)
+        self.shadow = Shadow(engine, store)
         self._drain_timeout_s = drain_timeout_s
         self._writing: dict[str, _Reply] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,11 +151,12 @@ class Worker:
                 deadline = None if job.timeout_s is None else now + job.timeout_s
                 reply = self._writing[job.exchange_id] = _Reply(job, deadline)
                 self._start(self._run_job(reply))
+            self.shadow.make_room(self._engine.slots - len(self._writing))
 
     async def _run_job(self, reply: _Reply) -> None:
         """The job boundary: every failure becomes a last chunk, and every job is settled or handed back."""
         job = reply.job
-        last: ReplyChunk | None
+        last: ReplyChunk | None = None
         try:
             await self._ledger.mark_running(job.exchange_id)
             last = await self._write(reply)
@@ -173,6 +176,7 @@ class Worker:
         finally:
             del self._writing[job.exchange_id]
             self._has_room.set()
+            self.shadow.settle(job.exchange_id, _shown(reply, last))
         if last is None:
             await self._hand_back(job)
         else:
@@ -207,6 +211,8 @@ class Worker:
         reply.sampling = request.sampling
         if reply.stop is not None:  # meanwhile, and the engine knows nothing of this reply yet
             return ReplyChunk(finish_reason="cancelled", usage=Usage())
+        if self.shadow.challenges and not await self._queue.depth():
+            self.shadow.begin(request, free_slots=self._engine.slots - len(self._writing))
         last: ReplyChunk | None = None
         parting = ThinkingFilter(is_open=self._engine.capabilities.begins_in_thought)
         try:
@@ -272,6 +278,7 @@ class Worker:
 
     async def _finish(self, timeout_s: float) -> None:
         """Wait for what runs, hand back what takes longer than the timeout, and write what the ledger lacks."""
+        await self.shadow.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
         for reply in self._writing.values():
@@ -289,6 +296,11 @@ class Worker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("A task of the worker broke", exc_info=error)
+
+
+def _shown(reply: _Reply, last: ReplyChunk | None) -> str | None:
+    """The reply's text if it came to its own end."""
+    return "".join(reply.texts) if last is not None and last.finish_reason in ("stop", "length") else None
 
 
 def _failure(error: str, status: int = 500) -> ReplyChunk:

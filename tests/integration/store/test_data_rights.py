@@ -49,6 +49,10 @@ HARMLESS = {  # what answered, when, how it ended, and who judged it without say
     "adapter_aliases": "persona base_model alias version",
     "registry_events": "id persona base_model kind version former_champion gate_passed is_forced actor reason"
     " happened_at",
+    "rollouts": "persona base_model challenger champion stage is_paused settings started_at canary_at ended_at"
+    " outcome reason",
+    "shadow_replies": "exchange_id persona base_model challenger champion_words challenger_words champion_is_flawed"
+    " challenger_is_flawed champion_voice challenger_voice has_failed happened_at",
 }
 
 

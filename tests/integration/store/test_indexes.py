@@ -6,15 +6,20 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.exc import StatementError
 
-from core.store import consent, data_rights, exchanges, places
+from core.store import consent, data_rights, exchanges, places, rollouts
 from core.store.db import Store
+from core.store.models import Rollout
 
 ONLY_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
+CANARY = Rollout(persona="zen", base_model="smollm2", challenger=2, champion=1, canary_at=1.0)
 LOOKUPS = {
     "the consent of named people": lambda s: consent.all_have(s, ["ann", "bob"]),
     "deliveries that wait for their end": lambda s: exchanges.undelivered(s, "discord"),
     "everything about a person": lambda s: data_rights.export(s, "ann"),
+    "which version answers in a conversation": lambda s: rollouts.last_answered(s, "api:1", "zen"),
+    "the thumbs of a canary": lambda s: rollouts.votes(s, CANARY),
+    "the failures of a canary": lambda s: rollouts.failures(s, CANARY),
     "forgetting a person": lambda s: data_rights.forget(s, "ann"),
 }
 

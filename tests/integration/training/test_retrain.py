@@ -186,6 +186,20 @@ def test_what_is_better_is_promoted_and_the_log_and_the_card_say_why(shop: Shop)
     assert "- met: Held-out pairs of a liked and a disliked reply told apart: 100.0%, at least 60.0% is asked." in card
 
 
+def test_where_the_persona_wants_a_rollout_what_is_better_meets_people_step_by_step(shop: Shop) -> None:
+    with (shop.root / "personas" / "zen" / "persona.toml").open("a") as file:
+        file.write("\n[rollout]\nenabled = true\n")
+    report = retrain(shop.task())
+    assert (report.outcome, report.is_refused) == ("rollout", False)
+    assert report.sentence == "zen@2 passed its gate and meets people step by step; zen@1 answers meanwhile."
+    aliases, events, _ = state(shop)
+    assert aliases == {"champion": 1, "challenger": 2}
+    assert events[-1][:4] == ("rollout", 2, "ann", False)
+    assert events[-1][4].startswith("It passed its gate.")
+    trainer.watch(shop.settings, is_once=True, make_task=lambda persona, settings: shop.task())
+    assert len(shop.learned) == 1  # nothing newer ends what people are deciding
+
+
 def test_held_out_votes_train_nothing(shop: Shop) -> None:
     report = retrain(shop.task())
     [(trained, _)] = shop.learned

@@ -7,7 +7,10 @@ import re
 
 from core.settings import ROOT
 
-VERBS = "serve|worker|bot|chat|list|show|new|train|retrain|evaluate|versions|promote|rollback|feedback|data|db|doctor"
+VERBS = (
+    "serve|worker|bot|chat|list|show|new|train|retrain|evaluate|versions|promote|rollback|rollout|feedback|data|db"
+    "|doctor"
+)
 COMMAND = re.compile(rf"\bpersonas ({VERBS})\b|(^|[\s`])--[a-z]|pip install")
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.eval_flaws import is_garbage, repeats_itself
+from core.flaws import is_garbage, repeats_itself
 
 GOOD = (
     "Aye, cats stand the dog watch, matey. Feed her late and ye'll both sleep past dawn.",
