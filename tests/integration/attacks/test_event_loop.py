@@ -63,6 +63,15 @@ REFUSED = {
 }
 ANSWERED = {
     "as many messages as there may be": asking({"role": "user", "content": "a " * 90}, 2047),
+    "thoughts in an earlier turn": json.dumps(
+        {
+            "model": "base",
+            "messages": [
+                {"role": "assistant", "content": "[think]\n[/think] a " * 20_000},
+                {"role": "user", "content": "hi"},
+            ],
+        }
+    ).encode(),
     "as many keys as there may be": TURN + keys(29_000) + b"}]}",
     "a number with many digits": ASK + b'"temperature":0.' + b"1" * (MIB - 100) + b"}",
 }
