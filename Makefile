@@ -123,6 +123,10 @@ browser: install ## Run the tests in Chromium only
 gpu: install ## Run the tests on a CUDA device, which `make test` leaves out
 	$(PYTEST) tests/gpu
 
+.PHONY: soak
+soak: install ## Ask a tiny model 10,000 times, with stops and disconnects, and show what the process still holds
+	$(TEST_ENV) $(BIN)/python -m tests.running.soak
+
 .PHONY: bench
 bench: install ## Compare the engine with its peers side by side (about a quarter of an hour on 2 cores)
 	$(BIN)/python -m benchmarks.engine_vs_peers

@@ -32,6 +32,13 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 _CHUNK_BYTES = 1 << 20
 
 
+def real_path(path: Path, *, strict: bool = False) -> Path:
+    """Where a path leads once its links are followed. Where they lead nowhere, or round in a circle, `strict` raises
+    OSError, and else it is as far as they lead.
+    """
+    return Path(os.path.realpath(path, strict=strict))  # `Path.resolve` raises RuntimeError for a circle
+
+
 @contextmanager
 def open_regular(path: Path) -> Iterator[BufferedReader]:
     """Open a regular file for reading. Raises NotFound where there is none, and InvalidData for anything else there and

@@ -13,12 +13,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from core.blends import BASE, SLUG_PATTERN, Blend
 from core.errors import InvalidData, NotFound
 from core.generation import SamplingOverrides
-from core.outside_files import read_bytes, read_text, read_toml
+from core.outside_files import read_bytes, read_text, read_toml, real_path
 from core.persona_names import name_key, one_line
 
 MAX_SYSTEM_PROMPT_CHARS = 8_000
 MAX_NAME_CHARS, MAX_DESCRIPTION_CHARS, MAX_GREETING_CHARS = 80, 300, 500
 MAX_TOP_K = 1_000_000  # no vocabulary is larger
+MAX_FILE_BYTES = 256 << 10  # of persona.toml, which takes a second to judge at the most
+MAX_CATCHPHRASES, MAX_PROBLEMS = 200, 5
 MAX_AVATAR_BYTES = 8 << 20  # what Discord takes
 RESERVED_NAMES = frozenset({BASE, "default"})  # what can be typed on Discord where a persona's name can
 
@@ -128,7 +130,7 @@ class PersonaFile(BaseModel):
     description: Line = Field(min_length=1, max_length=MAX_DESCRIPTION_CHARS)
     emoji: Line = Field(default="🎭", min_length=1, max_length=8)
     greeting: Line = Field(min_length=1, max_length=MAX_GREETING_CHARS)
-    catchphrases: tuple[str, ...] = ()
+    catchphrases: tuple[Line, ...] = Field(default=(), max_length=MAX_CATCHPHRASES)
     gate: GateTable = GateTable()
     sampling: SamplingTable = SamplingTable()
     training: TrainingTable = TrainingTable()
@@ -192,13 +194,12 @@ def load_persona(folder: Path) -> Persona:
         )
     path = folder / "persona.toml"
     try:
-        file = PersonaFile.model_validate(read_toml(path))
+        file = PersonaFile.model_validate(read_toml(path, max_bytes=MAX_FILE_BYTES))
         system_prompt = read_text(folder / "system_prompt.md").strip()
     except NotFound as error:
         raise InvalidData(f"{str(error).rstrip('.')}; every persona needs one.") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_reason(e['type'], e['msg'])}" for e in error.errors())
-        raise InvalidData(f"{path}: {problems}.") from error
+        raise InvalidData(f"{path}: {_problems(error)}.") from error
     if len(system_prompt) > MAX_SYSTEM_PROMPT_CHARS:
         raise InvalidData(
             f"{folder}/system_prompt.md: {len(system_prompt)} characters; at most {MAX_SYSTEM_PROMPT_CHARS}."
@@ -213,7 +214,7 @@ def load_personas(folder: Path, own: Path | None = None) -> dict[str, Persona]:
     when there is nobody at all.
     """
     folders = _persona_folders(folder)
-    if own is not None and own.resolve() != folder.resolve():
+    if own is not None and real_path(own) != real_path(folder):
         folders += _persona_folders(own)
     personas: dict[str, Persona] = {}
     names = {name_key(path.name): path.name for path in folders} | {name: name for name in RESERVED_NAMES}
@@ -242,6 +243,16 @@ def load_personas(folder: Path, own: Path | None = None) -> dict[str, Persona]:
 def _persona_folders(folder: Path) -> list[Path]:
     """Without those that are just being written, whose names begin with a dot."""
     return sorted(path.parent for path in folder.glob("[!.]*/persona.toml"))
+
+
+def _problems(error: ValidationError) -> str:
+    """What is wrong with the first fields, each by its name, and how many more there are."""
+    shown = [
+        f"{'.'.join(map(str, one['loc']))[:MAX_NAME_CHARS]}: {_reason(one['type'], one['msg'])}"
+        for one in error.errors(include_input=False, include_url=False)[:MAX_PROBLEMS]
+    ]
+    more = error.error_count() - len(shown)
+    return "; ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 def _reason(kind: str, message: str) -> str:

@@ -20,7 +20,7 @@ from core.errors import InvalidData, InvalidInput, InvalidSetting, NotFound
 from core.generation import MAX_NEW_TOKENS_LIMIT
 from core.gguf_path import is_gguf
 from core.names import parse_person, parse_place
-from core.outside_files import read_toml
+from core.outside_files import read_toml, real_path
 from core.shipped import shipped_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -242,7 +242,7 @@ class Settings(BaseSettings):
         if self.database_url is None:
             from sqlalchemy import URL  # takes a moment, and not every command has a store
 
-            url = URL.create("sqlite+aiosqlite", database=str(self.data_dir.resolve() / "personas.db"))
+            url = URL.create("sqlite+aiosqlite", database=str(real_path(self.data_dir) / "personas.db"))
             return url.render_as_string()
         scheme, separator, rest = self.database_url.partition("://")
         drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}

@@ -13,6 +13,7 @@ from core.messages import ReplyChunk
 NAMES = ("think", "thinking", "thought", "reasoning")
 CLOSINGS = {f"<{name}>": f"</{name}>" for name in NAMES} | {"[think]": "[/think]"}
 FENCE_TICKS = 3
+PIECE_CHARS = 4096  # what is held back is copied at every tag, so a long text goes through in pieces
 
 _OPENING = re.compile("|".join(map(re.escape, CLOSINGS)), re.IGNORECASE | re.ASCII)
 
@@ -146,9 +147,10 @@ class _CodeWatch:
 
 
 def without_thoughts(text: str) -> str:
-    """What a whole reply says."""
+    """What a whole reply says, in time that grows with its length alone."""
     parting = ThinkingFilter()
-    return parting.feed(text).text + parting.flush().text
+    pieces = [parting.feed(text[start : start + PIECE_CHARS]).text for start in range(0, len(text), PIECE_CHARS)]
+    return "".join(pieces) + parting.flush().text
 
 
 def opens_thoughts(prompt: str) -> bool:

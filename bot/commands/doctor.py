@@ -24,6 +24,7 @@ from core.adapters.content_hash import adapter_content_hash
 from core.base_names import base_folder
 from core.errors import PersonasError
 from core.gguf_path import gguf_file, is_gguf
+from core.outside_files import real_path
 from core.private_files import close_folder, is_open_to_others
 from core.settings import SETTINGS_FILE, Settings
 
@@ -73,7 +74,7 @@ def check_port(settings: Settings) -> Iterator[Finding]:
 
 
 def check_data(settings: Settings) -> Iterator[Finding]:
-    folder = settings.data_dir.resolve()
+    folder = real_path(settings.data_dir)
     mended = close_folder(settings.data_dir)
     with ProcessLock(settings.data_dir):
         yield Finding("ok", "data", f"{folder} can be written")

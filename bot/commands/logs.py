@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bot.commands.log_pace import OncePerSecond
 from core.gguf_path import is_gguf
+from core.text_check import without_controls
 
 if TYPE_CHECKING:
     from core.settings import Settings
@@ -34,6 +35,7 @@ LIBRARIES = (
 # The one warns about kernels on the hub, which this project never fetches, the other of each retry without a network.
 CHATTY = ("bitsandbytes", "huggingface_hub")
 HIDDEN = "***"
+INDENT = "    "  # before the further lines of a message
 # What Discord hands out for one webhook, interaction or session, and Slack for one socket or answer; at DEBUG, their
 # libraries show these.
 PASSING_TOKENS = re.compile(
@@ -43,14 +45,20 @@ PASSING_TOKENS = re.compile(
 
 
 class SecretFormatter(logging.Formatter):
-    """Writes a record, traceback and all, without the secrets: whatever was logged, no token leaves through here."""
+    """Writes a record, traceback and all, without the secrets: whatever was logged, no token leaves through here.
+
+    Words of strangers, such as a file's name, may stand in a message: they steer no terminal and begin no line.
+    """
 
     def __init__(self, layout: str, secrets: Collection[str]) -> None:
         super().__init__(layout, datefmt="%H:%M:%S")
         self._secrets = tuple(secret for secret in secrets if secret)
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's own name
+        return super().formatMessage(record).replace("\n", f"\n{INDENT}")
+
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = without_controls(super().format(record))
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         return PASSING_TOKENS.sub(lambda found: "".join(filter(None, found.groups())) + HIDDEN, text)

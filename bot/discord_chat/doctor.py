@@ -17,6 +17,7 @@ from bot.discord_chat.login import MISSING, REFUSED
 from bot.discord_chat.names import check_names, places_of
 from bot.discord_chat.rights import WEBHOOKS, Right, invite_url, missing, missing_in
 from core.errors import InvalidSetting, PersonasError
+from core.outside_files import real_path
 from core.settings import Settings
 from core.store.db import Store
 from core.store.places import settings_of
@@ -103,7 +104,7 @@ async def _commands(client: discord.Client, settings: Settings, serve: str) -> F
     tree: app_commands.CommandTree[Any] = app_commands.CommandTree(client)
     command_tree.define(tree)
     differences = await drift(tree)
-    told = settings.data_dir.resolve() / FILE_NAME
+    told = real_path(settings.data_dir) / FILE_NAME
     if not differences:
         return _finding("ok", "Discord has the commands of this version")
     if not told.exists():

@@ -24,10 +24,10 @@ from core.loop_signals import calls_on
 from core.messages import ChatMessage
 from core.personas import check_blend
 from core.store import exchanges
+from core.text_check import without_controls
 
 SOURCE = "terminal"
-# A model's text must not steer the terminal: every control character but tab and newline is left out.
-CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+MAX_PLACE_DIGITS = 9
 HELP = """\
 /persona NAME   let another persona answer (base: none at all)
 /blend SPEC     let several answer as one, as in /blend codebeard:0.7+zen:0.3
@@ -158,7 +158,8 @@ class TerminalChat:
         if self._last_exchange is None:
             raise InvalidInput("There is no reply to choose yet; ask something first.")
         shown = await buttons_under(self._service.store, self._last_exchange)
-        place = int(number) if number.isdecimal() else 0 if number else shown.index + 1
+        is_number = number.isdecimal() and len(number) <= MAX_PLACE_DIGITS
+        place = int(number) if is_number else 0 if number else shown.index + 1
         if not 1 <= place <= shown.count:
             raise InvalidInput(f'There is no answer "{number[:30]}"; give a number from 1 to {shown.count}.')
         chosen = await neighbour(self._service.store, shown.exchange_id, place - 1 - shown.index)
@@ -201,12 +202,12 @@ class TerminalChat:
                 async for chunk in chunks:
                     written += chunk.text
                     thoughts += chunk.thoughts
-                    self._console.out(chunk.text.translate(CONTROLS), end="", highlight=False)
+                    self._console.out(without_controls(chunk.text), end="", highlight=False)
         self._console.print(" [dim](stopped)[/dim]" if chunk.finish_reason == "cancelled" else "")
         if self._last_exchange is None or chunk.finish_reason != "error":  # else the former answer stands
             self._last_exchange = reply.exchange_id
         if self._service.settings.show_thoughts and thoughts.strip():
-            self._console.print(f"[dim]{escape(thoughts_note(thoughts).translate(CONTROLS))}[/dim]")
+            self._console.print(f"[dim]{escape(without_controls(thoughts_note(thoughts)))}[/dim]")
         if chunk.dropped:
             self._console.print(f"[dim]{DROPPED_NOTE}[/dim]")
         if chunk.finish_reason == "error":

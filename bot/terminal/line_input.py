@@ -14,8 +14,10 @@ from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 
 from core.errors import InvalidInput
+from core.outside_files import BOM
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
+TOO_LONG = f"A line of the input is longer than {MAX_LINE_BYTES} bytes; send less."
 
 Judge = Callable[[bool], Awaitable[None]]
 
@@ -33,10 +35,11 @@ async def edited_lines(judge: Judge) -> AsyncGenerator[str]:
 
 
 async def piped_lines() -> AsyncGenerator[str]:
-    """Lines of a pipe or a file on standard input. Raises InvalidInput for what is not UTF-8 text."""
+    """Lines of a pipe or a file on standard input. Raises InvalidInput for what is not UTF-8 text, or too long."""
     number = 0
     async for line in _raw_lines():
         number += 1
+        line = line if number > 1 else line.removeprefix(BOM)
         try:
             yield line.decode()
         except UnicodeDecodeError as error:
@@ -47,7 +50,9 @@ async def piped_lines() -> AsyncGenerator[str]:
 
 async def _raw_lines() -> AsyncIterator[bytes]:
     if not _is_pipe():
-        for line in sys.stdin.buffer:  # a file never makes anybody wait
+        while line := sys.stdin.buffer.readline(MAX_LINE_BYTES + 1):  # a file never makes anybody wait
+            if len(line) > MAX_LINE_BYTES:
+                raise InvalidInput(TOO_LONG)
             yield line
         return
     reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
@@ -58,7 +63,7 @@ async def _raw_lines() -> AsyncIterator[bytes]:
         while line := await reader.readline():
             yield line
     except ValueError as error:
-        raise InvalidInput(f"A line of the input is longer than {MAX_LINE_BYTES} bytes; send less.") from error
+        raise InvalidInput(TOO_LONG) from error
     finally:
         transport.close()
 

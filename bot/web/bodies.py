@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from bot.web.openai_fields import Strict
+from core.outside_files import BOM
 
 SMALL_BODY_BYTES = 16 * 1024  # judged in a millisecond or two
 
@@ -32,7 +33,7 @@ class BodyReader:
                 415,
                 "The request's body is compressed (Content-Encoding), which is not understood here; send it as it is.",
             )
-        text = await request.body()
+        text = (await request.body()).removeprefix(BOM)
         if len(text) <= SMALL_BODY_BYTES:
             return kind.model_validate_json(text)
         async with self._judging:

@@ -151,6 +151,8 @@ class _Reader:
         return "\n".join(text for part in content if (text := self._part(where, part, is_question=is_question)))
 
     def _part(self, where: str, part: Any, *, is_question: bool) -> str:
+        if isinstance(part, str):  # as some libraries shorten a part of text
+            return part
         kind = part.get("type") if isinstance(part, dict) else None
         if not isinstance(part, dict) or not isinstance(kind, str):
             raise BadField(f"{where}.content", 'a content part is {"type": "text", "text": "..."}')

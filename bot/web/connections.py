@@ -18,9 +18,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from bot.web.api_errors import error_body, error_response
+from bot.web.bounded_http import BoundedHttp
 
 BUSY = "The server has as many connections as it can; try again in a few seconds."
 BUSY_RETRY_S = 5
+MALFORMED = "The request is no valid HTTP, or its head has too many lines or its body too many pieces; send it plainly."
 LATE = "The request did not come in time; send it again, faster."
 PROBES = frozenset({"/healthz", "/readyz"})  # who supervises the server must not take a flood for its end
 
@@ -102,6 +104,7 @@ class TimedConnection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = BoundedHttp()
         self._connections = connections
         self._limits = connections.limits
         self._expected: object = None  # what the client is to send: h11's IDLE (a head) or SEND_BODY
@@ -129,6 +132,9 @@ class TimedConnection(H11Protocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop(self._reading)
+
+    def send_400_response(self, _msg: str) -> None:
+        self.turn_away(400, MALFORMED)
 
     def turn_away(self, status: int = 503, sentence: str = BUSY) -> None:
         """Close a connection that has sent no head, in favour of another."""

@@ -30,12 +30,13 @@ def build_api(service: Service, metrics: Metrics) -> FastAPI:
     replies = ApiReplies(service, metrics)
     bodies = BodyReader()
     api, responses = OpenAIApi(service, replies, bodies), ResponsesApi(replies, bodies)
-    app.add_api_route("/models", api.list_models, methods=["GET"])
+    for end in ("", "/"):  # not every client follows where it is sent to
+        app.add_api_route(f"/models{end}", api.list_models, methods=["GET"])
+        app.add_api_route(f"/chat/completions{end}", api.create_completion, methods=["POST"])
+        app.add_api_route(f"/responses{end}", responses.create, methods=["POST"])
+        app.add_api_route(f"/feedback{end}", api.give_feedback, methods=["POST"])
     app.add_api_route("/models/{model:path}", api.show_model, methods=["GET"])
-    app.add_api_route("/chat/completions", api.create_completion, methods=["POST"])
-    app.add_api_route("/responses", responses.create, methods=["POST"])
     app.add_api_route("/responses/{rest:path}", responses.refuse_stored, methods=["GET", "POST", "DELETE"])
-    app.add_api_route("/feedback", api.give_feedback, methods=["POST"])
     return app
 
 

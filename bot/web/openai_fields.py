@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from core.generation import MAX_NEW_TOKENS_LIMIT, SamplingOverrides
 
 MAX_ID_CHARS = 256
+LIKELIEST = 1e-6  # the top_p that leaves the likeliest token alone, which others write as 0
 NO_TOOLS = "personas call no tools; leave this out"
 NO_FORMATS = "personas write plain text and cannot be held to a format; leave this out"
 NO_LOGPROBS = "probabilities of tokens are not given; leave this out"
@@ -53,6 +54,11 @@ def read_as(given: float, meant: float | None) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def read_whole(value: object) -> object:
+    """Some languages write a whole number as 100.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def only(is_harmless: Callable[[Any], bool], reason: str) -> AfterValidator:
     """Refuse a field with a sentence, but for the values that ask for nothing."""
 
@@ -89,18 +95,21 @@ def _cap(value: int) -> int:
 
 
 # -1 and what no reply can reach mean "as much as fits".
-TokenCount = Annotated[int, Field(ge=1, lt=2**63), AfterValidator(_cap), read_as(-1, MAX_NEW_TOKENS_LIMIT)]
+TokenCount = Annotated[
+    int, Field(ge=1, lt=2**63), AfterValidator(_cap), read_as(-1, MAX_NEW_TOKENS_LIMIT), BeforeValidator(read_whole)
+]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 RepetitionPenalty = Annotated[float, Field(ge=0.1, le=10)]
-Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), BeforeValidator(read_whole)]
+TopK = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(read_whole)]
 
 
 class SharedFields(Strict):
     """What a body may hold at every endpoint that writes replies. All but OpenAI's own names are extensions."""
 
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    top_k: Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, read_as(-1, 0)] = None
+    top_p: Annotated[Annotated[float, Field(gt=0, le=1)] | None, read_as(0, LIKELIEST)] = None
+    top_k: Annotated[TopK | None, read_as(-1, 0)] = None
     repetition_penalty: Annotated[RepetitionPenalty | None, read_as(0, 1.0)] = None
     repeat_penalty: Annotated[RepetitionPenalty | None, read_as(0, 1.0)] = None  # llama.cpp's name for it
     presence_penalty: Penalty | None = None

@@ -17,8 +17,9 @@ from core.messages import Usage
 
 
 def _as_list(value: object) -> object:
-    """A lone stop string; an empty list asks for none and takes none away from a persona that has some."""
-    return [value] if isinstance(value, str) else value or None
+    """A lone stop string. Empty ones ask for none, and take none away from a persona that has some."""
+    texts = [value] if isinstance(value, str) else value
+    return [text for text in texts if text != ""] or None if isinstance(texts, list) else texts
 
 
 Stop = Annotated[list[str], Field(max_length=MAX_STOP_STRINGS, fail_fast=True)]

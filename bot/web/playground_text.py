@@ -14,8 +14,9 @@ from markdown_it import MarkdownIt
 # Every sign that Markdown, its extensions or HTML give a meaning, and white space, which they fold and trim.
 SIGNS = re.compile(r"[!-/:-@\[-`{-~]|[^\S ]|^ | (?= )| $")
 CODE_SPAN = re.compile(r"(?<![`\\])(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
-# HTML; `__init__`, which people who talk about Python do not mean to be bold; a link's definition, whose line would go.
-MARKS = re.compile(r"[&<]|_(?=_)|(?<=_)_|^\[(?=[^\]\n]+\]:)", re.MULTILINE)
+# HTML; `__init__`, which people who talk about Python do not mean to be bold; a link's definition, which would not be
+# shown at all, in a list or a quotation neither.
+MARKS = re.compile(r"[&<]|_(?=_)|(?<=_)_|\[(?=(?:[^\[\]\\]|\\.)+\]:)", re.DOTALL)
 BLOCKS = MarkdownIt("commonmark").disable("html_block")
 
 

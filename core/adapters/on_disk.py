@@ -7,18 +7,19 @@ from pathlib import Path
 
 from core.adapters.content_hash import LINEAGE_FILE, adapter_content_hash
 from core.errors import AdapterRejected
+from core.outside_files import real_path
 
 
 class AdapterRoots:
     """The bundled personas and the data folder. Folders are stored relative to one of them, so that both may move."""
 
     def __init__(self, personas_dir: Path, adapters_dir: Path) -> None:
-        self.data = adapters_dir.resolve()
-        self._roots = {"bundled": personas_dir.resolve(), "data": self.data}
+        self.data = real_path(adapters_dir)
+        self._roots = {"bundled": real_path(personas_dir), "data": self.data}
 
     def locate(self, folder: Path) -> tuple[str, str]:
         """The root of an adapter folder and its path from there. Raises AdapterRejected outside of both."""
-        resolved = folder.resolve()  # a symlink counts by where it leads
+        resolved = real_path(folder)  # a symlink counts by where it leads
         for root, root_folder in self._roots.items():
             if resolved.is_relative_to(root_folder):
                 return root, resolved.relative_to(root_folder).as_posix()

@@ -21,7 +21,7 @@ from core.adapters.lineage import read_lineage
 from core.adapters.module_patterns import check_names, first_match
 from core.errors import AdapterRejected, InvalidData, NotFound
 from core.generation import AdapterRef
-from core.outside_files import parse_json, read_bytes
+from core.outside_files import parse_json, read_bytes, real_path
 
 # No trained LoRA comes near it, and products of such numbers could overflow into the other replies of a batch.
 MAX_ABS_WEIGHT = 1e4
@@ -100,7 +100,7 @@ class AdapterReader:
         return AdapterWeights(ref, self._pair_up(ref, config, tensors))
 
     def _resolve(self, ref: AdapterRef, folder: Path) -> Path:
-        folder = folder.resolve()
+        folder = real_path(folder)
         if not self._is_inside(folder):
             raise AdapterRejected(f"Adapter {ref.name} lies in {folder}, outside the folders adapters are read from.")
         if not folder.is_dir():
@@ -110,7 +110,7 @@ class AdapterReader:
     def _read_files(self, ref: AdapterRef, folder: Path) -> tuple[bytes, bytes]:
         try:
             check_suffixes(ref, folder)
-            files = {name: (folder / name).resolve(strict=True) for name in (WEIGHTS_FILE, CONFIG_FILE)}
+            files = {name: real_path(folder / name, strict=True) for name in (WEIGHTS_FILE, CONFIG_FILE)}
             if not all(self._is_inside(path) for path in files.values()):
                 raise AdapterRejected(f"A file of adapter {ref.name} is a link that leads outside the adapter folders.")
             weights, config = (read_bytes(path, max_bytes=MAX_BYTES[name]) for name, path in files.items())
@@ -123,7 +123,7 @@ class AdapterReader:
             raise AdapterRejected(f"Adapter {ref.name} cannot be read from {folder}: {what}: {reason}.") from error
 
     def _is_inside(self, path: Path) -> bool:
-        return any(path.is_relative_to(root.resolve()) for root in self.roots)
+        return any(path.is_relative_to(real_path(root)) for root in self.roots)
 
     def _check_lineage(self, ref: AdapterRef, folder: Path) -> None:
         if self.base_fingerprint is None:

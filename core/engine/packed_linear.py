@@ -2,8 +2,8 @@
 
 MKL, which torch takes for fp32, rearranges a weight for each product. That costs as much as multiplying by eight
 tokens, and oneDNN's order saves it. The packed weight takes the plain one's place, so no memory is spent on it; only a
-head that shares its weight with the embeddings is packed as a copy. On AVX2 a packed product also rounds a token the
-same in whatever company, which MKL's does not.
+head that shares its weight with the embeddings is packed as a copy. With oneDNN's kernels for AVX2, a packed product
+was seen to round a token the same in whatever company, which MKL's does not.
 """
 
 from __future__ import annotations

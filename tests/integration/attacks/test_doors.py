@@ -171,13 +171,13 @@ async def test_one_users_flood_fills_a_quarter_of_the_queue_and_the_next_person_
     engine = EchoEngine()
     engine.gate.close()
     many = httpx.Limits(max_connections=None)
-    async with echo_server(tmp_path, engine=engine, queue_size=40) as server, server.http(limits=many) as http:
-        flood = [asyncio.create_task(ask(http, "mallory")) for _ in range(60)]
-        refused = 60 - 10 - server.echo.slots
+    async with echo_server(tmp_path, engine=engine, queue_size=16) as server, server.http(limits=many) as http:
+        flood = [asyncio.create_task(ask(http, "mallory")) for _ in range(24)]
+        refused = 24 - 4 - server.echo.slots
         await until(lambda: sum(asked.done() for asked in flood) == refused)
         assert all(asked.result().status_code == 429 for asked in flood if asked.done())
         assert "Retry-After" in next(asked for asked in flood if asked.done()).result().headers
-        assert await server.service.queue.depth() == 10
+        assert await server.service.queue.depth() == 4
         innocent = asyncio.create_task(ask(http, "alice"))
         engine.gate.open()
         assert (await innocent).status_code == 200

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import json
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -63,6 +63,15 @@ REFUSED = {
 }
 ANSWERED = {
     "as many messages as there may be": asking({"role": "user", "content": "a " * 90}, 2047),
+    "thoughts in an earlier turn": json.dumps(
+        {
+            "model": "base",
+            "messages": [
+                {"role": "assistant", "content": "[think]\n[/think] a " * 20_000},
+                {"role": "user", "content": "hi"},
+            ],
+        }
+    ).encode(),
     "as many keys as there may be": TURN + keys(29_000) + b"}]}",
     "a number with many digits": ASK + b'"temperature":0.' + b"1" * (MIB - 100) + b"}",
 }
@@ -115,6 +124,34 @@ async def test_a_mebibyte_is_judged_and_stops_nobody(live_server, name):
     # Seconds before; about a hundredth now.
     assert max(pauses) < PAUSE_S
     assert max(probes) < PAUSE_S
+
+
+CHUNKED = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+PIECES = {
+    "chunks of one byte": CHUNKED + b"1\r\n \r\n" * 20_000,
+    "lines of a head": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"a: b\r\n" * 10_000 + b"\r\n",
+    "lines of a second head": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\n"
+    + b"a: b\r\n" * 9_000
+    + b"\r\n",
+}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("name", PIECES)
+async def test_a_request_in_very_many_pieces_is_refused_and_stops_nobody(live_server, name):
+    host, port = live_server.url.removeprefix("http://").split(":")
+    pauses: list[float] = []
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with pulse(pauses):
+        writer.write(PIECES[name])
+        answer = b""
+        with suppress(ConnectionResetError):  # the server closes while the client still sends
+            async with asyncio.timeout(TIMEOUT_S):
+                while read := await reader.read(65_536):
+                    answer += read
+    writer.close()
+    assert not answer or b"too many pieces" in answer
+    assert max(pauses) < PAUSE_S  # 0.4 to 0.8 before
 
 
 def test_memory_comes_back_after_conversations_of_many_messages(tmp_path):

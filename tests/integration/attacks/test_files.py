@@ -95,6 +95,21 @@ async def test_a_broken_adapter_is_not_registered_and_everybody_else_keeps_their
     assert said and all(name in line for line in said)
 
 
+def circle(path):
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["data/personas", "data/adapters", "data/adapters/zen/smollm2/mine", "personas/circle"]
+)
+async def test_a_link_that_leads_round_in_a_circle_stops_nobody(tmp_path, name):
+    write_personas(tmp_path / "personas")
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    circle(tmp_path / name)
+    async with open_storage(Settings(data_dir=tmp_path / "data", dir=tmp_path / "personas")) as storage:
+        assert sorted(storage.personas) == ["codebeard", "zen"]
+
+
 @pytest.mark.parametrize("spoil", HOSTILE)
 def test_a_settings_file_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, spoil):
     spoil(tmp_path / "personas.toml")

@@ -119,6 +119,30 @@ async def test_other_engines_ways_to_say_off_and_as_much_as_fits(server):
     assert asked.seed != other.seed
 
 
+async def test_values_as_other_languages_and_libraries_write_them(server):
+    asked = await ask(server, HELLO, max_tokens=7.0, top_k=40.0, seed=5.0, stop="", top_p=0)
+    exchange = await server.exchange(asked.json()["id"])
+    sampling = exchange.sampling
+    assert (sampling["max_new_tokens"], sampling["top_k"], exchange.seed) == (7, 40, 5)
+    assert 0 < sampling["top_p"] < 1e-3 and not sampling.get("stop")
+    assert (await ask(server, HELLO, stop=["", "x"])).status_code == 200
+    shortened = await ask(server, {"role": "user", "content": ["good", {"type": "text", "text": "morning"}]})
+    assert shortened.json()["choices"][0]["message"]["content"] == "good\nmorning"
+    assert error_of(await ask(server, HELLO, max_tokens=7.5), 400)["param"] == "max_tokens"
+
+
+async def test_a_body_that_a_windows_tool_saved_is_read_without_its_mark(server):
+    body = b"\xef\xbb\xbf" + json.dumps({"model": "base", "messages": [HELLO]}).encode()
+    async with server.http() as http:
+        assert (await http.post(CHAT, content=body)).status_code == 200
+
+
+async def test_an_address_may_end_with_a_slash(server):
+    async with server.http() as http:
+        assert (await http.post(f"{CHAT}/", json={"model": "base", "messages": [HELLO]})).status_code == 200
+        assert (await http.get("/v1/models/")).json() == (await http.get("/v1/models")).json()
+
+
 async def test_the_penalties_reach_the_sampler(server):
     response = await ask(server, HELLO, presence_penalty=0.5, frequency_penalty=-1)
     sampling = (await server.exchange(response.json()["id"])).sampling

@@ -216,6 +216,7 @@ async def test_a_thumb_after_a_stopped_reply_is_not_for_the_reply_before_it(talk
     ("line", "part"),
     [
         ("/pick 0", "from 1 to 1"),
+        (f"/pick {'9' * 5_000}", "from 1 to 1"),
         ("/pick two", '"two"'),
         ("/pick", "no other finished answer"),
         ("/better", "/better A"),
@@ -260,8 +261,9 @@ def ledger(data_dir) -> list[tuple[object, ...]]:
 
 
 def test_a_script_pipes_lines_in_and_reads_replies(tmp_path, tiny):
-    done = personas("chat", "zen", data_dir=tmp_path / "data", text="hello\n+\nand you?\n", **tiny)
+    done = personas("chat", "zen", data_dir=tmp_path / "data", text="\ufeff/clear\nhello\n+\nand you?\n", **tiny)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("forgotten") or "\nforgotten" in done.stdout  # behind the mark of a Windows editor
     assert "👍 noted" in done.stdout
     assert not done.stderr
     assert ledger(tmp_path / "data") == [("succeeded", 1), ("succeeded", None)]

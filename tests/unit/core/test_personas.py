@@ -110,3 +110,28 @@ def test_a_broken_persona_of_ones_own_is_left_out_and_stops_nobody_else(tmp_path
     said = [record.getMessage() for record in caplog.records]
     assert said[0].startswith("Bad Name is left out: ") and "a-z, 0-9" in said[0]
     assert said[1].startswith("ada is left out: ") and "not valid TOML" in said[1]
+
+
+def test_a_file_with_very_many_wrong_keys_is_named_in_a_short_line(tmp_path):
+    folder = write_persona(tmp_path / "ada", GOOD_TOML + "\n".join(f"k{number} = 1" for number in range(2_000)))
+    with pytest.raises(InvalidData, match=r"k0: there is no such key; .*; and 1995 more\.$") as caught:
+        load_persona(folder)
+    assert len(str(caught.value)) < 1_000
+
+
+def test_a_file_that_would_take_long_to_judge_is_too_large(tmp_path):
+    folder = write_persona(tmp_path / "ada", f"{GOOD_TOML}catchphrases = [{'1,' * 200_000}]")
+    with pytest.raises(InvalidData, match="larger than 256 KiB"):
+        load_persona(folder)
+
+
+@pytest.mark.parametrize("phrases", ['[""]', '["\\u0000"]', '["\\u001b[2J"]', f"[{'1,' * 201}]"])
+def test_a_catchphrase_is_a_line_that_can_be_seen_and_there_are_not_too_many(tmp_path, phrases):
+    with pytest.raises(InvalidData, match="catchphrases"):
+        load_persona(write_persona(tmp_path / "ada", f"{GOOD_TOML}catchphrases = {phrases}"))
+
+
+def test_a_folder_that_leads_round_in_a_circle_holds_nobody(tmp_path):
+    write_persona(tmp_path / "shipped" / "zen")
+    (tmp_path / "own").symlink_to(tmp_path / "own")
+    assert list(load_personas(tmp_path / "shipped", tmp_path / "own")) == ["zen"]

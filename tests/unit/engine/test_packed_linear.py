@@ -48,16 +48,17 @@ def test_packed_layers_compute_what_plain_ones_do(shape, dtype):
 
 
 @needs_packing
-@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX2", reason="seen to be so on AVX2 alone")
 @torch.inference_mode()
-def test_a_token_is_rounded_the_same_alone_and_in_any_batch():
+def test_a_token_is_the_same_alone_and_in_any_batch_but_for_rounding():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(576, 4000, bias=False))
     pack_all(model)
     x = torch.randn(1, 16, 576)
     together = model(x)
     for count in (1, 2, 3, 5, 8):
-        assert torch.equal(torch.cat([model(part) for part in x.split(count, dim=1)], dim=1), together)
+        apart = torch.cat([model(part) for part in x.split(count, dim=1)], dim=1)
+        # Which kernel oneDNN takes for a batch is each processor's own; on AVX2 alone they were seen to round alike.
+        torch.testing.assert_close(apart, together, rtol=1e-5, atol=1e-5)
 
 
 @needs_packing

@@ -69,3 +69,10 @@ def test_a_lost_connection_is_a_line_and_not_a_traceback(log):
 def test_an_empty_secret_hides_nothing():
     record = logging.LogRecord("x", logging.INFO, __file__, 1, "plain words", None, None)
     assert SecretFormatter("%(message)s", ("",)).format(record) == "plain words"
+
+
+def test_words_of_strangers_steer_no_terminal_and_begin_no_line(log):
+    name = "evil\n12:00:00 the key is wrong\x1b[2J\x1b]0;mine\x07"
+    written = log("INFO", lambda: logging.getLogger("x").warning("%s is left out", name))
+    assert "\x1b" not in written and "\x07" not in written
+    assert [line for line in written.splitlines() if not line.startswith("    ")] == [written.splitlines()[0]]

@@ -63,6 +63,9 @@ def test_a_name_that_would_end_its_code_is_set_plainly():
         ("AT&amp;T and &lt;", "AT&amp;T and &lt;"),
         ("call __init__ here", "call __init__ here"),
         ("[x]: http://example.com", "[x]: http://example.com"),
+        ("  [note]: mind-this", "[note]: mind-this"),
+        ("[a\nb]: c", "[a\nb]: c"),
+        (r"[a\]b]: c", "[a]b]: c"),
         ("`<i>` and ``a`b``", "<i> and a`b"),
         ("```\n<b>&amp;</b>\n```", "<b>&amp;</b>"),
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),
@@ -97,3 +100,8 @@ def test_no_reply_has_html_of_its_own(reply):
     tokens = browser.parse(reply_markdown(reply))
     tokens += [child for token in tokens for child in token.children or ()]
     assert not [token for token in tokens if token.type in ("html_block", "html_inline")]
+
+
+@pytest.mark.parametrize("before", ["> ", "- ", "1. ", "> - "])
+def test_a_line_that_looks_like_a_links_definition_is_shown_in_lists_and_quotations_too(before):
+    assert "[note]: mind-this" in shown(reply_markdown(f"{before}[note]: mind-this"))
