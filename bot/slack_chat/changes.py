@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -13,18 +13,13 @@ from bot.chat.deliveries import Deliveries
 from bot.chat.edits import Edits
 from bot.chat.forgetting import Forgetting
 from bot.chat.platform import ScreenGone, ScreenRefused
-from bot.chat.replies import RunningReplies
-from bot.chat.responder import PendingReply
 from bot.slack_chat import names
-from bot.slack_chat.connection import Connection
 from bot.slack_chat.heard import Heard
 from bot.slack_chat.identity import Identities
-from bot.slack_chat.listener import Listener
-from bot.slack_chat.screens import SlackScreen
+from bot.slack_chat.listener import Listener, SlackQuestion
 from core.errors import PersonasError
 from core.store import places
 from core.store.db import Store
-from core.store.models import Exchange
 
 LATER = "What is gone on Slack could not be forgotten wholly, which is tried again: %s"
 RETRY_DELAYS_S = (0.5, 2.0, 10.0, 30.0, 60.0)  # while the store is out of order
@@ -37,19 +32,15 @@ class Changes:
 
     def __init__(
         self,
-        connection: Connection,
         store: Store,
         edits: Edits,
-        replies: RunningReplies,
         forgetting: Forgetting,
         deliveries: Deliveries,
         identities: Identities,
         listener: Listener,
     ) -> None:
-        self._connection = connection
         self._store = store
         self._edits = edits
-        self._replies = replies
         self._forgetting = forgetting
         self._deliveries = deliveries
         self._identities = identities
@@ -64,15 +55,8 @@ class Changes:
         edited, heard = message.get("edited"), Heard.of(message, channel=event["channel"], team=team)
         if heard is None or heard.is_bot or edited is None or message.get("text") == before.get("text"):
             return
-        event_id = f"message:{heard.key}:edit:{edited['ts']}"
         age_s = float(edited["ts"]) - float(heard.ts)
-        ask_again = partial(self._answer_again, heard, event_id)
-        with self._replies.busy():
-            try:
-                await self._edits.take_in(heard.key, edited["ts"], event_id, age_s=age_s, ask_again=ask_again)
-            except PersonasError as error:
-                logger.info("An edited question stays answered as it was: %s", error)
-                await self._listener.say_why_not(heard, error)
+        await self._edits.take_in(SlackQuestion(self._listener, heard), edited["ts"], age_s=age_s)
 
     async def on_deleted(self, channel: str, ts: str) -> None:
         """A question takes its answers with it; of our own messages, what they said goes."""
@@ -105,21 +89,6 @@ class Changes:
         await self._deliveries.remove(key)
         with suppress(ScreenGone, ScreenRefused):  # somebody was faster, or Slack does not let us
             await self._identities.screen_on(key, None, "base").remove(key)
-
-    async def _answer_again(self, message: Heard, event_id: str, former: Exchange, onto: Sequence[str]) -> None:
-        """Raises NotAllowed and TooFast; the words of the former question are forgotten all the same."""
-        if not self._replies.admit(event_id, message.user_id, message.places):
-            return
-        question = await self._listener.question_in(message, event_id)
-        if question.transcript is None or not question.transcript.is_question:
-            return
-        make_screen = partial(self._screen_for, message, onto)
-        await self._replies.answer(question, make_screen, refuse=partial(self._listener.say, message), onto=onto)
-
-    async def _screen_for(self, message: Heard, onto: Sequence[str], reply: PendingReply) -> SlackScreen:
-        if not onto:
-            return await self._listener.screen_for(message, reply)
-        return self._identities.screen_on(onto[0], message.root_ts, reply.model)
 
 
 async def _until_done(forget: Callable[[], Awaitable[None]]) -> None:

@@ -72,15 +72,13 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     typed = TypedCommands(commands, speaker)
     history = History(connection, store, chat.memory, people, typed.is_command)
     listener = Listener(
-        connection, store, chat.replies, history, identities, chat.faces, chat.bindings, chat.free_talk, speaker, typed
+        connection, store, chat.replies, chat.questions, history, identities, chat.free_talk, speaker, typed
     )
     return Parts(
         connection=connection,
         chat=chat,
         listener=listener,
-        changes=Changes(
-            connection, store, chat.edits, chat.replies, chat.forgetting, chat.deliveries, identities, listener
-        ),
+        changes=Changes(store, chat.edits, chat.forgetting, chat.deliveries, identities, listener),
         reactions=Reactions(connection, store, chat.replies, people, needs_catch_up),
         presses=PressesHere(connection, chat.presses(history), chat.replies, identities, people, speaker),
         commands=SlashCommands(connection, chat.replies, commands, data),
