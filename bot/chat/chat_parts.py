@@ -9,6 +9,7 @@ from typing import Self
 from bot.chat.access import Access, AccessLimits
 from bot.chat.bindings import Bindings
 from bot.chat.choosing import Choosing
+from bot.chat.conversations import Conversations
 from bot.chat.deliveries import Deliveries
 from bot.chat.edits import Edits
 from bot.chat.endings import Endings
@@ -21,7 +22,7 @@ from bot.chat.mending import LeftPages, Mending
 from bot.chat.own_data import OwnData
 from bot.chat.place_settings import SettingsOfPlaces
 from bot.chat.platform import Capabilities
-from bot.chat.presses import Conversations, Presses
+from bot.chat.presses import Presses
 from bot.chat.questions import Questions
 from bot.chat.recovery import LeftReplies
 from bot.chat.replies import RunningReplies

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from bot.chat.deliveries import Deliveries
 from bot.chat.edits import Edits
@@ -22,13 +22,17 @@ from core.store import places
 from core.store.db import Store
 
 LATER = "What is gone on Slack could not be forgotten wholly, which is tried again: %s"
-RETRY_DELAYS_S = (0.5, 2.0, 10.0, 30.0, 60.0)  # while the store is out of order
+
+Forget: TypeAlias = Callable[[], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
 
 
 class Changes:
-    """Hears of changed and deleted messages, of channels that the bot leaves, and of its removal from the workspace."""
+    """Hears of changed and deleted messages, of channels that the bot leaves, and of its removal from the workspace.
+
+    `needs_catch_up` is set where something could not be forgotten yet.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class Changes:
         deliveries: Deliveries,
         identities: Identities,
         listener: Listener,
+        needs_catch_up: asyncio.Event,
     ) -> None:
         self._store = store
         self._edits = edits
@@ -45,6 +50,8 @@ class Changes:
         self._deliveries = deliveries
         self._identities = identities
         self._listener = listener
+        self._needs_catch_up = needs_catch_up
+        self._left: list[Forget] = []
 
     async def on_changed(self, event: dict[str, Any], team: str) -> None:
         """A person's edit. Slack itself changes messages, too: it unfolds links, and marks where a thread began."""
@@ -60,15 +67,29 @@ class Changes:
 
     async def on_deleted(self, channel: str, ts: str) -> None:
         """A question takes its answers with it; of our own messages, what they said goes."""
-        await _until_done(partial(self._forget_message, names.message_key(channel, ts)))
+        await self._now_or_later(partial(self._forget_message, names.message_key(channel, ts)))
 
     async def on_left(self, channel: str) -> None:
         """The bot was removed from a channel, or the channel is gone."""
-        await _until_done(partial(self._forget_channel, names.channel_place(channel)))
+        await self._now_or_later(partial(self._forget_channel, names.channel_place(channel)))
 
     async def on_uninstalled(self, team: str) -> None:
         """The bot was removed from the workspace: everything that was said there goes."""
-        await _until_done(partial(self._forget_workspace, names.workspace_place(team)))
+        await self._now_or_later(partial(self._forget_workspace, names.workspace_place(team)))
+
+    async def catch_up(self) -> None:
+        """Forget what could not be forgotten when it was told of."""
+        left, self._left = self._left, []
+        for forget in left:
+            await self._now_or_later(forget)
+
+    async def _now_or_later(self, forget: Forget) -> None:
+        try:
+            await forget()
+        except PersonasError as error:
+            logger.warning(LATER, error)
+            self._left.append(forget)
+            self._needs_catch_up.set()
 
     async def _forget_channel(self, place: str) -> None:
         async with self._store.read() as session:
@@ -89,15 +110,3 @@ class Changes:
         await self._deliveries.remove(key)
         with suppress(ScreenGone, ScreenRefused):  # somebody was faster, or Slack does not let us
             await self._identities.screen_on(key, None, "base").remove(key)
-
-
-async def _until_done(forget: Callable[[], Awaitable[None]]) -> None:
-    """Again and again while the store is out of order."""
-    for delay_s in (*RETRY_DELAYS_S, None):
-        try:
-            await forget()
-            return
-        except PersonasError as error:
-            logger.warning(LATER, error)
-            if delay_s is not None:
-                await asyncio.sleep(delay_s)

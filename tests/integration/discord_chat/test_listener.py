@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.chat import calls
 from bot.chat.access import Access, AccessLimits
 from bot.chat.conversation import FILES_UNREAD
 from bot.chat.sliding_window import SlidingWindow
-from bot.discord_chat import calls
 from bot.discord_chat.history import PARENT_HIDDEN
 from bot.discord_chat.listener import ONLY_ROLE_NAMED, TOLD_AGAIN_AFTER_S, UNREADABLE_REPLY
 from core.store import places

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.slack_chat import changes
+from bot.chat import mending
 from core.errors import StoreUnavailable
 from core.store import consent, places
 from tests.fakes.fake_slack.messages import Message
-from tests.slack.rooms import SlackRoom
+from tests.slack.rooms import SlackRoom, slack_room
 
 
 async def agree(room: SlackRoom) -> None:
@@ -130,11 +131,9 @@ async def test_a_channel_that_the_bot_leaves_takes_its_text_with_it(room: SlackR
 
 
 async def test_a_channel_that_is_left_while_the_store_is_out_of_order_is_forgotten_later(
-    room: SlackRoom, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    await agree(room)
-    await room.ask_and_answer("my secret")
-    monkeypatch.setattr(changes, "RETRY_DELAYS_S", (0.01,) * 50)
+    monkeypatch.setattr(mending, "AGAIN_AFTER_S", 0.05)
     look_up, outages = places.with_something_kept_inside, iter(range(3))
 
     async def look_up_later(*arguments: Any, **named: Any) -> Any:
@@ -142,9 +141,12 @@ async def test_a_channel_that_is_left_while_the_store_is_out_of_order_is_forgott
             raise StoreUnavailable("The database is locked.")
         return await look_up(*arguments, **named)
 
-    monkeypatch.setattr(places, "with_something_kept_inside", look_up_later)
-    room.channel.remove_bot()
-    await room.until(lambda: nothing_kept(room))
+    async with slack_room(tmp_path) as room:
+        await agree(room)
+        await room.ask_and_answer("my secret")
+        monkeypatch.setattr(places, "with_something_kept_inside", look_up_later)
+        room.channel.remove_bot()
+        await room.until(lambda: nothing_kept(room))
 
 
 async def test_a_workspace_that_removes_the_bot_is_forgotten_with_what_it_chose(room: SlackRoom):
