@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -15,12 +16,15 @@ from bot.chat.forgetting import Forgetting
 from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.slack_chat import names
 from bot.slack_chat.heard import Heard
+from bot.slack_chat.history import TOMBSTONE
 from bot.slack_chat.identity import Identities
 from bot.slack_chat.listener import Listener, SlackQuestion
 from core.errors import PersonasError
-from core.store import places
+from core.store import exchanges, places
 from core.store.db import Store
 
+SHOWN_WITHIN_S = 7 * 24 * 3600.0  # older replies are seldom taken back
+MAX_LOOKED_FOR = 100
 LATER = "What is gone on Slack could not be forgotten wholly, which is tried again: %s"
 
 Forget: TypeAlias = Callable[[], Awaitable[None]]
@@ -56,7 +60,7 @@ class Changes:
     async def on_changed(self, event: dict[str, Any], team: str) -> None:
         """A person's edit. Slack itself changes messages, too: it unfolds links, and marks where a thread began."""
         message, before = event["message"], event.get("previous_message") or {}
-        if message.get("subtype") == "tombstone":
+        if message.get("subtype") == TOMBSTONE:
             await self.on_deleted(event["channel"], message["ts"])
             return
         edited, heard = message.get("edited"), Heard.of(message, channel=event["channel"], team=team)
@@ -78,10 +82,19 @@ class Changes:
         await self._now_or_later(partial(self._forget_workspace, names.workspace_place(team)))
 
     async def catch_up(self) -> None:
-        """Forget what could not be forgotten when it was told of."""
+        """Forget what could not be forgotten when it was told of, and what was deleted while nobody was told.
+
+        The newest messages alone are looked for: each of them costs a look. Raises StoreUnavailable.
+        """
         left, self._left = self._left, []
         for forget in left:
             await self._now_or_later(forget)
+        since = time.time() - SHOWN_WITHIN_S
+        async with self._store.read() as session:
+            quoted = filter(names.is_message, await exchanges.quoted_since(session, names.SOURCE, since=since))
+        newest = sorted(quoted, key=lambda key: float(names.split_key(key)[1]), reverse=True)
+        for key in newest[:MAX_LOOKED_FOR]:
+            await self._now_or_later(partial(self._forget_if_gone, key))
 
     async def _now_or_later(self, forget: Forget) -> None:
         try:
@@ -104,6 +117,10 @@ class Changes:
     async def _forget_message(self, key: str) -> None:
         for answer in await self._forgetting.message(key):
             await self._take_away(answer)
+
+    async def _forget_if_gone(self, key: str) -> None:
+        if await self._listener.history.is_gone(key):
+            await self._forget_message(key)
 
     async def _take_away(self, key: str) -> None:
         """Delete one of our messages, which shows nothing from now on."""

@@ -68,7 +68,7 @@ class SlackChat(LivePlatform):
         """What must be in place when the first event comes, then the socket, which slack_sdk keeps open."""
         client, needs_catch_up = self.parts.connection.client, self.parts.needs_catch_up
         await self.parts.mending.look()
-        needs_catch_up.set()  # thumbs may have been given while the program did not run
+        needs_catch_up.set()  # people may have judged and deleted while the program did not run
         app: Any = AsyncApp(client=client)
         attach(app, self.parts)
         handler: Any = AsyncSocketModeHandler(app, self._app_token, web_client=client)

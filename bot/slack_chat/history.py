@@ -24,6 +24,7 @@ from core.store.models import Delivery, Exchange
 
 PER_PAGE = 200
 MAX_PAGES = 10  # a thread's older messages are read first, so a long one takes a while
+TOMBSTONE = "tombstone"  # what stands for a deleted message that began a thread
 THREAD_HIDDEN = "Slack does not let me read this thread, so I know nothing of what was said before."
 
 logger = logging.getLogger(__name__)
@@ -64,18 +65,34 @@ class History(Conversations):
 
     async def fetch(self, key: str) -> dict[str, Any] | None:
         """A message as Slack has it; None when it is gone or may not be read. Raises ScreenUnreachable."""
-        channel, ts = split_key(key)
-        client = self._connection.client
         try:
-            found = await attempt(
-                lambda: client.conversations_replies(
-                    channel=channel, ts=ts, latest=ts, oldest=ts, inclusive=True, limit=1
-                )
-            )
+            return await self._find(key)
         except ScreenUnreachable:
             raise
         except (ScreenGone, ScreenRefused):
             return None
+
+    async def is_gone(self, key: str) -> bool:
+        """Whether Slack knows no such message any more; one that may not be read may well be there.
+
+        Raises ScreenUnreachable.
+        """
+        try:
+            found = await self._find(key)
+        except ScreenUnreachable:
+            raise
+        except ScreenGone:
+            return True
+        except ScreenRefused:
+            return False
+        return found is None or found.get("subtype") == TOMBSTONE
+
+    async def _find(self, key: str) -> dict[str, Any] | None:
+        channel, ts = split_key(key)
+        client = self._connection.client
+        found = await attempt(
+            lambda: client.conversations_replies(channel=channel, ts=ts, latest=ts, oldest=ts, inclusive=True, limit=1)
+        )
         return next((dict(one) for one in found["messages"] if one["ts"] == ts), None)
 
     async def _shown_again(self, exchange: Exchange) -> Transcript | None:

@@ -11,7 +11,8 @@ from bot.chat import mending
 from core.errors import StoreUnavailable
 from core.store import consent, places
 from tests.fakes.fake_slack.messages import Message
-from tests.slack.rooms import SlackRoom, slack_room
+from tests.fakes.fake_slack.server import FakeSlack
+from tests.slack.rooms import SlackRoom, process_in, slack_room
 
 
 async def agree(room: SlackRoom) -> None:
@@ -111,6 +112,24 @@ async def test_words_are_forgotten_wherever_a_deleted_message_is_quoted(room: Sl
     await room.until(is_forgotten)
     first = (await room.exchanges())[0]
     assert "my secret" in str(first.prompt)
+
+
+async def test_what_is_deleted_while_the_bot_is_away_is_forgotten_after_the_start(tmp_path: Path):
+    async with FakeSlack() as fake:
+        channel, ann = fake.add_channel("general"), fake.add_person("ann")
+        async with process_in(tmp_path, fake, channel, ann) as room:
+            await agree(room)
+            question = await room.asks("my secret")
+            await room.answer(question)
+            await room.ask_and_answer("no secret")
+        await ann.deletes(question)
+        fake.socket.give_up()
+        async with process_in(tmp_path, fake, channel, ann) as room:
+
+            async def is_forgotten() -> bool:
+                return [bool(one.prompt) for one in await room.exchanges()] == [False, True]
+
+            await room.until(is_forgotten)
 
 
 @pytest.mark.parametrize("how", ["expelled", "deleted"])
