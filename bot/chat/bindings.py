@@ -24,7 +24,7 @@ class Bindings:
     async def chosen_in(self, place_ids: Sequence[str]) -> list[str | None]:
         """What each of these places chose itself."""
         async with self._store.read() as session:
-            return [await places.model_of(session, place) for place in place_ids]
+            return [one.model for one in await places.settings_of_each(session, *((place,) for place in place_ids))]
 
     async def bind(self, place_id: str, model: str | None, *, here: Sequence[str]) -> str:
         """Let `model`, a blend spec, answer in a place; None leaves it to a wider one. Returns who answers `here`."""

@@ -9,6 +9,7 @@ from typing import Self
 from bot.chat.access import Access, AccessLimits
 from bot.chat.bindings import Bindings
 from bot.chat.choosing import Choosing
+from bot.chat.conversations import Conversations
 from bot.chat.deliveries import Deliveries
 from bot.chat.edits import Edits
 from bot.chat.endings import Endings
@@ -21,7 +22,8 @@ from bot.chat.mending import LeftPages, Mending
 from bot.chat.own_data import OwnData
 from bot.chat.place_settings import SettingsOfPlaces
 from bot.chat.platform import Capabilities
-from bot.chat.presses import Conversations, Presses
+from bot.chat.presses import Presses
+from bot.chat.questions import Questions
 from bot.chat.recovery import LeftReplies
 from bot.chat.replies import RunningReplies
 from bot.chat.responder import Responder
@@ -48,6 +50,7 @@ class ChatParts:
     place_settings: SettingsOfPlaces
     forgetting: Forgetting
     own_data: OwnData
+    questions: Questions
     edits: Edits
 
     @classmethod
@@ -69,6 +72,8 @@ class ChatParts:
         bindings, free_talk = Bindings(store, source, default_persona), FreeTalk(store)
         choosing = Choosing(personas, bindings, platform)
         forgetting = Forgetting(store, source, replies, memory, free_talk)
+        faces = Faces(personas)
+        questions = Questions(platform, replies, faces, bindings)
         return cls(
             platform=platform,
             store=store,
@@ -76,14 +81,15 @@ class ChatParts:
             memory=memory,
             deliveries=deliveries,
             replies=replies,
-            faces=Faces(personas),
+            faces=faces,
             bindings=bindings,
             choosing=choosing,
             free_talk=free_talk,
             place_settings=SettingsOfPlaces(platform, store, choosing, free_talk),
             forgetting=forgetting,
             own_data=OwnData(platform, store, settings, forgetting),
-            edits=Edits(store, source, memory, replies),
+            questions=questions,
+            edits=Edits(store, source, memory, replies, questions),
         )
 
     def presses(self, conversations: Conversations) -> Presses:

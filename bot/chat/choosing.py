@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bot.chat.bindings import Bindings
-from bot.chat.personas import describe
+from bot.chat.personas import choose, describe
 from bot.chat.platform import Capabilities
 from core.blends import Blend
 from core.errors import InvalidInput
@@ -50,6 +50,11 @@ class Choosing:
         if scope not in found:
             raise InvalidInput(f"There is no {scope} here; leave the scope out, or use the command inside one.")
         return scope, found[scope]
+
+    def chosen(self, name: str, strength: str = "") -> Blend | None:
+        """What was typed as a choice; None leaves it to a wider place. Raises NotFound and InvalidBlend."""
+        is_default = name.strip().lower() == DEFAULT and DEFAULT not in self._personas
+        return None if is_default else choose(self._personas, name, strength)
 
     async def bind(self, here: Sequence[str], asked: str | None, chosen: Blend | None, *, is_private: bool) -> str:
         """Let `chosen` answer there, None leaves it to a wider place; what there is to say about it."""

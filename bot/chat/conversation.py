@@ -17,6 +17,7 @@ MAX_TURNS = 100
 MAX_CHARS = 200_000  # far beyond most contexts: which turns fit the model's is decided by its tokens (core.prompts)
 MAX_NAME_CHARS = 32
 NAMELESS = "Somebody"  # who has a name that shows nothing
+FILES_UNREAD = "I read text only, so I do not know what is attached."
 INDENT = "  "  # before the further lines of a turn where several people talk: none of them begins a turn
 
 # Whatever a model or a reader may take for the end of a line.

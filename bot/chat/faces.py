@@ -13,6 +13,11 @@ MAX_NAME_CHARS = 80  # of a webhook on Discord, and of a user name on Slack
 MAX_CATCHPHRASES = 5
 
 
+def header(title: str) -> str:
+    """What stands above a persona's reply where nothing else shows who speaks."""
+    return f"**{title}**"
+
+
 class Faces:
     def __init__(self, personas: Mapping[str, Persona]) -> None:
         self._personas = personas

@@ -5,6 +5,8 @@ A platform shows the cards to that person alone, and hands back which button the
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -66,6 +68,11 @@ class OwnData:
         """/mydata: all that is kept about a person."""
         async with self._store.read() as session:
             return await data_rights.export(session, user_id)
+
+    async def file(self, user_id: str) -> str:
+        """The same, as what stands in FILE_NAME."""
+        found = await self.export(user_id)
+        return await asyncio.to_thread(json.dumps, found, indent=2, ensure_ascii=False)  # a long life takes seconds
 
     def forget(self) -> Card:
         """The last question before everything is erased."""

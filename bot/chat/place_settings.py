@@ -55,10 +55,22 @@ class SettingsOfPlaces:
             return await places.settings_of(session, *here)
 
 
-def lines_of(now: PlaceSettings, *, otherwise: str) -> list[str]:
-    """What counts, for people. `otherwise` says what is answered without free talk."""
+def changes_of(*, free_talk: bool | None, keep_text: bool | None) -> Changes:
+    """What somebody wants to change; None leaves it as it is."""
+    changes = Changes()
+    if free_talk is not None:
+        changes["is_free_talk"] = free_talk
+    if keep_text is not None:
+        changes["is_text_kept"] = keep_text
+    return changes
+
+
+def lines_of(now: PlaceSettings, *more: str, otherwise: str) -> list[str]:
+    """What counts, for people, with what only one platform knows. `otherwise`: what is answered without free talk."""
     kept = "of people who agreed with `/consent`" if now.is_text_kept else "no words are kept, whoever agreed"
     return [
+        "**What counts here**",
+        *more,
         f"- free talk **{on_off(now.is_free_talk)}**: "
         + ("every message is answered" if now.is_free_talk else otherwise),
         f"- keeping text **{on_off(now.is_text_kept)}**: {kept}",

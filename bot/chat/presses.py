@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
 from bot.chat.buttons import UNKNOWN, ReplyButtons, buttons_of
-from bot.chat.conversation import Transcript
+from bot.chat.conversations import Conversations
 from bot.chat.endings import HAS_ENDED, Endings
 from bot.chat.judging import CHOSEN, INVITATION, KEPT, NEEDED, TAKEN_BACK, THANKS, Judging
 from bot.chat.memory import Memory
@@ -93,16 +93,6 @@ class Press(Protocol):
 
     async def open_form(self) -> None:
         """Show the form for a better answer; what is written comes back to `Presses.keep_better_answer`."""
-
-
-class Conversations(Protocol):
-    """Reads what was said on the platform. Raises ScreenUnreachable."""
-
-    async def read_again(self, exchange: Exchange) -> Transcript:
-        """The conversation that this exchange answered. Raises NotFound when its question is gone."""
-
-    async def reply_of(self, exchange: Exchange) -> str | None:
-        """What a reply said; None where it is gone."""
 
 
 Handler: TypeAlias = Callable[[Press], Awaitable[None]]

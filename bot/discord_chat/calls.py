@@ -1,16 +1,12 @@
-"""Discord called: asked again while it is out of order, and its refusals as errors of ours. Knows no messages."""
+"""What Discord and the network may say to a call, as errors of ours. Knows no messages."""
 
 from __future__ import annotations
-
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import aiohttp
 import discord
 
-from bot.chat.platform import ScreenGone, ScreenRefused, ScreenUnreachable
+from bot.chat.calls import Calls, Passing
+from bot.chat.platform import ScreenGone, ScreenRefused
 
 UNKNOWN_CHANNEL, UNKNOWN_MESSAGE, UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION = 10003, 10008, 10015, 10062
 INVALID_WEBHOOK_TOKEN = 50027
@@ -24,13 +20,10 @@ REASONS = {
     50013: "The bot may not do this here; give it the permission that is missing, `personas doctor` says which.",
     50083: "This thread is archived.",
 }
-RETRY_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0)
-MAX_WAIT_S = 30.0  # at once, whatever Discord asks for; `Recovery` comes back later
 
 GONE = "The channel or the message was deleted."
 
-T = TypeVar("T")
-logger = logging.getLogger(__name__)
+OUTAGES = (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError)
 
 
 class ChannelGone(ScreenGone):
@@ -47,26 +40,6 @@ class RouteClosed(Exception):
 
 UNREADABLE = (ScreenGone, ScreenRefused, RouteClosed)
 """What `attempt` raises."""
-
-
-async def attempt(call: Callable[[], Awaitable[T]]) -> T:
-    """Ask Discord for something, again and again while it or the network is out of order.
-
-    discord.py itself waits out rate limits and asks again after some server errors, five times. Raises ScreenGone,
-    ScreenRefused (ScreenUnreachable when it stays so) and RouteClosed.
-    """
-    for delay_s in (*RETRY_DELAYS_S, None):
-        try:
-            return await call()
-        except (discord.HTTPException, discord.RateLimited, aiohttp.ClientError, OSError, TimeoutError) as error:
-            if isinstance(error, discord.HTTPException) and not is_passing(error):
-                raise _translated(error) from error
-            if delay_s is None:
-                raise ScreenUnreachable("Discord does not answer; try again later.") from error
-            wait_s = max(delay_s, min(_retry_after_s(error), MAX_WAIT_S))
-            logger.info("Discord does not answer (%s); asked again in %g s", type(error).__name__, wait_s)
-        await asyncio.sleep(wait_s)
-    raise AssertionError  # the last round returns or raises
 
 
 def is_passing(error: discord.HTTPException) -> bool:
@@ -86,7 +59,9 @@ def _retry_after_s(error: BaseException) -> float:
         return 0.0
 
 
-def _translated(error: discord.HTTPException) -> Exception:
+def _judged(error: BaseException) -> Passing | Exception:
+    if not isinstance(error, discord.HTTPException) or is_passing(error):
+        return Passing(type(error).__name__, _retry_after_s(error))
     if error.code in (UNKNOWN_WEBHOOK, UNKNOWN_INTERACTION, INVALID_WEBHOOK_TOKEN):
         return RouteClosed()
     if error.code == UNKNOWN_CHANNEL:
@@ -96,3 +71,10 @@ def _translated(error: discord.HTTPException) -> Exception:
     if isinstance(error, discord.NotFound):
         return ScreenGone(GONE)
     return ScreenRefused(REASONS.get(error.code, f"Discord refused it (code {error.code}, status {error.status})."))
+
+
+attempt = Calls("Discord", OUTAGES, _judged).attempt
+"""Asks Discord for something; discord.py itself waits out rate limits and asks again after some errors, five times.
+
+Raises ScreenGone, ScreenRefused (ScreenUnreachable when it stays so) and RouteClosed.
+"""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Any
 
 import aiohttp
 import discord
 from discord.backoff import ExponentialBackoff
 
 from bot.chat.access import AccessLimits
+from bot.chat.live_platform import LivePlatform
 from bot.discord_chat.bot import PersonaBot
 from bot.discord_chat.commands import tree
 from bot.discord_chat.connection import CAPABILITIES
@@ -35,52 +33,17 @@ class DiscordRefused(PersonasError):
     """Discord closed the connection for good, for a reason that waiting does not change."""
 
 
-class DiscordChat:
-    """Implements `bot.chat.platform.ChatPlatform`. `is_ready` is set once the bot is there."""
+class DiscordChat(LivePlatform):
+    """Implements `bot.chat.platform.ChatPlatform`."""
 
     capabilities = CAPABILITIES
 
     def __init__(self, service: Service, settings: Settings, *, limits: AccessLimits | None = None) -> None:
-        self._settings = settings
         self.parts = make_parts(service, settings, limits or AccessLimits())
-        self.is_ready = asyncio.Event()
+        super().__init__(settings, self.parts.chat.replies)
         self._may_read_all: bool | None = None  # unknown before the first login
-        self._live: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._is_closing = asyncio.Event()
         self._upkeep: list[asyncio.Task[None]] = []
         self.bot = self._make_bot(has_message_content=False)
-
-    async def run(self) -> None:
-        """Stay connected until `close`. Raises InvalidSetting for a bad token or name, and DiscordRefused.
-
-        An outage of Discord or the network is waited out, and a dropped connection resumed.
-        """
-        if self._settings.discord_token is None:
-            raise InvalidSetting(MISSING)
-        check_names(self._settings)
-        discord.http.Route.BASE = self._settings.discord_api_url
-        self._live = asyncio.create_task(self._stay_connected(self._settings.discord_token.get_secret_value()))
-        try:
-            await self._live
-        except asyncio.CancelledError:
-            if not self._is_closing.is_set():
-                raise
-
-    async def close(self) -> None:
-        """Let running replies end within the drain time, tell the people who ask meanwhile, and leave.
-
-        Cancelled, it leaves at once.
-        """
-        try:
-            await self.parts.chat.replies.drain(self._settings.drain_timeout_s)
-        finally:
-            self._is_closing.set()
-            for task in (self._live, *self._tasks):
-                if task is not None:
-                    task.cancel()
-                    with suppress(asyncio.CancelledError, PersonasError):
-                        await task
 
     def _make_bot(self, *, has_message_content: bool) -> PersonaBot:
         """A connection can be used once, and its intents are fixed."""
@@ -103,7 +66,13 @@ class DiscordChat:
     async def _on_ready(self) -> None:
         self.is_ready.set()
 
-    async def _stay_connected(self, token: str) -> None:
+    async def _stay_connected(self) -> None:
+        """Raises InvalidSetting and DiscordRefused."""
+        if self._settings.discord_token is None:
+            raise InvalidSetting(MISSING)
+        token = self._settings.discord_token.get_secret_value()
+        check_names(self._settings)
+        discord.http.Route.BASE = self._settings.discord_api_url
         backoff = ExponentialBackoff()
         level = logging.WARNING  # an outage is told once, not at every try
         while True:
@@ -139,12 +108,6 @@ class DiscordChat:
         finally:
             for task in self._upkeep:
                 task.cancel()  # the next connection does what this one leaves
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
 
 def _described(may_read_all: bool) -> str:

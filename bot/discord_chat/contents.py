@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import discord
 
+from bot.chat.conversation import FILES_UNREAD
 from bot.discord_chat.wording import plain_of, text_of
 
-FILES_UNREAD = "I read text only, so I do not know what is attached."
 VOICE_UNREAD = "I cannot listen to voice messages; write what it says."
 STICKERS_UNREAD = "I cannot see stickers."
 

@@ -20,7 +20,7 @@ from core.errors import InvalidSetting, PersonasError
 from core.outside_files import real_path
 from core.settings import Settings
 from core.store.db import Store
-from core.store.places import settings_of
+from core.store.places import settings_of_each
 
 MAX_GUILDS = 200  # what Discord lists at once
 MAX_LOOKED_INTO = 20  # servers whose channels are looked at, three requests each
@@ -156,10 +156,10 @@ async def _with_webhooks(settings: Settings, channels: Sequence[discord.abc.Guil
         return set()
     try:
         async with store.read() as session:
-            chosen = {one.id: (await settings_of(session, *places_of(one))).identity for one in channels}
+            settings_there = await settings_of_each(session, *map(places_of, channels))
     finally:
         await store.close()
-    return {channel_id for channel_id, identity in chosen.items() if identity == "webhook"}
+    return {one.id for one, there in zip(channels, settings_there, strict=True) if there.identity == "webhook"}
 
 
 def _some(channels: list[str]) -> str:

@@ -1,7 +1,4 @@
-"""The conversation behind a message on Discord: its chain of replies, its thread, or its direct messages.
-
-What Discord shows is read; what the bot itself said is remembered, kept by the ledger, or read from its messages.
-"""
+"""The conversation behind a message on Discord: its chain of replies, its thread, or its direct messages."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from typing import TypeVar
 import discord
 
 from bot.chat.conversation import MAX_TURNS, Transcript, Turn
+from bot.chat.conversations import Conversations, Former
 from bot.chat.memory import Memory
 from bot.chat.platform import ScreenUnreachable
 from bot.chat.reply_pages import own_words
@@ -30,9 +28,7 @@ from bot.discord_chat.names import (
     thread_place,
     user_id,
 )
-from core.errors import NotFound
 from core.messages import Quoted
-from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import Store
 from core.store.models import Delivery, Exchange
@@ -42,18 +38,16 @@ RESET_LINE = "-# 🧹 A fresh start: what stands above this line is not part of 
 SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 FORWARDED = "Forwarded message:"  # above words whose author is not known
 STRANGER = f"{SOURCE}:0"  # whose words they are then: somebody who never agrees that text is kept
-ANSWERED = (JobStatus.SUCCEEDED, JobStatus.CANCELLED)
 
 T = TypeVar("T")
 
 
-class History:
+class History(Conversations):
     """Reads conversations. Raises ScreenUnreachable when Discord does not answer at the moment."""
 
     def __init__(self, connection: Connection, store: Store, memory: Memory) -> None:
+        super().__init__(store, SOURCE, memory)
         self._connection = connection
-        self._store = store
-        self._memory = memory
 
     async def read(self, message: discord.Message, *, is_free_talk: bool = False) -> Transcript:
         """The conversation that this message ends. Raises ScreenUnreachable when it cannot be read at the moment."""
@@ -76,25 +70,14 @@ class History:
             return await self._history(message, channel_place(channel.id))
         return await self._chain(message)
 
-    async def read_again(self, exchange: Exchange) -> Transcript:
-        """The conversation that this exchange answered. Raises NotFound when its question is gone."""
-        if kept := self._memory.find(exchange.id):
-            return kept.transcript
-        if exchange.question_id is not None:
-            question = await self.fetch(exchange.question_id)
-            if question is not None and (words_of(question, self._connection.own_id) or forwarded_words(question)):
-                # Not by the question's channel: of one that is not cached, nobody knows that it is a thread or a DM.
-                is_chain = exchange.conversation_id.startswith(prefix_of(CHAIN))
-                found = self._chain(question) if is_chain else self._history(question, exchange.conversation_id)
-                return self._with_remarks(await found, question)
-        else:
-            async with self._store.read() as session:
-                quotes = await exchanges.quotes_of(session, exchange.id)  # first, as they go when the text goes
-                asked = await exchanges.find(session, exchange.id)
-            if asked is not None and asked.prompt:
-                turns = tuple(Turn(turn["role"], "", turn["content"]) for turn in asked.prompt)
-                return Transcript(asked.conversation_id, turns, quotes)
-        raise NotFound("The question behind this answer is gone or cannot be read any more; ask it again.")
+    async def _shown_again(self, exchange: Exchange) -> Transcript | None:
+        question = await self.fetch(exchange.question_id or "")
+        if question is None or not (words_of(question, self._connection.own_id) or forwarded_words(question)):
+            return None
+        # Not by the question's channel: of one that is not cached, nobody knows that it is a thread or a DM.
+        is_chain = exchange.conversation_id.startswith(prefix_of(CHAIN))
+        found = self._chain(question) if is_chain else self._history(question, exchange.conversation_id)
+        return self._with_remarks(await found, question)
 
     def is_own(self, message: discord.Message) -> bool:
         """Whether the bot wrote it, itself or through its webhook."""
@@ -156,7 +139,8 @@ class History:
                 transcript = transcript.after(*former.turns, quotes=former.quotes)
                 return replace(transcript, conversation_id=former.conversation_id, is_cut=former.is_cut)
             if exchange is not None:
-                transcript = transcript.after(*await self._reply_turns(exchange, current), quotes=self._own(current))
+                answer = await self.answer_on(exchange, Former(_key(current), content=current.content))
+                transcript = transcript.after(*answer, quotes=self._own(current))
                 current = await self._question(exchange) or await self._parent(current)
                 continue
             if not is_own:  # else it is a greeting, a refusal or what a command said: nobody's words
@@ -166,65 +150,34 @@ class History:
             current = await self._parent(current)
         return transcript
 
-    async def _reply_turns(self, exchange: Exchange, page: discord.Message) -> tuple[Turn, ...]:
-        """An answer of ours as one turn, whichever page of it was replied to."""
-        if exchange.status not in ANSWERED:
-            return ()
-        text = exchange.reply
-        if text is None:
-            text = await self._shown_words(exchange, page)
-        return (Turn("assistant", "", text),) if text and text.strip() else ()
-
-    async def reply_of(self, exchange: Exchange) -> str | None:
-        """What a reply said: remembered, kept, or read from the messages that show it; None where it is gone."""
-        text = self._memory.reply_of(exchange)
-        return await self._shown_words(exchange) if text is None else text
-
-    async def _shown_words(self, exchange: Exchange, *known: discord.Message) -> str | None:
-        """What the messages of a reply say, as far as they can be read; None where there are none."""
-        await self._store.flush()  # the marks of what ended a moment ago
-        async with self._store.read() as session:
-            deliveries = await exchanges.deliveries_of(session, exchange.id)
-        at_hand = {_key(page): page for page in known}
-        words: list[str] = []
-        for noted in deliveries:
-            page = at_hand.get(noted.message_id) or await self.fetch(noted.message_id)
-            if page is not None and (text := _words_on(page, noted)) is not None:
-                words.append(text)
-        return "\n".join(filter(None, words)) if words else None
-
-    async def words_on(self, message: discord.Message) -> str:
-        """What one of our messages says: the reply's own words where it shows one, else everything."""
-        await self._store.flush()
-        async with self._store.read() as session:
-            noted = await exchanges.find_delivery(session, SOURCE, _key(message))
-        return message.content if noted is None else _words_on(message, noted) or ""
-
     async def _history(self, message: discord.Message, conversation_id: str) -> Transcript:
         """What was said in a thread, DM or free-talk channel, up to its last reset."""
-        transcript = await self._spoken(message, conversation_id)
-        earlier = [_spoken_first(found) for found in await self._earlier(message)]
-        async with self._store.read() as session:
-            answers = await exchanges.find_by_deliveries(
-                session, SOURCE, [_key(one) for one in earlier if self.is_own(one)]
-            )
-        told: set[str] = set()
-        for count, found in enumerate(earlier, start=1):
-            is_own = self.is_own(found)
-            if is_own and found.content == RESET_LINE:
+        former: list[Former] = []
+        for found in map(_spoken_first, await self._earlier(message)):
+            if not self.is_own(found):
+                former.append(Former(_key(found), said=await self._said(found, conversation_id)))
+            elif found.content == RESET_LINE:
                 break
-            if count == MAX_TURNS:
-                return replace(transcript, is_cut=True)
-            if not is_own:
-                transcript = await self._before(transcript, found)
-            elif (exchange := answers.get(_key(found))) is not None and exchange.id not in told:
-                told.add(exchange.id)
-                text = self._memory.reply_of(exchange)
-                if text is None and exchange.status in ANSWERED:
-                    text = await self._shown_words(exchange, *earlier)
-                if text:
-                    transcript = transcript.after(Turn("assistant", "", text), quotes=self._own(found))
-        return transcript
+            else:
+                former.append(Former(_key(found), content=found.content))
+        return await self.after(former, await self._spoken(message, conversation_id))
+
+    async def _said(self, message: discord.Message, conversation_id: str) -> Transcript:
+        """What somebody else said; nothing where that was no person."""
+        if message.type not in SPOKEN or message.author.bot:
+            return Transcript(conversation_id)
+        return await self._spoken(message, conversation_id)
+
+    async def _content_of(self, key: str) -> str | None:
+        message = await self.fetch(key)
+        return None if message is None else message.content
+
+    def _words_in(self, content: str, noted: Delivery | None) -> str | None:
+        if noted is None:
+            return content
+        if noted.head_chars is None or noted.tail_chars is None:
+            return None
+        return own_words(content, noted.head_chars, noted.tail_chars)
 
     async def _earlier(self, message: discord.Message) -> list[discord.Message]:
         """What stands before this message, the newest first, as many as fit; nothing without the right to read it."""
@@ -233,13 +186,6 @@ class History:
             return [found async for found in message.channel.history(limit=MAX_TURNS, before=message)]
 
         return await _read(page) or []
-
-    async def _before(self, transcript: Transcript, message: discord.Message) -> Transcript:
-        """Put a message of somebody else before what was said."""
-        if message.type not in SPOKEN or message.author.bot:
-            return transcript
-        spoken = await self._spoken(message, transcript.conversation_id)
-        return transcript.after(*spoken.turns, quotes=spoken.quotes)
 
     async def _exchange(self, message: discord.Message) -> Exchange | None:
         async with self._store.read() as session:
@@ -289,13 +235,6 @@ def forwarded_key(message: discord.Message) -> str:
     if reference is None or reference.message_id is None:
         return _key(message)
     return message_key(reference.channel_id, reference.message_id)
-
-
-def _words_on(page: discord.Message, noted: Delivery) -> str | None:
-    """A page's part of the reply, by what was noted of it; None where that is not known."""
-    if noted.head_chars is None or noted.tail_chars is None:
-        return None
-    return own_words(page.content, noted.head_chars, noted.tail_chars)
 
 
 def _key(message: discord.Message) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import discord
 
-from bot.chat.faces import Faces
+from bot.chat.faces import Faces, header
 from bot.chat.platform import ScreenGone, ScreenRefused
 from bot.chat.responder import PendingReply
 from bot.discord_chat.calls import attempt
@@ -23,7 +23,7 @@ from bot.discord_chat.profiles import Profiles
 from bot.discord_chat.screens import PINGS_NOBODY, DiscordScreen
 from bot.discord_chat.webhook_screen import WebhookScreen
 from bot.discord_chat.webhooks import Webhooks
-from bot.discord_chat.wording import has_header, header
+from bot.discord_chat.wording import has_header
 from core.errors import PermissionNeeded
 from core.store import exchanges
 from core.store.db import Store

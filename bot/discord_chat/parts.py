@@ -64,7 +64,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     history = History(connection, store, chat.memory)
     webhooks, profiles = Webhooks(connection, chat.faces), Profiles(store, chat.faces)
     identities = Identities(store, history, chat.faces, webhooks, profiles, service.default_persona)
-    listener = Listener(connection, store, chat.replies, history, identities, chat.faces, chat.bindings, chat.free_talk)
+    listener = Listener(connection, store, chat.questions, history, identities, chat.free_talk)
     removals = Removals(
         connection, chat.forgetting, chat.deliveries, history, identities, webhooks, profiles, needs_catch_up
     )
@@ -80,7 +80,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         profiles=profiles,
         identities=identities,
         listener=listener,
-        changes=Changes(chat.edits, chat.replies, history, identities, listener),
+        changes=Changes(chat.edits, listener),
         removals=removals,
         reactions=reactions,
         mending=chat.mending(LeftPages(connection, history, identities)),

@@ -40,11 +40,6 @@ def is_role_of(bot_id: int, role: discord.Role) -> bool:
     return role.tags is not None and role.tags.bot_id == bot_id
 
 
-def header(title: str) -> str:
-    """What stands above a persona's reply where nothing else shows who speaks."""
-    return f"**{title}**"
-
-
 def has_header(content: str, header: str) -> bool:
     """Whether a message of which nothing is noted yet begins with this very header."""
     return content == header or content.startswith(f"{header}\n")

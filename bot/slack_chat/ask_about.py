@@ -19,13 +19,14 @@ from bot.slack_chat.buttons import input_block, modal, plain
 from bot.slack_chat.calls import attempt
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.heard import Heard
+from bot.slack_chat.history import History
 from bot.slack_chat.identity import Identities
 from bot.slack_chat.names import SOURCE, message_key, needs_permission, places_of, thread_place, user_id
 from bot.slack_chat.people import People
 from bot.slack_chat.pressed import respond
 from bot.slack_chat.presses import Acknowledge
 from bot.slack_chat.screens import SlackScreen
-from bot.slack_chat.wording import mentions, own_words, words_of
+from bot.slack_chat.wording import mentions, words_of
 from core.errors import NotFound
 from core.messages import Quoted
 from core.personas import Persona
@@ -51,12 +52,14 @@ class AskAbout:
         self,
         connection: Connection,
         replies: RunningReplies,
+        history: History,
         identities: Identities,
         people: People,
         personas: Mapping[str, Persona],
     ) -> None:
         self._connection = connection
         self._replies = replies
+        self._history = history
         self._identities = identities
         self._people = people
         self._personas = personas
@@ -119,9 +122,12 @@ class AskAbout:
         """A conversation of its own, and whose words stand in it."""
         author, own = where["author"], self._connection.own
         names = await self._people.names({user, *filter(None, [author]), *mentions(where["text"])})
-        text = words_of(where["text"], own.user, names) if author else own_words(where["text"])
-        turn = Turn("user", names[user], question_about(names.get(author, own.name), text, asked))
         key = message_key(where["channel"], where["ts"])
+        if author:
+            text = words_of(where["text"], own.user, names)
+        else:
+            text = await self._history.words_on(key, where["text"])
+        turn = Turn("user", names[user], question_about(names.get(author, own.name), text, asked), user_id(user))
         quotes = (Quoted(key, user_id(author) if author else ""), Quoted(event_id, user_id(user)))
         conversation_id = f"{thread_place(where['channel'], where['ts'])}:{event_id}"
         return Transcript(conversation_id, (turn,), quotes, remarks=tuple(where["remarks"]))

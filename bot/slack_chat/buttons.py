@@ -79,5 +79,13 @@ def blocks_of(due: ReplyButtons | None) -> list[Block]:
 
 def verbs_in(message: Mapping[str, Any]) -> set[str]:
     """What the buttons of one of our messages do."""
-    elements = [element for block in message.get("blocks") or () for element in block.get("elements") or ()]
-    return {str(element.get("action_id", "")).removeprefix(PREFIX) for element in elements}
+    return {str(element.get("action_id", "")).removeprefix(PREFIX) for element in _elements(message)}
+
+
+def values_in(message: Mapping[str, Any]) -> set[str]:
+    """The exchanges that the buttons of one of our messages are about."""
+    return {str(element.get("value", "")) for element in _elements(message)}
+
+
+def _elements(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [element for block in message.get("blocks") or () for element in block.get("elements") or ()]

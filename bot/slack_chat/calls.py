@@ -1,19 +1,13 @@
-"""Slack called: asked again while it is out of order, and its refusals as errors of ours. Knows no messages."""
+"""What Slack and the network may say to a call, as errors of ours. Knows no messages."""
 
 from __future__ import annotations
-
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.chat.platform import ScreenGone, ScreenRefused, ScreenUnreachable
+from bot.chat.calls import Calls, Passing
+from bot.chat.platform import ScreenGone, ScreenRefused
 
-RETRY_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0)
-MAX_WAIT_S = 60.0  # at once, whatever Slack asks for; `Recovery` comes back later
 TOO_MANY_REQUESTS = 429
 PASSING = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
@@ -33,10 +27,6 @@ REASONS = {
 OUTAGES = (SlackApiError, aiohttp.ClientError, OSError, TimeoutError)
 """What slack_sdk raises."""
 
-logger = logging.getLogger(__name__)
-
-Call = Callable[[], Awaitable[Any]]
-
 
 class Refused(ScreenRefused):
     """Slack said no; `code` is its own word for why, and `needed` the scope that is missing."""
@@ -45,28 +35,6 @@ class Refused(ScreenRefused):
         super().__init__(sentence)
         self.code = code
         self.needed = needed
-
-
-async def attempt(call: Call, *, find_done: Call | None = None) -> Any:
-    """Ask Slack for something, again and again while it or the network is out of order; rate limits are waited out.
-
-    What must not be done twice is looked for before it is asked again: `find_done` returns it where it was done and
-    only the answer was lost, else None. Raises ScreenGone, Refused, and ScreenUnreachable when it stays so.
-    """
-    for delay_s in (*RETRY_DELAYS_S, None):
-        try:
-            return await call()
-        except OUTAGES as error:
-            if isinstance(error, SlackApiError) and not is_passing(error):
-                raise _translated(error) from error
-            if delay_s is None:
-                raise ScreenUnreachable("Slack does not answer; try again later.") from error
-            wait_s = min(_retry_after_s(error) or delay_s, MAX_WAIT_S)
-            logger.info("Slack does not answer (%s); asked again in %g s", code_of(error), wait_s)
-        await asyncio.sleep(wait_s)
-        if find_done is not None and (done := await find_done()) is not None:
-            return done
-    raise AssertionError  # the last round returns or raises
 
 
 def code_of(error: BaseException) -> str:
@@ -96,10 +64,16 @@ def _retry_after_s(error: BaseException) -> float:
         return 0.0
 
 
-def _translated(error: SlackApiError) -> Exception:
+def _judged(error: BaseException) -> Passing | Exception:
+    if not isinstance(error, SlackApiError) or is_passing(error):
+        return Passing(code_of(error), _retry_after_s(error))
     code = code_of(error)
     if code in GONE:
         return ScreenGone("The channel or the message is gone.")
     needed = str(error.response.get("needed") or "")
     reason = REASONS.get(code, f"Slack refused it ({code}).")
     return Refused(reason.format(needed=needed), code, needed)
+
+
+attempt = Calls("Slack", OUTAGES, _judged).attempt
+"""Asks Slack for something. Raises ScreenGone, Refused, and ScreenUnreachable."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -12,6 +11,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
 from bot.chat.access import AccessLimits
+from bot.chat.live_platform import LivePlatform
 from bot.chat.mending import keep_up
 from bot.service.service import Service
 from bot.slack_chat import login
@@ -28,47 +28,18 @@ FIRST_DELAY_S, MAX_DELAY_S = 1.0, 60.0
 logger = logging.getLogger(__name__)
 
 
-class SlackChat:
-    """Implements `bot.chat.platform.ChatPlatform`. `is_ready` is set once the bot is there."""
+class SlackChat(LivePlatform):
+    """Implements `bot.chat.platform.ChatPlatform`."""
 
     capabilities = CAPABILITIES
 
     def __init__(self, service: Service, settings: Settings, *, limits: AccessLimits | None = None) -> None:
-        self._settings = settings
         self.parts = make_parts(service, settings, limits or AccessLimits())
-        self.is_ready = asyncio.Event()
-        self._is_closing = asyncio.Event()
-        self._live: asyncio.Task[None] | None = None
-
-    async def run(self) -> None:
-        """Stay connected until `close`. Raises InvalidSetting for a bad token or name.
-
-        An outage of Slack or the network is waited out, and a dropped socket opened again.
-        """
-        login.check_tokens(self._settings)
-        check_names(self._settings)
-        self._live = asyncio.create_task(self._stay_connected())
-        try:
-            await self._live
-        except asyncio.CancelledError:
-            if not self._is_closing.is_set():
-                raise
-
-    async def close(self) -> None:
-        """Let running replies end within the drain time, tell the people who ask meanwhile, and leave.
-
-        Cancelled, it leaves at once.
-        """
-        try:
-            await self.parts.chat.replies.drain(self._settings.drain_timeout_s)
-        finally:
-            self._is_closing.set()
-            if self._live is not None:
-                self._live.cancel()
-                with suppress(asyncio.CancelledError, Exception):  # `run` raises it
-                    await self._live
+        super().__init__(settings, self.parts.chat.replies)
 
     async def _stay_connected(self) -> None:
+        login.check_tokens(self._settings)
+        check_names(self._settings)
         connection, delay_s = self.parts.connection, FIRST_DELAY_S
         async with aiohttp.ClientSession() as session:
             connection.client.session = session
@@ -84,6 +55,10 @@ class SlackChat:
                 delay_s = min(2 * delay_s, MAX_DELAY_S)
             await self._serve(address)
 
+    async def _catch_up(self) -> None:
+        await self.parts.changes.catch_up()
+        await self.parts.reactions.read_all()
+
     @property
     def _app_token(self) -> str:
         token = self._settings.slack_app_token
@@ -93,14 +68,14 @@ class SlackChat:
         """What must be in place when the first event comes, then the socket, which slack_sdk keeps open."""
         client, needs_catch_up = self.parts.connection.client, self.parts.needs_catch_up
         await self.parts.mending.look()
-        needs_catch_up.set()  # thumbs may have been given while the program did not run
+        needs_catch_up.set()  # people may have judged and deleted while the program did not run
         app: Any = AsyncApp(client=client)
         attach(app, self.parts)
         handler: Any = AsyncSocketModeHandler(app, self._app_token, web_client=client)
         handler.client.wss_uri = address
         upkeep = [
-            asyncio.create_task(self.parts.mending.keep_mending()),
-            asyncio.create_task(keep_up(needs_catch_up, self.parts.reactions.read_all, CAPABILITIES.name)),
+            self._start(self.parts.mending.keep_mending()),
+            self._start(keep_up(needs_catch_up, self._catch_up, CAPABILITIES.name)),
         ]
         try:
             await handler.connect_async()

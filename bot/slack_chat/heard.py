@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from bot.chat.conversation import FILES_UNREAD
 from bot.slack_chat import names
 
 SPOKEN = (None, "file_share", "thread_broadcast", "me_message", "bot_message")
-FILES_UNREAD = "I read text only, so I do not know what is attached."
 SHARED_UNREAD = "I do not read messages that are shared or forwarded; paste the words themselves."
 
 

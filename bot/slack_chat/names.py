@@ -57,6 +57,11 @@ def message_key(channel: str, ts: str) -> str:
     return f"{channel}/{ts}"
 
 
+def is_message(key: str) -> bool:
+    """Whether this is a `message_key`, not what was typed into a form."""
+    return "/" in key
+
+
 def split_key(key: str) -> tuple[str, str]:
     """Channel and timestamp of a key."""
     channel, _, ts = key.partition("/")

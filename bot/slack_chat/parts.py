@@ -64,7 +64,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     home = Home(connection, Gallery(store, service.registry, personas, settings.base_slug))
     data = DataCommands(connection, store, chat.own_data)
     commands = commands_of(
-        PersonaCommand(personas, chat.choosing, people, speaker),
+        PersonaCommand(chat.choosing, people, speaker),
         SettingsCommand(chat.place_settings, chat.choosing, people),
         data,
         home,
@@ -72,20 +72,18 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
     typed = TypedCommands(commands, speaker)
     history = History(connection, store, chat.memory, people, typed.is_command)
     listener = Listener(
-        connection, store, chat.replies, history, identities, chat.faces, chat.bindings, chat.free_talk, speaker, typed
+        connection, store, chat.replies, chat.questions, history, identities, chat.free_talk, speaker, typed
     )
     return Parts(
         connection=connection,
         chat=chat,
         listener=listener,
-        changes=Changes(
-            connection, store, chat.edits, chat.replies, chat.forgetting, chat.deliveries, identities, listener
-        ),
+        changes=Changes(store, chat.edits, chat.forgetting, chat.deliveries, identities, listener, needs_catch_up),
         reactions=Reactions(connection, store, chat.replies, people, needs_catch_up),
         presses=PressesHere(connection, chat.presses(history), chat.replies, identities, people, speaker),
         commands=SlashCommands(connection, chat.replies, commands, data),
-        ask_about=AskAbout(connection, chat.replies, identities, people, personas),
+        ask_about=AskAbout(connection, chat.replies, history, identities, people, personas),
         home=home,
-        mending=chat.mending(LeftPages(connection, history, identities)),
+        mending=chat.mending(LeftPages(connection, store, history, identities)),
         needs_catch_up=needs_catch_up,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.chat.buttons import ReplyButtons
+from bot.chat.faces import header
 from bot.chat.message_split import MIN_LIMIT, split_message
 from bot.chat.platform import Placeholder
 from bot.chat.reply_pages import FIRST_SIGN, without_calls
@@ -22,7 +23,7 @@ from bot.slack_chat.calls import OUTAGES, Refused, attempt, code_of, is_passing
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.names import split_key
 from bot.slack_chat.sending import Look, Sender, message_fields
-from bot.slack_chat.wording import escaped, header
+from bot.slack_chat.wording import escaped
 
 MAX_STATUS_CHARS = 50  # of a loading line
 TOO_LONG = "msg_too_long"

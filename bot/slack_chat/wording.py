@@ -36,17 +36,14 @@ def text_in(message: Mapping[str, Any]) -> str:
     return plain(message.get("text") or "", {}) or "\n".join(filter(None, blocks))
 
 
-def own_words(text: str) -> str:
+def own_words(text: str, *, has_header: bool = True, has_notes: bool = True) -> str:
     """The model's part of one of our own messages: without the header above it and the notes below."""
-    text = HEADER.sub("", plain(text, {}))
-    while (shorter := NOTE.sub("", text)) != text:
+    text = plain(text, {})
+    if has_header:
+        text = HEADER.sub("", text)
+    while has_notes and (shorter := NOTE.sub("", text)) != text:
         text = shorter
     return text.replace("\u200b", "").strip()
-
-
-def header(title: str) -> str:
-    """What stands above a persona's reply where nothing else shows who speaks."""
-    return f"**{title}**"
 
 
 def escaped(text: str) -> str:

@@ -70,6 +70,12 @@ async def settings_of(session: AsyncSession, *place_ids: str) -> PlaceSettings:
     return _settings(await _rows(session, place_ids))
 
 
+async def settings_of_each(session: AsyncSession, *chains: tuple[str, ...]) -> list[PlaceSettings]:
+    """The same for many places at once, each with those around it."""
+    rows = {row.id: row for row in await _rows(session, tuple({place for chain in chains for place in chain}))}
+    return [_settings([rows[place] for place in chain if place in rows]) for chain in chains]
+
+
 async def free_talk_of(session: AsyncSession, *place_ids: str) -> bool | None:
     """Whether the first of these places to say something about it has free talk; None when none did."""
     chosen: bool | None = _first(await _rows(session, place_ids), "is_free_talk")

@@ -147,7 +147,8 @@ def _persona_field(
 async def _words(interaction: Interaction, message: discord.Message) -> str:
     """What can be read in a message."""
     if _is_own(interaction, message):
-        return await interaction.client.parts.history.words_on(message)
+        key = message_key(message.channel.id, message.id)
+        return await interaction.client.parts.history.words_on(key, message.content)
     return "\n\n".join(filter(None, (words_of(message, interaction.application_id), forwarded_words(message))))
 
 

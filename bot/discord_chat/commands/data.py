@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
-import json
 import re
 from functools import partial
 from typing import Any, Self
@@ -39,8 +38,8 @@ async def privacy(interaction: Interaction) -> None:
 @app_commands.allowed_contexts(guilds=True, dms=True, private_channels=True)
 async def mydata(interaction: Interaction) -> None:
     await interaction.response.defer(ephemeral=True)
-    found = await interaction.client.parts.chat.own_data.export(user_id(interaction.user))
-    file = await asyncio.to_thread(_as_file, found, interaction.filesize_limit)  # a long life takes seconds to pack
+    found = await interaction.client.parts.chat.own_data.file(user_id(interaction.user))
+    file = await asyncio.to_thread(_as_file, found.encode(), interaction.filesize_limit)
     await interaction.edit_original_response(content=FILE_NOTE, attachments=[file])
 
 
@@ -112,9 +111,8 @@ async def _private_places(interaction: Interaction) -> tuple[str, ...]:
     return (channel_place(channel.id),)
 
 
-def _as_file(found: dict[str, Any], limit_bytes: int) -> discord.File:
+def _as_file(content: bytes, limit_bytes: int) -> discord.File:
     """A JSON file, compressed where it would be too large. Raises InvalidInput where that does not help either."""
-    content = json.dumps(found, indent=2, ensure_ascii=False).encode()
     if len(content) <= limit_bytes:
         return discord.File(io.BytesIO(content), FILE_NAME)
     packed = gzip.compress(content)

@@ -37,9 +37,7 @@ async def persona(
     if name is None:
         await _show(interaction)
         return
-    personas = interaction.client.parts.personas
-    is_default = name.strip().lower() == DEFAULT and DEFAULT not in personas
-    await _bind(interaction, None if is_default else choose(personas, name, strength or ""), scope)
+    await _bind(interaction, interaction.client.parts.chat.choosing.chosen(name, strength or ""), scope)
 
 
 @app_commands.command(description="Let a blend of personas answer here")

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from discord import app_commands
 
-from bot.chat.place_settings import lines_of
+from bot.chat.place_settings import changes_of, lines_of
 from bot.discord_chat.commands.persona import Scope
 from bot.discord_chat.interactions import Interaction, places_here
 from bot.discord_chat.names import places_in
@@ -45,13 +45,9 @@ async def settings(
     keep_text: bool | None = None,
     scope: Scope | None = None,
 ) -> None:
-    changes = Changes()
+    changes = changes_of(free_talk=free_talk, keep_text=keep_text)
     if identity is not None:
         changes["identity"] = identity
-    if free_talk is not None:
-        changes["is_free_talk"] = free_talk
-    if keep_text is not None:
-        changes["is_text_kept"] = keep_text
     parts, here = interaction.client.parts, places_here(interaction)
     parts.chat.place_settings.check(here, scope, changes)
     if free_talk and not parts.connection.has_message_content:
@@ -61,7 +57,7 @@ async def settings(
     now = await parts.chat.place_settings.now(here)
     now = replace(now, is_free_talk=await parts.listener.is_free_talk_in(interaction.channel, here))
     shown = f"- identity **{now.identity}**: {IDENTITIES[now.identity]}"
-    lines = [*said, "**What counts here**", shown, *lines_of(now, otherwise=OTHERWISE), *_warnings(interaction, now)]
+    lines = [*said, *lines_of(now, shown, otherwise=OTHERWISE), *_warnings(interaction, now)]
     await interaction.edit_original_response(content="\n".join(lines))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from bot.chat.own_data import BUTTONS, FILE_NAME, FILE_NOTE, Card, OwnData
 from bot.slack_chat.asked import Asked
 from bot.slack_chat.buttons import Block, actions, plain
@@ -31,7 +29,7 @@ class DataCommands:
         await _show(self._own_data.privacy(), asked)
 
     async def mydata(self, asked: Asked) -> None:
-        content = json.dumps(await self._own_data.export(asked.user_id), indent=2, ensure_ascii=False)
+        content = await self._own_data.file(asked.user_id)
         channel = await self._direct_messages(asked.user)
         client = self._connection.client
         await attempt(

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
-from bot.chat.choosing import DEFAULT, Choosing
-from bot.chat.personas import choose
+from bot.chat.choosing import Choosing
 from bot.slack_chat.asked import Asked
 from bot.slack_chat.people import People
 from bot.slack_chat.sending import Look
 from bot.slack_chat.speaker import Speaker
 from core.errors import PermissionNeeded
-from core.personas import Persona
 
 STRENGTH = re.compile(r"[\d.,]+\s*%?")
 ONLY_ADMINS = "Only who manages this workspace chooses for all of it; leave the word workspace out."
@@ -24,8 +21,7 @@ class PersonaCommand:
     Raises NotFound, InvalidBlend, InvalidInput, PermissionNeeded and StoreUnavailable.
     """
 
-    def __init__(self, personas: Mapping[str, Persona], choosing: Choosing, people: People, speaker: Speaker) -> None:
-        self._personas = personas
+    def __init__(self, choosing: Choosing, people: People, speaker: Speaker) -> None:
         self._choosing = choosing
         self._people = people
         self._speaker = speaker
@@ -35,8 +31,7 @@ class PersonaCommand:
             await asked.tell(await self._choosing.shown(asked.places, is_private=asked.is_private))
             return
         name, strength, scope = self._parse(asked.words)
-        is_default = name.lower() == DEFAULT and DEFAULT not in self._personas
-        chosen = None if is_default else choose(self._personas, name, strength)
+        chosen = self._choosing.chosen(name, strength)
         if scope == self._choosing.scopes[-1] and not await self._people.is_admin(asked.user):
             raise PermissionNeeded(ONLY_ADMINS)
         said = await self._choosing.bind(asked.places, scope, chosen, is_private=asked.is_private)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from bot.chat.choosing import Choosing
-from bot.chat.place_settings import SettingsOfPlaces, lines_of
+from bot.chat.place_settings import SettingsOfPlaces, changes_of, lines_of
 from bot.slack_chat.asked import Asked
 from bot.slack_chat.people import People
 from core.errors import InvalidInput, PermissionNeeded
-from core.store.places import Changes
 
 OPTION = re.compile(r"(free_talk|keep_text)[:= ]\s*(on|off|true|false)", re.IGNORECASE)
 HOW = "Write `free_talk:on`, `free_talk:off`, `keep_text:on` or `keep_text:off`, and where it counts if not here: `{}`."
@@ -30,11 +29,7 @@ class SettingsCommand:
         scope = OPTION.sub("", asked.words).strip().lower() or None
         if scope is not None and scope not in self._choosing.scopes:
             raise InvalidInput(HOW.format("`, `".join(self._choosing.scopes)))
-        changes = Changes()
-        if "free_talk" in given:
-            changes["is_free_talk"] = given["free_talk"]
-        if "keep_text" in given:
-            changes["is_text_kept"] = given["keep_text"]
+        changes = changes_of(free_talk=given.get("free_talk"), keep_text=given.get("keep_text"))
         self._settings.check(asked.places, scope, changes)
         said: list[str] = []
         if changes:
@@ -42,4 +37,4 @@ class SettingsCommand:
                 raise PermissionNeeded(ONLY_ADMINS)
             said, _ = await self._settings.change(asked.places, scope, changes, is_private=asked.is_private)
         now = lines_of(await self._settings.now(asked.places), otherwise=OTHERWISE)
-        await asked.tell("\n".join([*said, "**What counts here**", *now]))
+        await asked.tell("\n".join([*said, *now]))

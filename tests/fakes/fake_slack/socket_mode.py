@@ -189,6 +189,12 @@ class SocketMode:
         """The next acknowledgements do not arrive."""
         self._acks_to_lose = times
 
+    def give_up(self) -> None:
+        """What waits for a socket never goes out: Slack keeps no event for long."""
+        for envelope in self._waiting:
+            envelope.is_given_up = True
+        self._waiting.clear()
+
     def hold(self) -> None:
         """Nothing goes out before `release`."""
         self._is_held = True

@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bot.discord_chat.contents import VOICE_UNREAD
+from bot.discord_chat.contents import STICKERS_UNREAD, VOICE_UNREAD
 from bot.discord_chat.history import STRANGER
-from bot.discord_chat.listener import NOT_TEXT
 from core.engine.echo_engine import EchoEngine
 from core.generation import EngineCapabilities
 from core.store import places
@@ -177,9 +176,9 @@ async def test_what_cannot_be_read_is_named(base_room: DiscordRoom):
     room = base_room
     dm = await room.ann.opens_dm()
     sticker = await room.ann.sends_a_sticker(dm, "wave")
-    await dm.wait_for(lambda messages: messages[-1].reply_to is sticker and messages[-1].content == NOT_TEXT)
+    await dm.wait_for(lambda messages: messages[-1].reply_to is sticker and messages[-1].content == STICKERS_UNREAD)
     voice = await room.ann.speaks(dm, b"OggS")
-    await dm.wait_for(lambda messages: messages[-1].reply_to is voice and messages[-1].content == NOT_TEXT)
+    await dm.wait_for(lambda messages: messages[-1].reply_to is voice and messages[-1].content == VOICE_UNREAD)
     told = await room.answer(await room.ann.says(dm, "what do I say there", reply_to=voice))
     assert told.content.endswith(f"\n-# {VOICE_UNREAD}")
 

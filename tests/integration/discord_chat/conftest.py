@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bot.chat import mending
-from bot.discord_chat import calls, catch_up, profiles
+from bot.chat import calls, mending
+from bot.discord_chat import catch_up, profiles
 from core.engine.echo_engine import EchoEngine
 from tests.discord.commands import registered
 from tests.discord.rooms import DiscordRoom, discord_room, process_in

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from bot.chat import conversation
+from bot.chat import calls, conversation, conversations
 from bot.chat.reply_pages import DROPPED_NOTE
-from bot.discord_chat import calls, history
+from bot.discord_chat import history
 from bot.discord_chat.history import RESET_LINE
 from tests.discord.rooms import DiscordRoom, connected, listen
 
 
 async def test_a_history_that_is_too_long_is_said_to_be_cut(open_room: DiscordRoom, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(history, "MAX_TURNS", 4)
+    monkeypatch.setattr(conversations, "MAX_TURNS", 4)
     heard = listen(open_room)
     thread = await open_room.ann.starts_thread(open_room.channel, "tales")
     for text in ("one", "two", "three"):

@@ -78,11 +78,12 @@ async def test_data_of_others_is_not_in_the_file(room: DiscordRoom):
 
 def test_a_large_file_is_compressed_and_a_larger_one_refused():
     found = {"exchanges": ["the same words"] * 1000}
-    packed = _as_file(found, 1000)
+    content = json.dumps(found).encode()
+    packed = _as_file(content, 1000)
     assert packed.filename == "mydata.json.gz"
     assert json.loads(gzip.decompress(packed.fp.read())) == found
     with pytest.raises(InvalidInput, match="larger than Discord takes"):
-        _as_file(found, 10)
+        _as_file(content, 10)
 
 
 async def test_forgetting_asks_first_and_can_be_called_off(room: DiscordRoom):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bot.chat import calls
 from bot.chat.access import Access, AccessLimits
+from bot.chat.conversation import FILES_UNREAD
 from bot.chat.sliding_window import SlidingWindow
-from bot.discord_chat import calls
-from bot.discord_chat.contents import FILES_UNREAD
 from bot.discord_chat.history import PARENT_HIDDEN
-from bot.discord_chat.listener import NOT_TEXT, ONLY_ROLE_NAMED, TOLD_AGAIN_AFTER_S, UNREADABLE_REPLY
+from bot.discord_chat.listener import ONLY_ROLE_NAMED, TOLD_AGAIN_AFTER_S, UNREADABLE_REPLY
 from core.store import places
 from tests.discord.rooms import DiscordRoom, discord_room
 from tests.examples.queue import FrozenClock
@@ -110,7 +110,7 @@ async def test_who_attaches_something_reads_that_only_the_text_was_read(room: Di
     answer = await room.ask_and_answer("what is this", files={"map.png": b"x"})
     assert answer.content == f"{HEADER}[codebeard@1] what is this\n-# {FILES_UNREAD}"
     await room.asks("", files={"map.png": b"x"})
-    await room.channel.wait_for(lambda messages: messages[-1].content == NOT_TEXT)
+    await room.channel.wait_for(lambda messages: messages[-1].content == FILES_UNREAD)
 
 
 async def test_what_is_attached_to_the_message_replied_to_was_not_read_either(open_room: DiscordRoom):
@@ -118,7 +118,7 @@ async def test_what_is_attached_to_the_message_replied_to_was_not_read_either(op
     answer = await open_room.ask_and_answer("what is this", reply_to=picture)
     assert answer.content.endswith(f"\n-# {FILES_UNREAD}")
     await open_room.asks("", reply_to=picture)
-    await open_room.channel.wait_for(lambda messages: messages[-1].content == NOT_TEXT)
+    await open_room.channel.wait_for(lambda messages: messages[-1].content == FILES_UNREAD)
 
 
 async def test_whose_reply_is_hidden_is_told_so_once_an_hour_in_each_channel(room: DiscordRoom):

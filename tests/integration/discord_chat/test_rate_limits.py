@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.chat import mending
+from bot.chat import calls, mending
 from bot.chat.reply_stream import ReplyStream
-from bot.discord_chat import calls
 from bot.discord_chat.buttons import AGAIN
 from tests.discord.rooms import DiscordRoom, discord_room, process_in
 from tests.fakes.fake_discord.faults import Fault

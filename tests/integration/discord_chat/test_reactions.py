@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from bot.chat import thumbs
-from bot.discord_chat import calls
+from bot.chat import calls, thumbs
 from bot.discord_chat.buttons import AGAIN, DOWN, STOP, UP
 from bot.discord_chat.names import message_key
 from core.store import exchanges, places

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from bot.chat import mending
+from bot.chat import calls, mending
 from bot.chat.recovery import CUT_OFF, MAY_BE_CUT_OFF
-from bot.discord_chat import calls
 from core.store import consent, places
 from core.store.models import Delivery, Exchange
 from tests.discord.commands import registered

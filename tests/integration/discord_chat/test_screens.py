@@ -9,8 +9,8 @@ import aiohttp
 import discord
 import pytest
 
+from bot.chat import calls
 from bot.chat.reply_stream import ScreenGone, ScreenRefused
-from bot.discord_chat import calls
 from bot.discord_chat.calls import attempt
 from tests.discord.rooms import DiscordRoom
 from tests.fakes.fake_discord.interactions import Interaction

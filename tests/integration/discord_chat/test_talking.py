@@ -201,7 +201,7 @@ async def test_the_ledger_knows_question_places_and_pages(room: DiscordRoom):
     question = await room.asks("good morning")
     answer = await room.answer(question)
     [exchange] = await room.exchanges()
-    assert exchange.event_id == f"message:{question.id}"
+    assert exchange.event_id == f"message:{question.channel.id}/{question.id}"
     assert exchange.question_id == message_key(room.channel.id, question.id)
     assert exchange.conversation_id == f"discord:chain:{question.id}"
     assert await room.pages(exchange) == [answer]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bot.chat import answers, endings, judging, variants
 from bot.chat.access import AccessLimits
 from bot.discord_chat.buttons import AGAIN, BEST, DELETE, DOWN, NEXT, PREVIOUS, STOP, UP
@@ -218,7 +220,10 @@ async def test_a_pick_is_a_preference_over_every_other_answer_and_the_latest_cou
     assert await picks(room, room.ann) == []
 
 
-async def test_who_asked_first_deletes_all_variants_and_who_wished_for_one_does_not(room: DiscordRoom):
+@pytest.mark.parametrize("who", ["who asked", "a moderator"])
+async def test_who_asked_first_and_moderators_delete_all_variants_and_who_wished_for_one_does_not(
+    room: DiscordRoom, who: str
+):
     async with room.service.store.write() as session:
         for who in (room.ann, ben := room.fake.add_person("ben")):
             await consent.give(session, f"discord:{who.id}", source="discord")
@@ -227,7 +232,9 @@ async def test_who_asked_first_deletes_all_variants_and_who_wished_for_one_does_
     await again(room, answer, count=2, who=ben)
     assert all(exchange.reply for exchange in await room.exchanges())
     assert await told(room, answer, DELETE, ben) == endings.NOT_YOURS.format(do="delete")
-    await room.ann.presses(answer, DELETE)
+    mod = room.fake.add_person("mod")
+    room.channel.guild.grant(mod, "manage_messages")
+    await (room.ann if who == "who asked" else mod).presses(answer, DELETE)
     await room.fake.wait_for(lambda: answer.deleted)
 
     async def is_forgotten() -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.slack_chat import changes
+from bot.chat import mending
 from core.errors import StoreUnavailable
 from core.store import consent, places
 from tests.fakes.fake_slack.messages import Message
-from tests.slack.rooms import SlackRoom
+from tests.fakes.fake_slack.server import FakeSlack
+from tests.slack.rooms import SlackRoom, process_in, slack_room
 
 
 async def agree(room: SlackRoom) -> None:
@@ -112,6 +114,24 @@ async def test_words_are_forgotten_wherever_a_deleted_message_is_quoted(room: Sl
     assert "my secret" in str(first.prompt)
 
 
+async def test_what_is_deleted_while_the_bot_is_away_is_forgotten_after_the_start(tmp_path: Path):
+    async with FakeSlack() as fake:
+        channel, ann = fake.add_channel("general"), fake.add_person("ann")
+        async with process_in(tmp_path, fake, channel, ann) as room:
+            await agree(room)
+            question = await room.asks("my secret")
+            await room.answer(question)
+            await room.ask_and_answer("no secret")
+        await ann.deletes(question)
+        fake.socket.give_up()
+        async with process_in(tmp_path, fake, channel, ann) as room:
+
+            async def is_forgotten() -> bool:
+                return [bool(one.prompt) for one in await room.exchanges()] == [False, True]
+
+            await room.until(is_forgotten)
+
+
 @pytest.mark.parametrize("how", ["expelled", "deleted"])
 async def test_a_channel_that_the_bot_leaves_takes_its_text_with_it(room: SlackRoom, how: str):
     await agree(room)
@@ -130,11 +150,9 @@ async def test_a_channel_that_the_bot_leaves_takes_its_text_with_it(room: SlackR
 
 
 async def test_a_channel_that_is_left_while_the_store_is_out_of_order_is_forgotten_later(
-    room: SlackRoom, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    await agree(room)
-    await room.ask_and_answer("my secret")
-    monkeypatch.setattr(changes, "RETRY_DELAYS_S", (0.01,) * 50)
+    monkeypatch.setattr(mending, "AGAIN_AFTER_S", 0.05)
     look_up, outages = places.with_something_kept_inside, iter(range(3))
 
     async def look_up_later(*arguments: Any, **named: Any) -> Any:
@@ -142,9 +160,12 @@ async def test_a_channel_that_is_left_while_the_store_is_out_of_order_is_forgott
             raise StoreUnavailable("The database is locked.")
         return await look_up(*arguments, **named)
 
-    monkeypatch.setattr(places, "with_something_kept_inside", look_up_later)
-    room.channel.remove_bot()
-    await room.until(lambda: nothing_kept(room))
+    async with slack_room(tmp_path) as room:
+        await agree(room)
+        await room.ask_and_answer("my secret")
+        monkeypatch.setattr(places, "with_something_kept_inside", look_up_later)
+        room.channel.remove_bot()
+        await room.until(lambda: nothing_kept(room))
 
 
 async def test_a_workspace_that_removes_the_bot_is_forgotten_with_what_it_chose(room: SlackRoom):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.slack_chat import calls
+from bot.chat import calls
 from bot.slack_chat.client import SlackChat
 from core.errors import InvalidSetting
 from core.queue.jobs import JobStatus

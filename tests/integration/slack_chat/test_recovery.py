@@ -6,11 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from bot.chat import mending
+from bot.chat import calls, mending
+from bot.chat.buttons import ReplyButtons
 from bot.chat.recovery import MAY_BE_CUT_OFF
-from bot.slack_chat import calls
+from bot.slack_chat.buttons import blocks_of
 from core.store import consent, places
 from core.store.models import Delivery, Exchange
 from tests.fakes.fake_slack.messages import Message
@@ -54,6 +55,24 @@ async def test_a_reply_that_a_crash_cut_off_becomes_a_sentence(room: SlackRoom):
     assert page.content.startswith(CRASHED) and not page.is_streaming
     assert "🔄" in page.buttons and "👍" not in page.buttons
     assert room.channel.from_bot == [page]
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_a_message_that_was_posted_but_not_noted_is_found_again(room: SlackRoom, is_streamed: bool):
+    question = await room.asks(WORDS)
+    await room.ended(question)
+    await room.asks("", in_=question)  # what else the bot says there is none of its answers
+    greeting = await room.channel.wait_for(lambda _: (room.channel.from_bot[1:] or [None])[0])
+    [page] = await left(room, question, status="failed", error=CRASHED)
+    if not is_streamed:
+        page.is_streaming, page.blocks = False, blocks_of(ReplyButtons((await room.exchanges())[0].id, is_running=True))
+    async with room.service.store.write() as session:
+        await session.execute(delete(Delivery))
+    said = greeting.content
+    async with connected(room.fake, room.service) as room.chat:
+        await room.channel.wait_for(lambda _: page.content.startswith(CRASHED) and "🔄" in page.buttons)
+        await room.until(lambda: all_is_final(room))
+    assert room.channel.from_bot == [page, greeting] and greeting.content == said
 
 
 async def test_the_further_pages_of_a_reply_that_was_cut_off_go(tmp_path: Path):

@@ -94,13 +94,15 @@ async def test_a_direct_message_is_answered_without_a_mention(room: SlackRoom):
 
 
 async def test_several_people_in_a_thread_are_told_apart(room: SlackRoom):
-    bob = room.fake.add_person("bob")
+    bob, namesake = room.fake.add_person("bob"), room.fake.add_person("bob")
     question = await room.asks("hello")
     await room.answer(question)
     heard = listen(room)
     await room.answer(await bob.says(question, "me too"))
     assert heard[0][0] == ("user", "ann: hello")
     assert heard[0][-1] == ("user", "bob: me too")
+    await room.answer(await namesake.says(question, "and me"))
+    assert heard[1][-1] == ("user", "bob (2): and me")
 
 
 async def test_a_long_answer_goes_on_in_the_thread(room: SlackRoom):

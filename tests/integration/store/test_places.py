@@ -53,6 +53,8 @@ async def test_each_setting_is_the_latest_of_the_narrowest_place_that_has_one(st
             expected[spot] |= chosen
         found = await places.settings_of(session, *SPOTS)
         free_talk = await places.free_talk_of(session, *SPOTS)
+        wider = await places.settings_of(session, *SPOTS[1:])
+        assert await places.settings_of_each(session, SPOTS, SPOTS[1:], ()) == [found, wider, PlaceSettings()]
     for name in ("identity", "is_free_talk", "is_text_kept"):
         said = [expected[spot][name] for spot in SPOTS if expected[spot].get(name) is not None]
         assert getattr(found, name) == (said[0] if said else getattr(PlaceSettings(), name))
