@@ -1,21 +1,22 @@
 """What the votes of blind duels between two versions say, however often one looks. Pure: no store, no numpy.
 
-**One person, one voice.** The votes of one person resemble each other, and some people vote all day. So a person's j-th
-vote weighs √j - √(j-1): n votes count as √n do, and only the first few of a day count at all.
+**One person, one voice.** The votes of one person resemble each other, and some people vote all day. So a person's
+j-th vote weighs √j - √(j-1): n votes count as √n do, and only the first few of a day count at all.
 
-**The test.** Let S be the weighted sum of votes (1, 0 for a tie, -1). If neither version is better, what a person says is
-as likely the other way round, and so is what is said of one pair of answers. The sum of squares of such symmetric sums,
-V, then makes exp(λS - λ²V/2) a supermartingale for every λ (de la Peña, "A general class of exponential inequalities for
-martingales and ratios", Annals of Probability 1999), and so does its mean over λ ~ N(0, ρ²), which is
+**The test.** Let S be the weighted sum of votes (1, 0 for a tie, -1). If neither version is better, what a person says
+is as likely the other way round, and so is what is said of one pair of answers. The sum of squares of such symmetric
+sums, V, then makes exp(λS - λ²V/2) a supermartingale for every λ (de la Peña, "A general class of exponential
+inequalities for martingales and ratios", Annals of Probability 1999), and so does its mean over λ ~ N(0, ρ²), which is
 
     E = (1 + ρ²V)^(-1/2) · exp(ρ²S² / (2 (1 + ρ²V)))
 
 (Robbins, "Statistical methods related to the law of the iterated logarithm", 1970). By Ville's inequality E reaches
-1/α with probability α at most, over all times together: one may look after every vote, and stop. V is summed over people
-and over duels, less what is counted twice (Cameron, Gelbach and Miller, "Robust inference with multiway clustering",
-2011). For first votes of different people this is exact. Further votes of the same people make it an approximation, on
-the safe side: they agree with the former ones, if anything, which only slows S down against √V (Slepian's lemma). Tests
-simulate it.
+1/α with probability α at most, over all times together: one may look after every vote, and stop. V is summed over
+people and over duels, less what is counted twice (Cameron, Gelbach and Miller, "Robust inference with multiway
+clustering", 2011). For first votes of different people on different duels this is exact. Further votes of the same
+people make it an approximation, on the safe side: they agree with the former ones, if anything, which only slows S
+down against √V (Slepian's lemma). Tests simulate it. What people agree upon to mislead is an opinion to it, too: one
+troll in twenty changes little among some hundred people, and more among many more.
 
 **The interval** of the win rate is a percentile bootstrap over people, for one look.
 """

@@ -1,4 +1,4 @@
-"""What votes on duels say: intervals that cover, a test that may be looked at all the time, and people who vote all day."""
+"""What votes on duels say: intervals that cover, a test that may be looked at all the time, people who vote all day."""
 
 from __future__ import annotations
 
