@@ -10,6 +10,7 @@ from bot.chat.access import Access, AccessLimits
 from bot.chat.bindings import Bindings
 from bot.chat.choosing import Choosing
 from bot.chat.deliveries import Deliveries
+from bot.chat.duels import Duels, ShownDuels
 from bot.chat.edits import Edits
 from bot.chat.endings import Endings
 from bot.chat.faces import Faces
@@ -26,6 +27,7 @@ from bot.chat.recovery import LeftReplies
 from bot.chat.replies import RunningReplies
 from bot.chat.responder import Responder
 from bot.chat.variants import Variants
+from core.adapters.registry import Registry
 from core.personas import Persona
 from core.settings import Settings
 from core.store.db import Store
@@ -49,6 +51,8 @@ class ChatParts:
     forgetting: Forgetting
     own_data: OwnData
     edits: Edits
+    duels: Duels
+    shown_duels: ShownDuels
 
     @classmethod
     def of(
@@ -61,6 +65,7 @@ class ChatParts:
         *,
         default_persona: str,
         responder: Callable[[], Responder],
+        registry: Registry,
     ) -> Self:
         """`responder` is asked for at each reply: there is none before the service has started."""
         source, access, memory = platform.source, Access(limits), Memory()
@@ -68,6 +73,7 @@ class ChatParts:
         replies = RunningReplies(responder, deliveries, access, memory, platform, shows_thoughts=settings.show_thoughts)
         bindings, free_talk = Bindings(store, source, default_persona), FreeTalk(store)
         choosing = Choosing(personas, bindings, platform)
+        duels = Duels(source, store, registry, personas, settings.base_slug, responder)
         forgetting = Forgetting(store, source, replies, memory, free_talk)
         return cls(
             platform=platform,
@@ -84,6 +90,8 @@ class ChatParts:
             forgetting=forgetting,
             own_data=OwnData(platform, store, settings, forgetting),
             edits=Edits(store, source, memory, replies),
+            duels=duels,
+            shown_duels=ShownDuels(platform, store, duels, replies, memory, shows_thoughts=settings.show_thoughts),
         )
 
     def presses(self, conversations: Conversations) -> Presses:
@@ -98,6 +106,7 @@ class ChatParts:
             Judging(self.store, source, self.replies),
             Variants(self.store, source, self.replies, self.platform),
             Endings(self.store, source, self.replies, self.memory),
+            self.duels,
         )
 
     def mending(self, left_pages: LeftPages) -> Mending:

@@ -14,10 +14,12 @@ from bot.web.api_errors import sentence_of
 from bot.web.gradio_import import gr
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
+from bot.web.pace import Pace
 from bot.web.page_sessions import PageSessions
 from bot.web.playground_answers import AnswerRow
 from bot.web.playground_chat import Chat, Conversation, PlaygroundChats, sendable
 from bot.web.playground_door import PlaygroundDoor
+from bot.web.playground_duel import DuelPanel, PlaygroundDuels
 from bot.web.playground_judging import PlaygroundJudging
 from bot.web.playground_queue import PlaygroundQueue
 from bot.web.playground_text import verbatim
@@ -82,7 +84,9 @@ class Playground:
 
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service = service
-        self._chats = PlaygroundChats(service, metrics)
+        pace = Pace(service.settings.user_messages_per_minute)
+        self._chats = PlaygroundChats(service, metrics, pace)
+        self._duels = DuelPanel(PlaygroundDuels(service, metrics, pace))
         self._answers = AnswerRow(PlaygroundJudging(service))
 
     def page(self) -> gr.Blocks:
@@ -130,6 +134,7 @@ class Playground:
                     elem_id="message",
                 )
                 status = gr.Markdown(elem_id="status")
+                self._duels.build()
                 if self._service.settings.api_key is not None:
                     gr.HTML('<a href="/logout">Log out</a>', elem_id="logout")
                 clock = gr.Timer(LOADING_POLL_S)
@@ -159,6 +164,7 @@ class Playground:
         message.stop(self._stop, None, None, **quiet)
         chatbot.clear(self._clear, conversation, answered, **ordered)
         self._answers.wire(chatbot, conversation, **quiet)
+        self._duels.wire(picker, **quiet)
         page.unload(self._leave)
 
     async def _refresh(self, choice: object, blend: object) -> str:

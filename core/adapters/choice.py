@@ -17,3 +17,10 @@ async def choose_adapters(
     conversation stays with one version.
     """
     return await registry.champions(session, personas, base_slug)
+
+
+async def choose_version(
+    session: Session, registry: Registry, persona: str, base_slug: str, version: int
+) -> dict[str, RegisteredAdapter]:
+    """The version of a persona that somebody named, for a duel, say. Raises NotFound."""
+    return {persona: await registry.get(session, persona, base_slug, version)}
