@@ -270,7 +270,7 @@ def _outlook(found: Standing, leader: int) -> str:
     if found.winner:
         return f"it is settled: @{leader} is better"
     if found.votes_needed is None:
-        return "no end is in sight: they are about as good"
+        return "no end is in sight: so far they are about as good"
     votes = _counted(found.votes_needed, "more vote", "more votes")
     return f"about {votes}, by {_counted(found.people_needed or 0, 'more person', 'more people')}, until it is settled"
 

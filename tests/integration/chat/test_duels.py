@@ -27,7 +27,7 @@ REVEALED = "Noted, thank you: A was codebeard@1, B was codebeard@2. "
 ONE_VOTE = (
     REVEALED + "@2 wins 100 % of 1 vote by 1 person; about 10 more votes, by 10 more people, until it is settled."
 )
-A_TIE = REVEALED + "@2 wins 50 % of 1 vote by 1 person; no end is in sight: they are about as good."
+A_TIE = REVEALED + "@2 wins 50 % of 1 vote by 1 person; no end is in sight: so far they are about as good."
 
 
 @pytest.fixture(autouse=True)
