@@ -120,6 +120,8 @@ async def test_the_page_and_the_terminal_leave_the_same_votes_too(tmp_path):
         await train(server.service)
         assert (await http.get("/")).status_code == 200
         page = await open_page(http)
+        toasts, _, _ = await page.call("_duel", "codebeard", 1, 1, "good morning")
+        assert "cannot duel itself" in toasts[0]
         _, output, said = await page.call("_duel", "codebeard", 1, 2, "good morning")
         assert output is not None, said
         assert "codebeard@1" in said
@@ -128,8 +130,6 @@ async def test_the_page_and_the_terminal_leave_the_same_votes_too(tmp_path):
             assert output is not None, said
             assert sentence in output[0]
         found.append(await rows_of(server.service.store, Names()))
-        toasts, _, _ = await page.call("_duel", "codebeard", 1, 1, "good morning")
-        assert "cannot duel itself" in toasts[0]
     async with echo_server(tmp_path / "terminal") as server:
         await train(server.service)
         out, errors = io.StringIO(), io.StringIO()
