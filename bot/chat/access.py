@@ -74,13 +74,13 @@ class Access:
         self._told = SlidingWindow(clock, WINDOW_S)
         self._bot_turns: dict[str, int] = {}
 
-    def check(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool = False) -> None:
-        """Let a message pass, and count it; one that is refused does not count.
+    def check(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool = False, replies: int = 1) -> None:
+        """Let a message pass, and count it as so many as the replies it wants; one that is refused does not count.
 
         `place_ids` are where it was written, the narrowest first: thread, channel, server. Raises NotAllowed, TooFast.
         """
         try:
-            self._look(user_id, place_ids, is_bot=is_bot)
+            self._look(user_id, place_ids, is_bot=is_bot, replies=replies)
         except TooFast as error:
             if not error.is_silent:
                 self._told.add(user_id)
@@ -88,15 +88,16 @@ class Access:
         place = place_ids[0]
         if is_bot:
             self._count_bot_turn(place)
-        self._asked.add(user_id)
-        self._asked.add(place)
+        for _ in range(replies):
+            self._asked.add(user_id)
+            self._asked.add(place)
 
-    def _look(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool) -> None:
+    def _look(self, user_id: str, place_ids: Sequence[str], *, is_bot: bool, replies: int) -> None:
         self._check_place(place_ids)
         if user_id in self._limits.blocked_users:
             raise NotAllowed("You are blocked from talking to me here; ask who runs this bot.", is_silent=True)
         self._guard_against_loops(user_id, place_ids[0], is_bot=is_bot)
-        self._check_pace(user_id, place_ids[0])
+        self._check_pace(user_id, place_ids[0], replies)
 
     def _check_place(self, place_ids: Sequence[str]) -> None:
         places, allowed = set(place_ids), self._limits.allowed_places
@@ -116,9 +117,9 @@ class Access:
         if len(self._bot_turns) > MAX_BOT_PLACES:
             del self._bot_turns[next(iter(self._bot_turns))]
 
-    def _check_pace(self, user_id: str, place: str) -> None:
-        user_s = self._asked.wait_s(user_id, self._limits.per_user_per_minute)
-        place_s = self._asked.wait_s(place, self._limits.per_channel_per_minute)
+    def _check_pace(self, user_id: str, place: str, replies: int) -> None:
+        user_s = self._asked.wait_s(user_id, self._limits.per_user_per_minute, count=replies)
+        place_s = self._asked.wait_s(place, self._limits.per_channel_per_minute, count=replies)
         retry_s = max(user_s, place_s)
         if retry_s <= 0:
             return

@@ -17,6 +17,7 @@ class ReplyButtons:
     """What can be done with a reply. One that is being written can be stopped, one that is finished can be judged.
 
     Finished is a reply that neither failed nor was stopped. `index`, from 0, and `count` tell which variant is shown.
+    Under a duel, which its first reply names, people only vote.
     """
 
     exchange_id: str
@@ -24,6 +25,7 @@ class ReplyButtons:
     is_finished: bool = True
     index: int = 0
     count: int = 1
+    is_duel: bool = False
 
 
 def showable(variants: Sequence[Exchange], exchange_id: str) -> tuple[list[Exchange], int]:

@@ -11,6 +11,7 @@ from bot.chat.bindings import Bindings
 from bot.chat.choosing import Choosing
 from bot.chat.conversations import Conversations
 from bot.chat.deliveries import Deliveries
+from bot.chat.duels import Duels, ShownDuels
 from bot.chat.edits import Edits
 from bot.chat.endings import Endings
 from bot.chat.faces import Faces
@@ -28,6 +29,7 @@ from bot.chat.recovery import LeftReplies
 from bot.chat.replies import RunningReplies
 from bot.chat.responder import Responder
 from bot.chat.variants import Variants
+from core.adapters.registry import Registry
 from core.personas import Persona
 from core.settings import Settings
 from core.store.db import Store
@@ -52,6 +54,8 @@ class ChatParts:
     own_data: OwnData
     questions: Questions
     edits: Edits
+    duels: Duels
+    shown_duels: ShownDuels
 
     @classmethod
     def of(
@@ -64,6 +68,7 @@ class ChatParts:
         *,
         default_persona: str,
         responder: Callable[[], Responder],
+        registry: Registry,
     ) -> Self:
         """`responder` is asked for at each reply: there is none before the service has started."""
         source, access, memory = platform.source, Access(limits), Memory()
@@ -71,6 +76,7 @@ class ChatParts:
         replies = RunningReplies(responder, deliveries, access, memory, platform, shows_thoughts=settings.show_thoughts)
         bindings, free_talk = Bindings(store, source, default_persona), FreeTalk(store)
         choosing = Choosing(personas, bindings, platform)
+        duels = Duels(source, store, registry, personas, settings.base_slug, responder)
         forgetting = Forgetting(store, source, replies, memory, free_talk)
         faces = Faces(personas)
         questions = Questions(platform, replies, faces, bindings)
@@ -90,6 +96,8 @@ class ChatParts:
             own_data=OwnData(platform, store, settings, forgetting),
             questions=questions,
             edits=Edits(store, source, memory, replies, questions),
+            duels=duels,
+            shown_duels=ShownDuels(platform, store, duels, replies, memory, shows_thoughts=settings.show_thoughts),
         )
 
     def presses(self, conversations: Conversations) -> Presses:
@@ -104,6 +112,7 @@ class ChatParts:
             Judging(self.store, source, self.replies),
             Variants(self.store, source, self.replies, self.platform),
             Endings(self.store, source, self.replies, self.memory),
+            self.duels,
         )
 
     def mending(self, left_pages: LeftPages) -> Mending:

@@ -66,7 +66,8 @@ class IncomingMessage:
     which are named from the narrowest to the widest: thread, channel, server.
     Prompt and reply are kept out of the ledger where `needs_consent` and somebody who is quoted has not agreed, and
     where `needs_permission` and `places` do not let text be kept. `quotes` are the chat messages whose words stand in
-    `messages`, the question's own included; they let people take back what they said. `question_id` is the platform's
+    `messages`, the question's own included; they let people take back what they said. `version` is the adapter version
+    of a single persona that answers; None leaves it to the registry. `question_id` is the platform's
     id of the message that asks, and `variant_of` an exchange that answers the same question. `transcript` is what the
     platform read, from which `messages` were made; None where the client sent them as they are.
     """
@@ -77,6 +78,7 @@ class IncomingMessage:
     user_id: str
     messages: tuple[ChatMessage, ...]
     model: str | None = None
+    version: int | None = None
     sampling: SamplingOverrides = field(default_factory=SamplingOverrides)
     needs_consent: bool = False
     needs_permission: bool = False

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 from bot.chat.buttons import UNKNOWN, ReplyButtons, buttons_of
 from bot.chat.conversations import Conversations
+from bot.chat.duels import Duels
 from bot.chat.endings import HAS_ENDED, Endings
 from bot.chat.judging import CHOSEN, INVITATION, KEPT, NEEDED, TAKEN_BACK, THANKS, Judging
 from bot.chat.memory import Memory
@@ -24,6 +25,7 @@ from core.errors import NotFound, PermissionNeeded
 from core.queue.jobs import JobStatus
 from core.store import exchanges
 from core.store.db import Store
+from core.store.duels import Choice
 from core.store.models import Exchange
 
 OUTDATED = "This button is of an earlier version of mine and does nothing any more."
@@ -40,6 +42,7 @@ class FurtherButton:
 
 TAKE_THUMB_BACK = FurtherButton("unvote", "Take it back")
 TAKE_PICK_BACK = FurtherButton("unpick", "Take it back")
+TAKE_VOTE_BACK = FurtherButton("revoke", "Take it back")
 WRITE_BETTER = FurtherButton("better", "Write a better answer", "📝")
 
 
@@ -111,6 +114,7 @@ class Presses:
         judging: Judging,
         variants: Variants,
         endings: Endings,
+        duels: Duels,
     ) -> None:
         self._platform = platform
         self._store = store
@@ -120,6 +124,7 @@ class Presses:
         self._judging = judging
         self._variants = variants
         self._endings = endings
+        self._duels = duels
         self._handlers: Mapping[str, Handler] = MappingProxyType(
             {
                 "up": self._like,
@@ -134,6 +139,10 @@ class Presses:
                 "place": self._leave_alone,
                 "stop": self._stop,
                 "delete": self._delete,
+                "first": partial(self._vote, "first"),
+                "tie": partial(self._vote, "tie"),
+                "second": partial(self._vote, "second"),
+                "revoke": self._take_vote_back,
             }
         )
 
@@ -228,6 +237,14 @@ class Presses:
         shown = await self._shown_by(press)
         screen, pages = await press.screen_on(shown, shown.exchange.model)
         await self._endings.take_away(screen, pages, variants)
+
+    async def _vote(self, choice: Choice, press: Press) -> None:
+        """On a duel, whose first reply the button names."""
+        await press.tell(await self._duels.vote(press.exchange_id, press.user_id, choice), TAKE_VOTE_BACK)
+
+    async def _take_vote_back(self, press: Press) -> None:
+        await self._duels.take_back(press.exchange_id, press.user_id)
+        await press.replace(TAKEN_BACK)
 
     async def _leave_alone(self, _press: Press) -> None:
         """2/3 is no button, though one platform can show it only as one."""

@@ -78,9 +78,12 @@ class RunningReplies:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._is_leaving = False
 
-    def admit(self, event_id: str, user_id: str, place_ids: Sequence[str], *, is_bot: bool = False) -> bool:
+    def admit(
+        self, event_id: str, user_id: str, place_ids: Sequence[str], *, is_bot: bool = False, replies: int = 1
+    ) -> bool:
         """Whether this event is to be answered: False when it came before. Ask this first, before anything is read.
 
+        It counts as so many messages as the replies it wants.
         Raises NotAllowed and TooFast for a person who may not ask here now, and while the program ends.
         """
         if event_id in self._seen:
@@ -90,7 +93,7 @@ class RunningReplies:
             self._seen.popitem(last=False)
         if self._is_leaving:
             raise NotAllowed(LEAVING, is_silent=is_bot)
-        self._access.check(user_id, place_ids, is_bot=is_bot)
+        self._access.check(user_id, place_ids, is_bot=is_bot, replies=replies)
         return True
 
     async def answer(
@@ -155,6 +158,20 @@ class RunningReplies:
                 del self._busy[task]
 
     @contextmanager
+    def writing(self, message: IncomingMessage, *replies: PendingReply) -> Iterator[None]:
+        """Around the time in which these replies to a message are written: they can be stopped, and waited for."""
+        running = [_Running(reply, message) for reply in replies]
+        self._running.update({one.reply.exchange_id: one for one in running})
+        if is_recorded := self._recording.get(message.question_id or ""):
+            is_recorded.set()
+        try:
+            yield
+        finally:
+            for one in running:
+                del self._running[one.reply.exchange_id]
+                one.has_ended.set()
+
+    @contextmanager
     def recording(self, question_id: str) -> Iterator[None]:
         """Around the time from when a message arrives to when it is in the ledger, or turns out to be no question."""
         if question_id in self._recording:  # the event came twice
@@ -209,10 +226,7 @@ class RunningReplies:
         self, reply: PendingReply, message: IncomingMessage, make_screen: MakeScreen, onto: Sequence[str]
     ) -> Delivered:
         exchange_id = reply.exchange_id
-        running = self._running[exchange_id] = _Running(reply, message)
-        if is_recorded := self._recording.get(message.question_id or ""):
-            is_recorded.set()
-        try:
+        with self.writing(message, reply):
             screen = await _made(make_screen, reply)
             screen.on_removing = self._deliveries.remove
             screen.buttons = ReplyButtons(exchange_id, is_running=True)
@@ -221,9 +235,6 @@ class RunningReplies:
             )
             await self._deliveries.note_end(exchange_id, screen, delivered)
             self._remember(exchange_id, message, delivered)
-        finally:
-            del self._running[exchange_id]
-            running.has_ended.set()
         if delivered.error:
             logger.info("reply %s: %s", exchange_id, delivered.error)
         if delivered.message_ids and delivered.is_shown:

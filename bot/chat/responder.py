@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from bot.chat.keeping import obstacle_to_keeping
 from bot.chat.platform import NOT_POSTED, IncomingMessage, Placeholder
 from core import prompts
-from core.adapters.choice import choose_adapters
+from core.adapters.choice import choose_adapters, choose_version
 from core.adapters.registry import Registry
 from core.blends import Blend, parse_blend
 from core.errors import InvalidInput, PersonasError
@@ -129,7 +129,7 @@ class Responder:
         async with self._store.write() as session:
             choices = await places.choices_of(session, incoming.conversation_id, *incoming.places)
             blend = self._choose_blend(incoming, choices)
-            adapters = await self._choose_adapters(session, blend, incoming.conversation_id)
+            adapters = await self._choose_adapters(session, blend, incoming)
             if facts is not None:  # else the worker refuses what it cannot do
                 facts.capabilities.check(adapters, seed=incoming.sampling.seed)
             is_text_kept = await _may_keep_text(session, incoming, choices)
@@ -162,13 +162,18 @@ class Responder:
         )
 
     async def _choose_adapters(
-        self, session: Session, blend: Blend, conversation_id: str
+        self, session: Session, blend: Blend, incoming: IncomingMessage
     ) -> tuple[WeightedAdapter, ...]:
         """The adapter versions that answer; a persona without one speaks through its system prompt alone."""
-        slugs = [part.slug for part in blend.parts]
-        found = await choose_adapters(
-            session, self._registry, slugs, self._base_model_slug, conversation_id=conversation_id
-        )
+        slugs, base_slug = [part.slug for part in blend.parts], self._base_model_slug
+        if incoming.version is None:
+            found = await choose_adapters(
+                session, self._registry, slugs, base_slug, conversation_id=incoming.conversation_id
+            )
+        elif len(slugs) == 1:
+            found = await choose_version(session, self._registry, slugs[0], base_slug, incoming.version)
+        else:
+            raise InvalidInput(f'"{blend}" has no versions; name a single persona.')
         return tuple(WeightedAdapter(found[part.slug].ref, part.weight) for part in blend.parts if part.slug in found)
 
     def _exchange(

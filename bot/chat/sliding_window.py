@@ -20,8 +20,10 @@ class SlidingWindow:
         self._log.append((now, key))
         self._times.setdefault(key, deque()).append(now)
 
-    def wait_s(self, key: str, limit: int | None) -> float:
-        """Seconds until one more is within the limit; 0 when it is now."""
+    def wait_s(self, key: str, limit: int | None, *, count: int = 1) -> float:
+        """Seconds until `count` more are within the limit; 0 when they are now. Alone they fit into any limit but 0."""
+        if limit:
+            limit = max(1, limit - count + 1)
         now = self._clock()
         while self._log and self._log[0][0] <= now - self._length_s:
             _, old = self._log.popleft()

@@ -78,6 +78,21 @@ def _add_serving(commands: Any) -> None:
     )
     chat.add_argument("model", nargs="?", metavar="PERSONA|BLEND", help='a persona, a blend or "base"')
     add_base(chat)
+    duel = add_command(
+        commands,
+        "duel",
+        "duel:duel",
+        "compare two versions of a persona blindly: both answer, you vote, and then learn which is which",
+        "personas duel codebeard 2 3",
+        "personas duel codebeard 2 3 --standing",
+        "personas duel codebeard 2 3 --json",
+    )
+    add_persona(duel)
+    duel.add_argument("one", type=version, metavar="A", help="number of one version")
+    duel.add_argument("other", type=version, metavar="B", help="number of the other")
+    duel.add_argument("--standing", action="store_true", help="say where the two stand by everybody's votes, and end")
+    add_json(duel)
+    add_base(duel)
 
 
 def _add_looking(commands: Any) -> None:

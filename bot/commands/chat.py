@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, nullcontext
+from typing import Protocol, TypeAlias
 
+from rich.console import Console
 from rich.markup import escape
 
 from bot.commands.logs import configure_logging
@@ -18,22 +21,44 @@ from bot.terminal.line_input import edited_lines, piped_lines
 from core.errors import InvalidInput, PersonasError
 from core.settings import Settings
 
+NO_INPUT = "There is nothing to read from: the standard input is closed; leave it open, or give a file."
+
+
+class Conversation(Protocol):
+    """What reads a person's lines."""
+
+    failures: int
+
+    def greet(self) -> None: ...
+
+    async def handle(self, line: str) -> bool:
+        """Do what a line asks for; False when it says good-bye."""
+
+    def complain(self, error: PersonasError) -> None: ...
+
+
+Begin: TypeAlias = Callable[[Service, Console, Console], Awaitable[Conversation]]
+"""Is given where replies, and errors, are printed."""
+
 
 def chat(arguments: argparse.Namespace, settings: Settings) -> int:
     """0 when every line was answered, else 1, so that a script can tell."""
     if sys.stdin is None:  # before the model is loaded
-        raise InvalidInput(
-            "There is nothing to read from: the standard input is closed; leave it open, or give a file."
-        )
+        raise InvalidInput(NO_INPUT)
     configure_logging(settings.log_level, is_quiet=True, secrets=settings.secrets)
-    return run_service(_chat(arguments.model, settings))
+
+    async def begin(service: Service, console: Console, errors: Console) -> Conversation:
+        return TerminalChat(service, console, errors, spec=arguments.model or service.default_persona, user=user_name())
+
+    return run_service(converse(settings, begin))
 
 
-async def _chat(spec: str | None, settings: Settings) -> int:
+async def converse(settings: Settings, begin: Begin) -> int:
+    """A service of one's own, and the conversation that `begin` makes of it before the model is loaded."""
     console, errors = make_console(), make_console(is_error=True)
     service = await Service.open(settings, sources=CHAT_SOURCES)
     try:
-        conversation = TerminalChat(service, console, errors, spec=spec or service.default_persona, user=user_name())
+        conversation = await begin(service, console, errors)
         loading = f"Loading {escape(settings.base_model)} ..."
         with errors.status(loading) if errors.is_terminal else nullcontext():
             await service.start()
@@ -44,7 +69,7 @@ async def _chat(spec: str | None, settings: Settings) -> int:
     return 1 if conversation.failures else 0
 
 
-async def _converse(conversation: TerminalChat, *, is_terminal: bool) -> None:
+async def _converse(conversation: Conversation, *, is_terminal: bool) -> None:
     async def judge(label: bool) -> None:
         await conversation.handle("+" if label else "-")
 

@@ -14,6 +14,7 @@ from bot.chat.buttons import ReplyButtons
 
 # As Discord writes them: the variation selector (FE0F) belongs to those whose plain character is a text symbol.
 UP, DOWN, AGAIN, BEST = "👍", "👎", "🔄", "✅"
+FIRST, TIE, SECOND = "🅰\ufe0f", "🤝", "🅱\ufe0f"
 DELETE, STOP, PREVIOUS, NEXT = "🗑\ufe0f", "⏹\ufe0f", "◀\ufe0f", "▶\ufe0f"
 
 Button: TypeAlias = discord.ui.Button[discord.ui.View]
@@ -33,6 +34,9 @@ def view_of(due: ReplyButtons | None) -> discord.ui.View | None:
     if due is None:
         return None
     exchange_id, index, count = due.exchange_id, due.index, due.count
+    if due.is_duel:
+        votes = (("first", FIRST, "A is better"), ("tie", TIE, "As good"), ("second", SECOND, "B is better"))
+        return view_with(*(reply_button(verb, exchange_id, emoji=sign, label=what) for verb, sign, what in votes))
     if due.is_running:
         return view_with(reply_button("stop", exchange_id, emoji=STOP, label="Stop"))
     thumbs = (reply_button("up", exchange_id, emoji=UP), reply_button("down", exchange_id, emoji=DOWN))

@@ -59,6 +59,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         limits,
         default_persona=service.default_persona,
         responder=lambda: service.responder,
+        registry=service.registry,
     )
     needs_catch_up = asyncio.Event()  # something may have happened on Discord that was not taken in
     history = History(connection, store, chat.memory)

@@ -17,7 +17,11 @@ class Tell(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who used a command where, with which words behind its name. `thread_ts` is None outside of threads."""
+    """Who used a command where, with which words behind its name. `thread_ts` is None outside of threads.
+
+    `key` is the same however often it is delivered: of a typed command the message's. `is_counted`: it has counted as a
+    message of that person's already.
+    """
 
     team: str
     channel: str
@@ -25,6 +29,8 @@ class Asked:
     words: str
     tell: Tell
     thread_ts: str | None = None
+    key: str = ""
+    is_counted: bool = False
 
     @property
     def user_id(self) -> str:

@@ -51,6 +51,9 @@ def blocks_of(due: ReplyButtons | None) -> list[Block]:
     if due is None:
         return []
     exchange_id, index, count = due.exchange_id, due.index, due.count
+    if due.is_duel:
+        votes = (("first", "🅰️ A is better"), ("tie", "🤝 As good"), ("second", "🅱️ B is better"))
+        return [actions(*(button(verb, exchange_id, label) for verb, label in votes))]
     if due.is_running:
         return [actions(button("stop", exchange_id, "⏹ Stop"))]
     thumbs = {

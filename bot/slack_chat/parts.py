@@ -13,6 +13,7 @@ from bot.service.service import Service
 from bot.slack_chat.ask_about import AskAbout
 from bot.slack_chat.changes import Changes
 from bot.slack_chat.commands.data import DataCommands
+from bot.slack_chat.commands.duel import DuelCommand
 from bot.slack_chat.commands.persona import PersonaCommand
 from bot.slack_chat.commands.settings import SettingsCommand
 from bot.slack_chat.commands.table import SlashCommands, commands_of
@@ -58,6 +59,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         limits,
         default_persona=service.default_persona,
         responder=lambda: service.responder,
+        registry=service.registry,
     )
     needs_catch_up = asyncio.Event()  # something may have happened on Slack that was not taken in
     people, speaker, identities = People(connection), Speaker(connection), Identities(connection, chat.faces)
@@ -67,6 +69,7 @@ def make_parts(service: Service, settings: Settings, limits: AccessLimits) -> Pa
         PersonaCommand(chat.choosing, people, speaker),
         SettingsCommand(chat.place_settings, chat.choosing, people),
         data,
+        DuelCommand(connection, chat.replies, chat.duels, chat.shown_duels, identities),
         home,
     )
     typed = TypedCommands(commands, speaker)

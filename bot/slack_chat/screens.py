@@ -41,6 +41,7 @@ class _Page:
     sent: str | None = None
     tail: str | None = None  # the message that shows what this one cannot take any more, from `offset` on
     offset: int = 0
+    has_buttons: bool = False
 
 
 class SlackScreen:
@@ -108,7 +109,7 @@ class SlackScreen:
                 logger.info("Slack streams nothing here (%s); plain messages do", error.code)
                 self._can_stream = False
         key = await self._post(text, self.buttons)
-        self._pages[key] = _Page(text)
+        self._pages[key] = _Page(text, has_buttons=self.buttons is not None)
         return key
 
     async def edit(self, message_id: str, text: str) -> None:
@@ -166,7 +167,7 @@ class SlackScreen:
     async def _end_last_page(self) -> None:
         if self._pages:
             last = next(reversed(self._pages))
-            if self._pages[last].sent is not None or self.buttons is not None:
+            if self._pages[last].sent is not None or self._pages[last].has_buttons:
                 await self._finish(last, None)
 
     async def _finish(self, message_id: str, buttons: ReplyButtons | None) -> None:
@@ -184,7 +185,7 @@ class SlackScreen:
         fields: dict[str, Any] = {"blocks": blocks} if blocks else {}
         if is_right and whole != sent:
             fields["markdown_text"] = whole[len(sent) :]
-        page.sent = None
+        page.sent, page.has_buttons = None, buttons is not None
         try:
             await attempt(lambda: client.chat_stopStream(channel=channel, ts=ts, **fields))
         except Refused as error:
@@ -195,6 +196,7 @@ class SlackScreen:
 
     async def _change(self, message_id: str, page: _Page, buttons: ReplyButtons | None, shown: str = "") -> None:
         """Rewrite a message. What it cannot take any more goes on in a further one; `shown` is what stands there."""
+        page.has_buttons = buttons is not None
         channel, ts = split_key(page.tail or message_id)
         client = self._connection.client
         fields = message_fields(page.text[page.offset :], [*self._title_blocks(), *blocks_of(buttons)])

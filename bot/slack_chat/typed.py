@@ -32,5 +32,6 @@ class TypedCommands:
 
     async def run(self, name: str, words: str, message: Heard) -> None:
         tell = partial(self._speaker.tell, message.channel, message.thread_ts, message.user)
-        asked = Asked(message.team, message.channel, message.user, words, tell, message.thread_ts)
+        where = message.team, message.channel, message.user
+        asked = Asked(*where, words, tell, message.thread_ts, key=message.key, is_counted=True)
         await self._commands[name](asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 
 from rich.console import Console
@@ -197,7 +197,7 @@ class TerminalChat:
     async def _answer(self, question: IncomingMessage) -> None:
         reply = await self._service.responder.open(question)
         written = thoughts = ""
-        with _ctrl_c_stops(reply):
+        with ctrl_c_stops((reply,)):
             async with aclosing(reply.chunks()) as chunks:
                 async for chunk in chunks:
                     written += chunk.text
@@ -219,8 +219,12 @@ class TerminalChat:
 
 
 @contextmanager
-def _ctrl_c_stops(reply: PendingReply) -> Iterator[None]:
-    """While a reply is written, Ctrl-C ends it and not the program."""
+def ctrl_c_stops(replies: Sequence[PendingReply]) -> Iterator[None]:
+    """While these replies are written, Ctrl-C ends them and not the program."""
     cancelling: set[asyncio.Task[None]] = set()
-    with calls_on(signal.SIGINT, call=lambda: cancelling.add(asyncio.create_task(reply.cancel()))):
+
+    def stop() -> None:
+        cancelling.update(asyncio.create_task(reply.cancel()) for reply in replies)
+
+    with calls_on(signal.SIGINT, call=stop):
         yield

@@ -56,7 +56,8 @@ CSS = """
 .form:has(#better) { border: 1px solid var(--border-color-primary); }
 #better button { background: #0f766e; color: #fff; border-radius: .6rem; padding: .35rem .9rem; width: auto; }
 .form:has(#message) { border: 1px solid var(--border-color-primary); }
-#message button { background: #0f766e; color: #fff; border-radius: .6rem; padding: .35rem .9rem; width: auto; }
+#message button, #duel-question button
+  { background: #0f766e; color: #fff; border-radius: .6rem; padding: .35rem .9rem; width: auto; }
 #chat small { opacity: .75; font-weight: 600; }
 #chat [data-testid=user] p, #chat .placeholder-content p, #about p { white-space: pre-wrap; overflow-wrap: anywhere; }
 #chat .placeholder-content { padding: 1rem; }

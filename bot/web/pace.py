@@ -17,15 +17,19 @@ class Pace:
         self._per_minute = per_minute or None
         self._asked = SlidingWindow(clock, WINDOW_S)
 
-    def check(self, user_id: str) -> None:
-        """Let a message pass, and count it; one that is refused does not count. Raises TooFast."""
+    def check(self, user_id: str, *, replies: int = 1) -> None:
+        """Let a message pass, and count it as so many as the replies it wants; a refused one does not count.
+
+        Raises TooFast.
+        """
         if self._per_minute is None:
             return
-        retry_s = self._asked.wait_s(user_id, self._per_minute)
+        retry_s = self._asked.wait_s(user_id, self._per_minute, count=replies)
         if retry_s > 0:
             sentence = (
                 f"You have sent {self._per_minute} messages within a minute, which is the most that one person may;"
                 f" try again in {max(1, ceil(retry_s))} s."
             )
             raise TooFast(sentence, retry_s)
-        self._asked.add(user_id)
+        for _ in range(replies):
+            self._asked.add(user_id)

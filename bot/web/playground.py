@@ -15,10 +15,12 @@ from bot.web.gradio_import import gr, without_apps
 from bot.web.guards import VERSIONS_PATH
 from bot.web.look import CSS, HEAD, THEME
 from bot.web.metrics import Metrics
+from bot.web.pace import Pace
 from bot.web.page_sessions import PageSessions
 from bot.web.playground_answers import AnswerRow
 from bot.web.playground_chat import Chat, Conversation, PlaygroundChats, sendable
 from bot.web.playground_door import PlaygroundDoor
+from bot.web.playground_duel import DuelPanel, PlaygroundDuels
 from bot.web.playground_judging import PlaygroundJudging
 from bot.web.playground_queue import PlaygroundQueue
 from bot.web.playground_text import verbatim
@@ -84,7 +86,9 @@ class Playground:
 
     def __init__(self, service: Service, metrics: Metrics) -> None:
         self._service = service
-        self._chats = PlaygroundChats(service, metrics)
+        pace = Pace(service.settings.user_messages_per_minute)
+        self._chats = PlaygroundChats(service, metrics, pace)
+        self._duels = DuelPanel(PlaygroundDuels(service, metrics, pace))
         self._answers = AnswerRow(PlaygroundJudging(service))
 
     def page(self) -> gr.Blocks:
@@ -132,6 +136,7 @@ class Playground:
                     elem_id="message",
                 )
                 status = gr.Markdown(elem_id="status")
+                self._duels.build()
                 log_out = " · [Log out](/logout)" if self._service.settings.api_key is not None else ""
                 gr.Markdown(f"[Versions]({VERSIONS_PATH}){log_out}", elem_id="links")
                 clock = gr.Timer(LOADING_POLL_S)
@@ -161,6 +166,7 @@ class Playground:
         message.stop(self._stop, None, None, **quiet)
         chatbot.clear(self._clear, conversation, answered, **ordered)
         self._answers.wire(chatbot, conversation, **quiet)
+        self._duels.wire(picker, **quiet)
         page.unload(self._leave)
 
     async def _refresh(self, choice: object, blend: object) -> str:

@@ -69,10 +69,10 @@ class Conversation:
 class PlaygroundChats:
     """Every browser session's conversation. A session is named by the random id that Gradio gives its page."""
 
-    def __init__(self, service: Service, metrics: Metrics) -> None:
+    def __init__(self, service: Service, metrics: Metrics, pace: Pace) -> None:
         self._service = service
         self._metrics = metrics
-        self._pace = Pace(service.settings.user_messages_per_minute)
+        self._pace = pace
         self._running: dict[str, PendingReply] = {}
 
     async def choose(self, session_id: str, spec: str) -> Blend:

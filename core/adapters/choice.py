@@ -36,3 +36,10 @@ async def _is_for_challenger(session: Session, rollout: Rollout, challenger: str
         return last == challenger
     share = RolloutTable(**rollout.settings).canary_share
     return not rollout.is_paused and is_dealt_to_challenger(conversation_id, challenger, share)
+
+
+async def choose_version(
+    session: Session, registry: Registry, persona: str, base_slug: str, version: int
+) -> dict[str, RegisteredAdapter]:
+    """The version of a persona that somebody named, for a duel, say. Raises NotFound."""
+    return {persona: await registry.get(session, persona, base_slug, version)}

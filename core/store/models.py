@@ -202,6 +202,23 @@ class Preference(Base):
     )
     source: Mapped[SourceName] = mapped_column(comment="Where the choice was made")
     given_at: Mapped[float] = mapped_column(comment="When it was made, UTC unix seconds")
+    is_tie: Mapped[bool] = mapped_column(
+        default=False, server_default=false(), comment="Both are as good; trains nothing"
+    )
+
+
+class Duel(Base):
+    """Two versions of a persona answered one prompt, unnamed. A person's preference between the two is a vote."""
+
+    __tablename__ = "duels"
+    __table_args__ = (CheckConstraint("first_id <> second_id", name="between_two"),)
+
+    first_id: Mapped[str] = mapped_column(
+        ForeignKey("exchanges.id", name="fk_duels_first"), primary_key=True, comment="Exchange that was shown first"
+    )
+    second_id: Mapped[str] = mapped_column(
+        ForeignKey("exchanges.id", name="fk_duels_second"), unique=True, comment="Exchange that was shown second"
+    )
 
 
 class Correction(Base):

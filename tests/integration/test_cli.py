@@ -94,6 +94,16 @@ def test_promote_and_rollback_move_what_answers(data_dir, folder, tmp_path):
     assert again.stdout == "zen@2 answers from the next reply on.\n"
 
 
+def test_where_two_versions_stand_is_told_without_a_model(data_dir, folder, tmp_path):
+    personas("list", data_dir=data_dir, PERSONAS_DIR=folder)
+    (tmp_path / "personas" / "zen" / "adapters" / "smollm2" / "adapter_model.safetensors").write_bytes(b"others")
+    asked = ("duel", "zen", "1", "2")
+    told = personas(*asked, "--standing", data_dir=data_dir, without=TORCH_FREE, PERSONAS_DIR=folder)
+    assert told.stdout == "Nobody has voted on these two yet.\n"
+    figures = json.loads(personas(*asked, "--json", data_dir=data_dir, PERSONAS_DIR=folder).stdout)
+    assert (figures["versions"], figures["votes"], figures["winner"]) == ([1, 2], 0, None)
+
+
 @pytest.mark.parametrize(
     ("line", "part"),
     [
@@ -102,6 +112,7 @@ def test_promote_and_rollback_move_what_answers(data_dir, folder, tmp_path):
         ("chat zen:heavy", "heavy"),
         ("versions nobody", '"nobody"'),
         ("promote zen 9", "version 9"),
+        ("duel zen 1 1", "cannot duel itself"),
         ("serve --port 99999", "PERSONAS_PORT"),
         ("serve --host 0.0.0.0", "PERSONAS_API_KEY"),
     ],

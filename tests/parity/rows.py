@@ -12,6 +12,7 @@ from core.store.models import (
     Consent,
     Correction,
     Delivery,
+    Duel,
     Exchange,
     ExchangePlace,
     Feedback,
@@ -22,11 +23,12 @@ from core.store.models import (
 )
 
 TABLES: tuple[type[Base], ...] = (  # those with times first: they give the names
-    Exchange, Delivery, Place, ExchangePlace, Quote, Feedback, VoidThumbs, Preference, Correction, Consent,
+    Exchange, Delivery, Place, ExchangePlace, Quote, Feedback, VoidThumbs, Preference, Duel, Correction, Consent,
 )  # fmt: skip
 TIMES = {"updated_at", "created_at", "started_at", "finished_at", "given_at", "happened_at"}
 # By chance, by what else the engine does, with the next write, and by what the platform shows above a reply.
 DRAWN = {"seed", "cached_tokens", "is_final", "head_chars", "tail_chars"}
+EXCHANGES = {"exchange_id", "variant_of", "chosen_id", "rejected_id", "first_id", "second_id"}
 WIDEST = {"guild": "wide", "workspace": "wide"}  # what a platform calls its widest place
 Row = dict[str, Any]
 
@@ -92,7 +94,7 @@ def _value(row: Base, column: str, value: Any, names: Names) -> Any:
         return value is not None
     if column == "source":
         return None
-    if column in ("exchange_id", "variant_of", "chosen_id", "rejected_id") or (table, column) == ("exchanges", "id"):
+    if column in EXCHANGES or (table, column) == ("exchanges", "id"):
         return names.name("exchange", value)
     if column == "place_id" or (table, column) == ("places", "id") or column == "conversation_id":
         return names.place(value)

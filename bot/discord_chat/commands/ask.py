@@ -47,7 +47,7 @@ async def ask(
     persona: app_commands.Range[str, 1, 200] | None = None,
     private: bool = False,
 ) -> None:
-    await _answer(interaction, _transcript(interaction, question), persona, is_private=private)
+    await _answer(interaction, transcript_of(interaction, question), persona, is_private=private)
 
 
 @app_commands.context_menu(name="Ask a persona about this")
@@ -95,7 +95,7 @@ class QuestionAbout(discord.ui.Modal, title="Ask a persona about this"):
         quotes = [Quoted(message_key(message.channel.id, message.id), "" if is_own else user_id(message.author))]
         if forwarded_words(message):
             quotes.append(Quoted(forwarded_key(message), STRANGER))
-        transcript = _transcript(interaction, about, *quotes)
+        transcript = transcript_of(interaction, about, *quotes)
         return transcript if is_own else replace(transcript, remarks=unread_in(message))
 
 
@@ -156,7 +156,7 @@ def _is_own(interaction: Interaction, message: discord.Message) -> bool:
     return interaction.client.parts.history.is_own(message)
 
 
-def _transcript(interaction: Interaction, question: str, *quotes: Quoted) -> Transcript:
+def transcript_of(interaction: Interaction, question: str, *quotes: Quoted) -> Transcript:
     """A conversation of its own, and whose words stand in it, so that they go from wherever it is taken up."""
     key = command_key(interaction.id)
     turn = Turn("user", interaction.user.display_name, question, user_id(interaction.user))

@@ -9,6 +9,7 @@ from discord import app_commands
 from bot.discord_chat.bot import PersonaBot
 from bot.discord_chat.commands.ask import ask, ask_about, reset
 from bot.discord_chat.commands.data import DataButton, consent, forget, mydata, privacy
+from bot.discord_chat.commands.duel import duel
 from bot.discord_chat.commands.gallery import TurnPage, personas
 from bot.discord_chat.commands.persona import blend, persona
 from bot.discord_chat.commands.settings import settings
@@ -19,7 +20,7 @@ from bot.discord_chat.interactions import on_command_error
 def define(tree: app_commands.CommandTree[Any]) -> None:
     """Put the definitions on a tree; the doctor compares them with Discord's without running the bot."""
     slash_commands: tuple[app_commands.Command[Any, Any, Any], ...] = (
-        *(persona, blend, personas, ask, reset),
+        *(persona, blend, personas, ask, duel, reset),
         *(privacy, mydata, forget, consent, settings),
     )
     for command in slash_commands:

@@ -10,6 +10,7 @@ from bot.chat.replies import RunningReplies
 from bot.chat.wording import failures_told
 from bot.slack_chat.asked import Asked, Commands, Tell
 from bot.slack_chat.commands.data import DataCommands
+from bot.slack_chat.commands.duel import DuelCommand
 from bot.slack_chat.commands.persona import PersonaCommand
 from bot.slack_chat.commands.settings import SettingsCommand
 from bot.slack_chat.connection import Connection
@@ -20,6 +21,7 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "persona": ("Choose who answers here, or see who does", "[name or blend] [strength] [channel or workspace]"),
         "personas": ("See who there is", ""),
+        "duel": ("Let two versions of a persona answer, and vote blindly", "[name] [version] [version] [question]"),
         "settings": ("See or change how the bot behaves here", "[free_talk:on] [keep_text:on] [channel or workspace]"),
         "privacy": ("What this bot keeps, why and how long", ""),
         "mydata": ("Get everything this bot keeps about you, as a file", ""),
@@ -30,11 +32,14 @@ DESCRIPTIONS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """What each command does, and what may stand behind it, for the manifest."""
 
 
-def commands_of(persona: PersonaCommand, settings: SettingsCommand, data: DataCommands, home: Home) -> Commands:
+def commands_of(
+    persona: PersonaCommand, settings: SettingsCommand, data: DataCommands, duel: DuelCommand, home: Home
+) -> Commands:
     return MappingProxyType(
         {
             "persona": persona.run,
             "personas": home.personas,
+            "duel": duel.run,
             "settings": settings.run,
             "privacy": data.privacy,
             "mydata": data.mydata,
@@ -57,7 +62,8 @@ class SlashCommands:
         await ack()
         name = body["command"].lstrip("/")
         tell = responder(body["response_url"])
-        asked = Asked(self._connection.own.team, body["channel_id"], body["user_id"], body.get("text") or "", tell)
+        where = self._connection.own.team, body["channel_id"], body["user_id"]
+        asked = Asked(*where, body.get("text") or "", tell, key=body["trigger_id"])
         await self._run(name, self._commands[name](asked), tell)
 
     async def on_press(self, ack: Any, body: dict[str, Any], action: dict[str, Any]) -> None:

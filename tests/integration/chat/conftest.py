@@ -30,5 +30,6 @@ async def chat(tmp_path: Path) -> AsyncIterator[ChatParts]:
         AccessLimits(),
         default_persona="zen",
         responder=lambda: cast(Any, None),
+        registry=cast(Any, None),
     )
     await store.close()

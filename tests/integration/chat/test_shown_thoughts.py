@@ -10,6 +10,7 @@ from rich.console import Console
 from bot.slack_chat.wording import escaped
 from bot.terminal.chat import TerminalChat
 from bot.web.metrics import Metrics
+from bot.web.pace import Pace
 from bot.web.playground_chat import Conversation, PlaygroundChats
 from bot.web.playground_view import shown
 from core.engine.echo_engine import EchoEngine
@@ -64,7 +65,7 @@ async def test_on_slack_thoughts_are_small_print_and_no_part_of_the_conversation
 
 async def test_in_the_playground_thoughts_stand_below_the_reply_as_they_come(server: LiveServer):
     metrics = Metrics(server.service.store, server.service.queue, server.service.engine)
-    chats, conversation = PlaygroundChats(server.service, metrics), Conversation()
+    chats, conversation = PlaygroundChats(server.service, metrics, Pace(None)), Conversation()
     seen = [turns[-1] async for turns in chats.send("here", conversation, ASKED, "codebeard")]
     assert (seen[-1].text, seen[-1].notes) == (REPLY, (NOTE,))
     assert "<small>Thoughts&#0058;" in shown(conversation.turns)[-1]["content"]["text"]

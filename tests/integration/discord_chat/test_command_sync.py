@@ -11,7 +11,7 @@ from tests.discord.commands import registered
 from tests.discord.rooms import DiscordRoom
 
 EVERY_COMMAND = {
-    *("persona", "blend", "personas", "ask", "Ask a persona about this", "reset"),
+    *("persona", "blend", "personas", "ask", "Ask a persona about this", "duel", "reset"),
     *("privacy", "mydata", "forget", "consent", "settings"),
 }
 

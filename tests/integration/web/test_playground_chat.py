@@ -6,6 +6,7 @@ import pytest
 
 from bot.service.service import Service
 from bot.web.metrics import Metrics
+from bot.web.pace import Pace
 from bot.web.playground_chat import Conversation, PlaygroundChats
 from bot.web.playground_view import shown
 from core.blends import parse_blend
@@ -17,7 +18,7 @@ async def test_a_persona_without_an_adapter_is_said_to_speak_through_its_prompt_
     service = await Service.open(echo_settings(tmp_path, base_model="Qwen/Qwen3-4B"), engine=EchoEngine())
     try:
         metrics = Metrics(service.store, service.queue, service.engine)
-        said = await PlaygroundChats(service, metrics).describe(parse_blend("zen"))
+        said = await PlaygroundChats(service, metrics, Pace(None)).describe(parse_blend("zen"))
     finally:
         await service.stop()
     assert said == (
@@ -40,7 +41,7 @@ async def test_the_page_begins_with_the_default_persona_however_it_is_written(tm
 async def test_older_messages_that_do_not_fit_are_told_of_under_the_reply(tmp_path):
     async with echo_server(tmp_path) as server:
         metrics = Metrics(server.service.store, server.service.queue, server.service.engine)
-        chats, conversation = PlaygroundChats(server.service, metrics), Conversation()
+        chats, conversation = PlaygroundChats(server.service, metrics, Pace(None)), Conversation()
         for _ in range(4):
             async for _turns in chats.send("here", conversation, "word " * 60, "zen"):
                 pass

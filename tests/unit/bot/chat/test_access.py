@@ -68,6 +68,16 @@ def test_a_minute_later_one_may_ask_again(clock):
         clock.now += 60.0
 
 
+def test_who_wants_two_replies_at_once_has_asked_twice(clock):
+    gate = access(clock, per_user_per_minute=3)
+    gate.check("ann", PLACES, replies=2)
+    with pytest.raises(TooFast):
+        gate.check("ann", PLACES, replies=2)
+    gate.check("ann", PLACES)
+    with pytest.raises(TooFast):
+        gate.check("ann", PLACES)
+
+
 def test_the_limit_of_a_channel_holds_for_all_who_are_there(clock):
     gate = access(clock, per_channel_per_minute=2)
     gate.check("ann", PLACES)

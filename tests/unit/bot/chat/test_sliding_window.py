@@ -22,3 +22,15 @@ def test_without_a_limit_nobody_waits_and_with_none_allowed_everybody_does():
     window.add("ann")
     assert window.wait_s("ann", None) == 0.0
     assert window.wait_s("bob", 0) == 60.0
+
+
+def test_several_at_once_wait_until_all_of_them_fit_and_pass_alone_in_any_case():
+    clock = FrozenClock()
+    window = SlidingWindow(clock, 60.0)
+    assert window.wait_s("ann", 1, count=2) == 0.0
+    window.add("ann")
+    clock.now += 10.0
+    window.add("ann")
+    assert window.wait_s("ann", 4, count=2) == 0.0
+    assert window.wait_s("ann", 3, count=2) == 50.0
+    assert window.wait_s("ann", 1, count=2) == 60.0

@@ -26,19 +26,8 @@ ALL = commands(build_parser())
 
 def test_every_command_of_the_design_is_offered():
     assert set(ALL) == {
-        *(
-            "serve",
-            "chat",
-            "list",
-            "show",
-            "versions",
-            "promote",
-            "rollback",
-            "rollout",
-            "feedback",
-            "train",
-            "evaluate",
-        ),
+        *("serve", "chat", "duel", "list", "show", "versions", "promote", "rollback", "rollout", "feedback", "train"),
+        "evaluate",
         *("retrain", "trainer"),
         "new",
         *("db", "db upgrade", "db current", "db backup", "doctor"),
