@@ -10,10 +10,11 @@ from rich.markup import escape
 from bot.chat.duels import LETTERS, Duels, standing_text
 from bot.chat.platform import IncomingMessage
 from bot.service.service import Service
-from bot.terminal.chat import CONTROLS, SOURCE, ctrl_c_stops
+from bot.terminal.chat import SOURCE, ctrl_c_stops
 from core.errors import InvalidInput, PersonasError
 from core.messages import ChatMessage
 from core.store.duels import Choice, Contest
+from core.text_check import without_controls
 
 HELP = "Ask something, and both answer. Then a, b or = (as good) votes; /standing says where they stand, /quit leaves."
 VOTES: dict[str, Choice] = {"a": "first", "b": "second", "=": "tie"}
@@ -85,7 +86,7 @@ class TerminalDuel:
         duel = await self._duels.fight(self._contest, question, watch=ctrl_c_stops)
         for letter, side in zip(LETTERS, (duel.first, duel.second), strict=True):
             self._console.print(f"[bold]{letter}[/bold]")
-            self._console.out(side.text.translate(CONTROLS), highlight=False)
+            self._console.out(without_controls(side.text), highlight=False)
         self._last = duel.id
         self._say(WHICH)
 

@@ -38,11 +38,11 @@ from gradio.routes import App  # noqa: E402  # it imports the rest of Gradio
 def without_apps() -> Iterator[None]:
     """Within the block Gradio builds no app for a page: it gets one when it is mounted, and others for nothing."""
     create_app = App.create_app
-    App.create_app = staticmethod(lambda *_, **__: None)
+    App.create_app = staticmethod(lambda *_, **__: None)  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        App.create_app = staticmethod(create_app)
+        App.create_app = staticmethod(create_app)  # type: ignore[method-assign]
 
 
 __all__ = ["gr", "without_apps"]

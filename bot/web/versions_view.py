@@ -12,6 +12,7 @@ from bot.web.service_view import Service
 from bot.web.thumb_chart import Chart, draw, in_words
 from core.adapters.card import Event, card_text, standing
 from core.adapters.registry import RegisteredAdapter
+from core.adapters.rollout import read_standing
 from core.personas import Persona, find_persona
 from core.store import adapter_versions, feedback
 from core.thumb_statistics import Thumb, liked_share, over_time
@@ -107,11 +108,13 @@ async def persona_versions(service: Service, slug: str) -> PersonaVersions:
         versions = await service.registry.versions(session, persona.slug, base)
         events = await adapter_versions.events(session, persona.slug, base)
         thumbs = await feedback.thumbs_by_version(session, persona.slug, base)
+        rollout = await read_standing(session, persona.slug, base)
     now = time.time()
     begin = min((thumb.given_at for given in thumbs.values() for thumb in given), default=now)
     views = [_view(one, events, thumbs.get(one.ref.content_hash, ()), begin, now) for one in reversed(versions)]
     champion, previous = _named(versions, "champion"), _named(versions, "previous")
-    return PersonaVersions(persona, service.settings.base_model, champion, previous, tuple(views))
+    running = rollout.sentence if rollout is not None and rollout.is_running else None
+    return PersonaVersions(persona, service.settings.base_model, champion, previous, tuple(views), running)
 
 
 def _view(
