@@ -13,7 +13,9 @@ from tests.running.command import TORCH_FREE, assert_one_sentence, environment, 
 ENGINE = ("accelerate", "bitsandbytes", "datasets", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
 WEB = ("fastapi", "gradio", "prometheus_client", "uvicorn")
 # The commands that train import training, which needs everything.
-TRAINS = ("bot.commands.train", "bot.commands.evaluate", "bot.commands.retrain", "bot.commands.trainer")
+TRAINS = tuple(
+    f"bot.commands.{name}" for name in ("train", "evaluate", "retrain", "trainer", "blend", "merge", "export")
+)
 NEEDS_WEB = ("bot.web", "bot.commands.serve")
 TORCH_FREE_ENGINE = (
     "base",

@@ -22,19 +22,24 @@ from core.store import (
     consent,
     corrections,
     data_rights,
+    duels,
     erasure,
     exchanges,
     feedback,
     places,
     preferences,
+    rollouts,
 )
 from core.store.db import Store, take_turns
 from core.store.exchanges import NewExchange
-from core.store.models import AdapterVersion, Exchange
+from core.store.models import AdapterVersion, Exchange, Rollout
 from tests.examples.store import ZEN, champion_of, new_exchange, record_answered, settle, write_adapter
 from tests.running.cut_short import is_cut_at
 
-MODULES = (adapter_versions, consent, corrections, data_rights, erasure, exchanges, feedback, places, preferences)
+MODULES = (
+    *(adapter_versions, consent, corrections, data_rights, duels, erasure, exchanges, feedback, places, preferences),
+    rollouts,
+)
 Call = Callable[[AsyncSession], Coroutine[Any, Any, object]]
 VERSION = {
     "content_hash": "ab" * 32,
@@ -44,6 +49,15 @@ VERSION = {
     "lineage": {},
 }
 ZEN_VERSION = dict(zip(("persona", "base_model"), ZEN, strict=True)) | {"version": 1}
+BEGUN: dict[str, Any] = {
+    "challenger": 2,
+    "champion": 1,
+    "stage": "canary",
+    "settings": {},
+    "reason": "It passed its gate.",
+    "by": "retrain",
+}
+CANARY = dict(zip(("persona", "base_model"), ZEN, strict=True)) | {"challenger": 2, "canary_at": 0.0, "started_at": 0.0}
 
 
 def reads(answered: str) -> dict[Callable[..., Any], Call]:
@@ -65,6 +79,8 @@ def reads(answered: str) -> dict[Callable[..., Any], Call]:
         corrections.of_exchange: lambda s: corrections.of_exchange(s, answered),
         d.longest_gap_lately: lambda s: d.longest_gap_lately(s, now=time.time(), lately_s=3600.0),
         d.export: lambda s: d.export(s, "ann"),
+        duels.sides: lambda s: duels.sides(s, answered),
+        duels.votes_on: lambda s: duels.votes_on(s, duels.Contest(*ZEN, 1, 2)),
         e.deliveries_of: lambda s: e.deliveries_of(s, answered),
         e.undelivered: lambda s: e.undelivered(s, "discord"),
         e.unshown: lambda s: e.unshown(s, "discord", since=0),
@@ -84,14 +100,22 @@ def reads(answered: str) -> dict[Callable[..., Any], Call]:
         f.judged_from: lambda s: f.judged_from(s, "api", [answered]),
         f.of_exchanges: lambda s: f.of_exchanges(s, answered),
         f.tally: lambda s: f.tally(s),
+        f.thumbs_by_version: lambda s: f.thumbs_by_version(s, *ZEN),
         p.model_of: lambda s: p.model_of(s, "c"),
         p.settings_of: lambda s: p.settings_of(s, "c"),
+        p.settings_of_each: lambda s: p.settings_of_each(s, ("c", "g"), ("t",)),
         p.choices_of: lambda s: p.choices_of(s, "c"),
         p.free_talk_of: lambda s: p.free_talk_of(s, "c"),
         p.with_identity: lambda s: p.with_identity(s, "profile"),
         p.with_something_kept: lambda s: p.with_something_kept(s, "discord:"),
         p.with_something_kept_inside: lambda s: p.with_something_kept_inside(s, "t:", around="g:"),
         preferences.of_user: lambda s: preferences.of_user(s, "ann"),
+        rollouts.find: lambda s: rollouts.find(s, *ZEN),
+        rollouts.running: lambda s: rollouts.running(s, ["zen"], "smollm2"),
+        rollouts.last_answered: lambda s: rollouts.last_answered(s, "c", "zen"),
+        rollouts.votes: lambda s: rollouts.votes(s, Rollout(**CANARY)),
+        rollouts.failures: lambda s: rollouts.failures(s, Rollout(**CANARY)),
+        rollouts.shadow_replies: lambda s: rollouts.shadow_replies(s, Rollout(**CANARY)),
     }
 
 
@@ -99,6 +123,15 @@ def writes(answered: str, queued: NewExchange) -> dict[Callable[..., Any], Call]
     """Every public function that writes, as a call."""
     a, c, d, e, f, p = adapter_versions, consent, data_rights, exchanges, feedback, places
     judged = {"exchange_id": answered, "user_id": "bob"}
+
+    async def fight_again(session: AsyncSession) -> None:
+        await duels.add(session, await record_answered(session), await record_answered(session))
+
+    async def pause(session: AsyncSession) -> None:
+        running = await rollouts.find(session, *ZEN)
+        assert running is not None
+        await rollouts.change(session, running, by="ann", reason="Wait.", is_paused=True)
+
     return {
         a.point: lambda s: a.point(s, *ZEN, "champion", 1),
         a.drop: lambda s: a.drop(s, *ZEN, "challenger", 1),
@@ -107,6 +140,9 @@ def writes(answered: str, queued: NewExchange) -> dict[Callable[..., Any], Call]
         c.give: lambda s: c.give(s, "ann", source="api"),
         c.withdraw: lambda s: c.withdraw(s, "bob"),
         corrections.add: lambda s: corrections.add(s, **judged, text="Arr.", source="api"),
+        duels.add: fight_again,
+        duels.vote: lambda s: duels.vote(s, first_id=answered, user_id="bob", choice="tie", source="api"),
+        duels.withdraw: lambda s: duels.withdraw(s, first_id=answered, user_id="ann"),
         e.record: lambda s: e.record(s, new_exchange(event_id="fresh", places=("c", "g"))),
         e.mark_running: lambda s: e.mark_running(s, queued.id),
         e.requeue: lambda s: e.requeue(s, queued.id),
@@ -122,6 +158,9 @@ def writes(answered: str, queued: NewExchange) -> dict[Callable[..., Any], Call]
         p.change: lambda s: p.change(s, "c", source="api", is_free_talk=True),
         preferences.pick: lambda s: preferences.pick(s, user_id="ann", chosen=answered, source="api"),
         preferences.withdraw: lambda s: preferences.withdraw(s, user_id="ann", exchange_id=answered),
+        rollouts.begin: lambda s: rollouts.begin(s, *ZEN, **BEGUN),
+        rollouts.change: pause,
+        rollouts.end: lambda s: rollouts.end(s, *ZEN, outcome="ended", by="ann", reason="Enough."),
         d.purge: lambda s: d.purge(s, before=time.time()),
         d.forget_question: lambda s: d.forget_question(s, "api", "c/0"),
         d.forget_delivery: lambda s: d.forget_delivery(s, "api", "c/1"),
@@ -149,7 +188,11 @@ async def ledger(store: Store) -> tuple[str, NewExchange]:
         await exchanges.record(session, queued)
         await feedback.record(session, exchange_id=answered, user_id="bob", label=False, source="api")
         await consent.give(session, "bob", source="api")
-        await adapter_versions.add(session, *ZEN, **VERSION)
+        for content_hash in ("ab" * 32, "cd" * 32):
+            await adapter_versions.add(session, *ZEN, **VERSION | {"content_hash": content_hash})
+        await rollouts.begin(session, *ZEN, **BEGUN)
+        await duels.add(session, answered, await record_answered(session))
+        await duels.vote(session, first_id=answered, user_id="ann", choice="first", source="api")
     return answered, queued
 
 

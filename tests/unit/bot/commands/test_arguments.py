@@ -28,7 +28,7 @@ def test_every_command_of_the_design_is_offered():
     assert set(ALL) == {
         *("serve", "chat", "duel", "list", "show", "versions", "promote", "rollback", "rollout", "feedback", "train"),
         "evaluate",
-        *("retrain", "trainer"),
+        *("retrain", "trainer", "blend", "merge", "export"),
         "new",
         *("db", "db upgrade", "db current", "db backup", "doctor"),
         *("data", "data show", "data forget", "data purge"),
