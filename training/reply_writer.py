@@ -13,6 +13,7 @@ from core.adapters.folders import KnownFolders
 from core.engine.chat_template import ChatTemplate
 from core.engine.loading import LoadedBase
 from core.engine.model_facts import default_sampling
+from core.engine.multi_lora import unwrap_layers
 from core.engine.transformers_engine import TransformersEngine
 from core.errors import EngineFailed
 from core.generation import AdapterRef, GenerationRequest, SamplingParams, WeightedAdapter
@@ -49,7 +50,8 @@ def seeded(messages: Sequence[ChatMessage], sampling: SamplingParams) -> Ask:
 class ReplyWriter:
     """A running engine on a loaded base model; a context manager, used outside of any event loop.
 
-    `base.model` must have no adapter of PEFT's in it, and `adapter` is the one folder that one is read from. `longest`
+    `base.model` must have no adapter of PEFT's in it, and is given back without one; `adapter` is the one folder that
+    one is read from. `longest`
     is what the longest prompt takes with its reply, in tokens: slots as long as the model's context would take memory
     for nothing.
     """
@@ -68,6 +70,7 @@ class ReplyWriter:
             max_rank=MAX_R,
         )
         self._loop = asyncio.Runner()
+        self._attention = base.model.config._attn_implementation
 
     def __enter__(self) -> ReplyWriter:
         try:
@@ -84,6 +87,8 @@ class ReplyWriter:
             self._loop.run(self._engine.close())
         finally:
             self._loop.close()
+        unwrap_layers(self.base.model)
+        self.base.model.set_attn_implementation(self._attention)
 
     def write(
         self, asks: Sequence[Ask], adapter: AdapterRef | None, stage: str, progress: ReportProgress

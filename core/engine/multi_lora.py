@@ -272,6 +272,13 @@ class AdapterStack:
         return (prefix + child,)
 
 
+def unwrap_layers(model: PreTrainedModel) -> None:
+    """Put a model's own layers back where an AdapterStack, which is used no longer, wrapped them."""
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, MultiLoraLinear):
+            model.set_submodule(name, layer.base)
+
+
 def _in_one_row(x: torch.Tensor) -> torch.Tensor:
     """Tokens of any shape as [1, tokens, features], a view; which is how a step's tokens come."""
     return x if x.dim() == 3 and len(x) == 1 else x.view(1, -1, x.shape[-1])
