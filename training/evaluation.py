@@ -141,7 +141,8 @@ def measure(
 
     Raises NotFound or InvalidData for the rows it needs.
 
-    The adapter is taken out of the model, and the engine that serves writes the replies on what is left. Rows that the model has no room for, with a reply of its own, are left out and counted.
+    The adapter is taken out of the model, and the engine that serves writes the replies on what is left. Rows that the
+    model has no room for, with a reply of its own, are left out and counted.
     """
     model.eval()
     avoid_packed_kernel(base.model, for_training=True)

@@ -26,7 +26,7 @@ ReadStates = Callable[[Sequence[str]], States]
 
 
 class HiddenStates:
-    """Reads texts with a base model that has no adapter in it; `max_tokens` of each, so that length gives nobody away."""
+    """Reads texts with a base model that has no adapter in it: `max_tokens` of each, so that length tells nothing."""
 
     def __init__(self, base: LoadedBase, template: ChatTemplate, *, max_tokens: int, progress: ReportProgress) -> None:
         self._base = base
