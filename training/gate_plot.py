@@ -56,7 +56,7 @@ def plot_verdict(report: Mapping[str, Any], title: str, path: Path) -> None:
 
 def allowance_used(check: Mapping[str, Any], value: float) -> float:
     """How much of its allowance a value uses up: at most 1 exactly where the threshold is kept."""
-    limit, is_at_most = check["limit"], check["is_at_most"]
+    limit, is_at_most = float(check["limit"]), bool(check["is_at_most"])
     start = 1.0 if check["key"] in RATIOS or not is_at_most else 0.0
     allowed = abs(limit - start) or 1.0
     return 1 + (value - limit if is_at_most else limit - value) / allowed
