@@ -155,7 +155,9 @@ def _prompts(slug: str, count: int) -> list[str]:
     own = {row.user_text for row in read_rows(find_persona(personas, slug).train_path)}
     texts = [row.user_text for other in personas.values() if other.slug != slug for row in read_rows(other.train_path)]
     fresh = sorted({text for text in texts if text not in own and len(text) < 200} - set(read_prompts("everyday")))
-    return random.Random(0).sample(fresh, min(count, len(fresh)))
+    if len(fresh) < count:
+        raise SystemExit(f"Other personas' rows ask {len(fresh)} questions that {slug} was not trained on; vote less.")
+    return random.Random(0).sample(fresh, count)
 
 
 @contextmanager
