@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -39,6 +40,13 @@ class Adherence:
     adapter_scores: tuple[float, ...]
 
 
+class Judge(Protocol):
+    """Whatever tells the persona's texts from others."""
+
+    def score(self, texts: Sequence[str]) -> tuple[float, ...]:
+        """The probability, 0 to 1, that the persona wrote each text."""
+
+
 class VoiceClassifier:
     """Tells a persona's texts from others. `masked` phrases are taken out of every text, those it learns from too."""
 
@@ -66,7 +74,7 @@ def train_classifier(
 
 
 def measure_adherence(
-    classifier: VoiceClassifier,
+    classifier: Judge,
     base: Sequence[str],
     prompted: Sequence[str],
     adapter: Sequence[str],

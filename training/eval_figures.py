@@ -57,7 +57,7 @@ def perplexity_figure(base: float, adapter: float, rows: int, thresholds: Thresh
     return Figure("perplexity_ratio", text, rows, None, 1.0, ratio, thresholds.perplexity_ratio, is_at_most=True)
 
 
-def adherence_figure(key: str, text: str, adherence: Adherence | None, limit: float) -> Figure:
+def adherence_figure(key: str, text: str, adherence: Adherence | None, limit: float | None) -> Figure:
     if adherence is None:
         return Figure(key, text, 0, None, None, None, limit)
     count = len(adherence.adapter_scores)

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.personas import Persona
-from training.eval_adherence import Adherence, VoiceClassifier, measure_adherence, share_above, train_classifier
+from training.eval_adherence import (
+    Adherence,
+    Judge,
+    VoiceClassifier,
+    measure_adherence,
+    share_above,
+    train_classifier,
+)
 from training.eval_facts import retained
 from training.eval_figures import (
     Figure,
@@ -23,16 +30,19 @@ from training.eval_figures import (
 )
 from training.eval_identity import says_its_name
 from training.eval_items import Items, adherence_items, all_numbers, reply_items, voice_items
-from training.eval_prompts import Conversation, EvalPrompts
+from training.eval_prompts import Conversation, EvalPrompts, spread
 from training.eval_quality import Flaw, Language, Quality, measure_quality
 from training.eval_replies import EvalReplies, Replies, Speakers
 from training.fixed_prompts import Thresholds
+from training.hidden_probe import HiddenProbe, ReadStates, train_probe
 
 ADHERENCES = {
     "adherence_held_out": "adherence on held-out prompts",
     "adherence_everyday": "adherence on everyday prompts",
     "masked_adherence_held_out": "adherence on held-out prompts, catchphrases masked",
     "masked_adherence_everyday": "adherence on everyday prompts, catchphrases masked",
+    "probed_adherence_held_out": "adherence on held-out prompts, by a probe of hidden states",
+    "probed_adherence_everyday": "adherence on everyday prompts, by a probe of hidden states",
 }
 
 
@@ -56,16 +66,23 @@ def judge(
     base_names: Sequence[str],
     language: Language,
     thresholds: Thresholds,
+    read_states: ReadStates | None = None,
+    probe_texts: int = 0,
 ) -> Judgement:
-    """Every figure that needs replies; what was not asked is a figure without a value."""
+    """Every figure that needs replies; what was not asked is a figure without a value. Without `read_states` nothing
+    is probed, else by a probe that `probe_texts` of either kind taught."""
     negatives = [*prompts.others, *texts_of(replies.teach)]
     phrases = persona.file.catchphrases
     plain = train_classifier(prompts.texts, negatives)
     masked = train_classifier(prompts.texts, negatives, phrases) if phrases else None
+    probe = None if read_states is None else _probe(prompts, replies, read_states, probe_texts)
     adherences = {
         key: found
         for key, classifier, speakers in zip(
-            ADHERENCES, (plain, plain, masked, masked), (replies.held_out, replies.everyday) * 2, strict=True
+            ADHERENCES,
+            (plain, plain, masked, masked, probe, probe),
+            (replies.held_out, replies.everyday) * 3,
+            strict=True,
         )
         if (found := _adherence(classifier, speakers, thresholds)) is not None
     }
@@ -94,7 +111,13 @@ def texts_of(replies: Replies) -> list[str]:
     return [reply.text for reply in replies]
 
 
-def _adherence(classifier: VoiceClassifier | None, speakers: Speakers, thresholds: Thresholds) -> Adherence | None:
+def _probe(prompts: EvalPrompts, replies: EvalReplies, read: ReadStates, texts: int) -> HiddenProbe | None:
+    """As many of the base model's replies as of other personas' among the negatives, where there are as many."""
+    negatives = [*spread(prompts.others, texts // 2), *spread(texts_of(replies.teach), texts // 2)]
+    return train_probe(spread(prompts.texts, texts), negatives, read)
+
+
+def _adherence(classifier: Judge | None, speakers: Speakers, thresholds: Thresholds) -> Adherence | None:
     if classifier is None or not speakers.base:
         return None
     base, prompted, adapter = map(texts_of, (speakers.base, speakers.prompted, speakers.adapter))
@@ -102,7 +125,8 @@ def _adherence(classifier: VoiceClassifier | None, speakers: Speakers, threshold
 
 
 def _adherence_figures(adherences: Mapping[str, Adherence], thresholds: Thresholds) -> list[Figure]:
-    limits = (thresholds.adherence, thresholds.adherence, thresholds.adherence_masked, thresholds.adherence_masked)
+    asked, masked = thresholds.adherence, thresholds.adherence_masked
+    limits = (asked, asked, masked, masked, None, None)
     return [
         adherence_figure(key, text, adherences.get(key), limit)
         for (key, text), limit in zip(ADHERENCES.items(), limits, strict=True)

@@ -37,6 +37,7 @@ from training.eval_quality import Flaw, Language, language_of
 from training.eval_replies import EvalReplies, Speakers, write_all
 from training.eval_words import english_words, is_english, words_of
 from training.fixed_prompts import EvalLimits, Thresholds, read_limits, read_prompts, read_thresholds
+from training.hidden_probe import HiddenStates
 from training.library_noise import quiet_libraries
 from training.lineage import base_name
 from training.model_measures import Loss, reply_losses, text_losses
@@ -138,8 +139,8 @@ def measure(
 
     Raises NotFound or InvalidData for the rows it needs.
 
-    The model is used up: its adapter is taken out, and the engine that serves writes the replies on what is left. Rows
-    that the model has no room for, with a reply of its own, are left out and counted.
+    The adapter is taken out of the model, and the engine that serves writes the replies on what is left. Rows that the
+    model has no room for, with a reply of its own, are left out and counted.
     """
     model.eval()
     avoid_packed_kernel(base.model, for_training=True)
@@ -159,6 +160,10 @@ def measure(
         base_names=_base_names(persona, settings, base, template),
         language=_language(persona, read_rows(persona.train_path), base),
         thresholds=thresholds,
+        read_states=(
+            HiddenStates(base, template, max_tokens=limits.max_new_tokens, progress=progress) if limits.probe else None
+        ),
+        probe_texts=limits.probe,
     )
     return EvalReport(
         persona=persona.slug,

@@ -55,6 +55,7 @@ class EvalLimits:
     formats: int
     refusals: int
     general: int
+    probe: int
     max_new_tokens: int
     batch_size: int
 

@@ -127,7 +127,8 @@ def _fit(partial: Path, task: _Task) -> Fitted:
     bench = Bench(base, model, template, recipe, compute_dtype, partial / "run", task.progress)
     began = adapter_weights(model, LEARNER)
     metrics = _run_stages(task, bench, rows, replay.examples, identity, resumed, began)
-    ended = adapter_weights(model, LEARNER)
+    ended = _between(began, adapter_weights(model, LEARNER), recipe.interpolation)
+    set_weights(model, ended)
     change = check_changed(_as_saved(began), _as_saved(ended), "Learning")  # small steps may be lost in bf16
     data = {
         "sha256": sources["the feedback"],
@@ -223,6 +224,11 @@ def _run_stages(
         start = adapter_weights(bench.model, LEARNER)
         keep(start)
     return metrics
+
+
+def _between(began: Weights, ended: Weights, share: float) -> Weights:
+    """Where the adapter stands when it keeps this share of what changed."""
+    return {name: torch.lerp(began[name], ended[name], share) for name in ended}
 
 
 def _as_saved(weights: Weights) -> Weights:

@@ -211,6 +211,10 @@ class LearningRecipe(Recipe):
     contrast_max_tokens: int = 64
     """Tokens of such an answer at most."""
 
+    interpolation: float = 1.0
+    """Share of the learned change that the adapter keeps: between the anchor's weights, at 0, and the trained ones.
+    Below 1 it gives back what the learning overwrote (see SFTRecipe)."""
+
     def _limits(self) -> Limits:
         return (
             *Recipe._limits(self),
@@ -228,6 +232,7 @@ class LearningRecipe(Recipe):
             ("replay_share", self.replay_share, 0, 0.9),
             ("contrast_share", self.contrast_share, 0, 0.9),
             ("contrast_max_tokens", self.contrast_max_tokens, 1, 4096),
+            ("interpolation", self.interpolation, 0.01, 1),
         )
 
     def _other_problems(self) -> list[str]:

@@ -49,9 +49,9 @@ def seeded(messages: Sequence[ChatMessage], sampling: SamplingParams) -> Ask:
 class ReplyWriter:
     """A running engine on a loaded base model; a context manager, used outside of any event loop.
 
-    `base.model` must have no adapter of PEFT's in it, and `adapter` is the one folder that one is read from. `longest`
-    is what the longest prompt takes with its reply, in tokens: slots as long as the model's context would take memory
-    for nothing.
+    `base.model` must have no adapter of PEFT's in it, and is given back without one; `adapter` is the one folder that
+    one is read from. `longest` is what the longest prompt takes with its reply, in tokens: slots as long as the model's
+    context would take memory for nothing.
     """
 
     def __init__(self, base: LoadedBase, adapter: Path, *, slots: int, longest: int) -> None:
@@ -81,7 +81,7 @@ class ReplyWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._loop.run(self._engine.close())
+            self._loop.run(self._engine.close(gives_back=True))
         finally:
             self._loop.close()
 

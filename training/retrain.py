@@ -22,6 +22,7 @@ from core.errors import InvalidInput
 from core.store import adapter_versions
 from training.feedback_set import FeedbackSet
 from training.gate import Verdict
+from training.gate_plot import save_verdict
 from training.retrain_journal import Journal, JournalFile, Last, digest_of
 from training.retrain_judging import judge
 from training.retrain_parts import Options, Retraining
@@ -161,11 +162,13 @@ def _judge_and_move(
 
 
 async def _current(task: Retraining, version: RegisteredAdapter) -> RegisteredAdapter:
-    """The version as it stands now, its card beside it."""
+    """The version as it stands now, its card and its gate's verdict beside it."""
     persona, base = task.persona.slug, task.settings.base_slug
     async with task.open_storage() as storage, storage.store.read() as session:
         now = await storage.registry.get(session, persona, base, version.version)
         write_card(now, await adapter_versions.events(session, persona, base))
+    if now.gate_report is not None:
+        save_verdict(now.gate_report, f"{now.ref.name} on {base}", now.folder)
     return now
 
 

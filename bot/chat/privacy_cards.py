@@ -87,13 +87,19 @@ _NOT_HERE = "This {} does not allow it, so nothing is kept here even with your y
 
 
 def _training(settings: Settings, platform: Capabilities) -> str:
-    if platform.source in settings.allowed_training_sources:
-        return (
-            f"Whoever runs this bot has recorded {platform.name}'s permission to train on its text. Nothing trains on"
-            " it yet; later, kept text may teach new versions."
-        )
+    """What trains where this platform's text may, and where not. A yes is asked for either: the operator may get the
+    permission later, and what people agreed to must cover that."""
     name = platform.name
-    return f"Text from {name} is held back from training, as {name}'s rules ask for; only thumbs count."
+    taught = (
+        "answers that somebody judged, with their questions, and better answers teach new versions, if everybody"
+        " whose words they hold said yes"
+    )
+    if platform.source in settings.allowed_training_sources:
+        return f"Whoever runs this bot has recorded {name}'s permission to train on its text. So {taught}."
+    return (
+        f"Text from {name} is held back from training, as {name}'s rules ask for, and nothing said or judged here"
+        f" trains anything. If whoever runs this bot records {name}'s permission, {taught}."
+    )
 
 
 def _operator(settings: Settings) -> str:

@@ -55,6 +55,9 @@ class ModelRunner(Protocol):
     def reset(self) -> None:
         """Forget what every slot holds and give its memory back."""
 
+    def give_back(self) -> None:
+        """Return the model as it was loaded; the runner and its stack are of no use any more."""
+
 
 class PackedRunner:
     """All slots in one forward pass: tokens of decoding and prefilling slots side by side in one row."""
@@ -63,6 +66,7 @@ class PackedRunner:
 
     def __init__(self, model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int) -> None:
         AttentionInterface.register(ATTENTION_NAME, slot_attention)
+        self._own_attention = model.config._attn_implementation
         model.set_attn_implementation(ATTENTION_NAME)
         self._model = model
         self._stack = stack
@@ -97,6 +101,12 @@ class PackedRunner:
 
     def reset(self) -> None:
         self._kv.reset()
+
+    def give_back(self) -> None:
+        self.reset()
+        self._stack.unwrap()
+        unpack_linears(self._model)
+        self._model.set_attn_implementation(self._own_attention)
 
 
 class SingleRunner:
@@ -133,6 +143,10 @@ class SingleRunner:
     def reset(self) -> None:
         self._cache = None
         self._tokens = []
+
+    def give_back(self) -> None:
+        self.reset()
+        self._stack.unwrap()
 
 
 def make_runner(model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int) -> ModelRunner:

@@ -75,6 +75,11 @@ class AdapterStack:
         """Undo every `join`."""
         self._joined.clear()
 
+    def unwrap(self) -> None:
+        """Put the model's own layers back; this stack is of no use any more."""
+        for name, layer in self._layers.items():
+            self._model.set_submodule(name, layer.base)
+
     @torch.inference_mode()
     def load(self, row: int, adapter: AdapterWeights) -> None:
         """Write an adapter into a row that nobody uses, over whatever is there."""

@@ -28,7 +28,7 @@ from core.engine.detokenizer import Detokenizer
 from core.engine.generation_loop import GenerationLoop, Reply
 from core.engine.loading import LoadedBase, base_fingerprint
 from core.engine.model_facts import context_limit, default_sampling, stop_tokens
-from core.engine.model_runner import make_runner
+from core.engine.model_runner import ModelRunner, make_runner
 from core.engine.multi_lora import AdapterStack
 from core.engine.scheduler import Sequence as TokenSequence
 from core.engine.tuned_runner import tune_threads
@@ -50,7 +50,7 @@ class _Parts:
     chat: ChatTokens
     shelf: AdapterShelf
     loop: GenerationLoop
-    slots: int
+    runner: ModelRunner
     max_context_tokens: int
     default_sampling: SamplingParams
     begins_in_thought: bool
@@ -113,7 +113,7 @@ class TransformersEngine:
 
     @property
     def slots(self) -> int:
-        return self._ready.slots
+        return self._ready.runner.slots
 
     @property
     def default_sampling(self) -> SamplingParams:
@@ -136,14 +136,16 @@ class TransformersEngine:
         self._thread.start()
         self._parts = await asyncio.wrap_future(started)
 
-    async def close(self) -> None:
-        """Cancel what runs and free the device."""
-        if self._parts is not None:
-            self._parts.loop.call(self._parts.loop.close)
-            self._parts = None
+    async def close(self, *, gives_back: bool = False) -> None:
+        """Cancel what runs and free the device. `gives_back`: the base model is as it was before, for other uses."""
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            parts.loop.call(parts.loop.close)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
             self._thread = None
+        if parts is not None and gives_back:
+            parts.runner.give_back()
         gc.collect()  # the model's modules refer to each other
         torch.cuda.empty_cache()  # nothing happens without CUDA
 
@@ -292,7 +294,7 @@ class TransformersEngine:
         )
         chat = ChatTokens(base.tokenizer)
         sampling = default_sampling(model)
-        return _Parts(base, chat, shelf, loop, runner.slots, max_tokens, sampling, chat.begins_in_thought)
+        return _Parts(base, chat, shelf, loop, runner, max_tokens, sampling, chat.begins_in_thought)
 
     def _deliver(self, outbox: list[tuple[Callable[[ReplyChunk], None], ReplyChunk]]) -> None:
         """Hand a step's chunks to the event loop, with one wake-up for all of them."""

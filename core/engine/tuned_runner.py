@@ -20,7 +20,7 @@ class TunedRunner:
         self.inner = inner
         self.slots = inner.slots
         self.can_resume = inner.can_resume
-        self.copy, self.clear, self.reset = inner.copy, inner.clear, inner.reset
+        self.copy, self.clear, self.reset, self.give_back = inner.copy, inner.clear, inner.reset, inner.give_back
         self._choice = choice
 
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:

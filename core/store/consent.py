@@ -12,8 +12,12 @@ from core.store import erasure
 from core.store.db import take_turns
 from core.store.models import Consent
 
-CONSENT_VERSION = 1
-"""Rises whenever what people agree to changes. A yes to an older version is no yes to this one."""
+CONSENT_VERSION = 2
+"""Rises whenever what people agree to changes. A yes to an older version is no yes to this one.
+
+2: judged answers and better answers teach new versions where the operator recorded the platform's permission, then or
+later. Version 1 said that nothing trains on them yet, or that they are held back, so a yes to it does not cover that.
+"""
 
 
 async def give(session: AsyncSession, user_id: str, *, source: str) -> None:

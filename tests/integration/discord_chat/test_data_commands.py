@@ -39,7 +39,7 @@ async def test_privacy_names_what_is_kept_and_how_long(tmp_path: Path):
         said = await use(room, "privacy")
     assert said.only_for is room.ann
     assert "7 days" in said.content
-    assert "Text from Discord is held back from training" in said.content
+    assert "nothing said or judged here trains anything. If whoever runs this bot records" in said.content
     assert all(command in said.content for command in ("/consent", "/mydata", "/forget"))
 
 
@@ -54,7 +54,7 @@ async def test_privacy_says_when_the_operator_has_discords_permission_to_train(t
     async with discord_room(tmp_path / "other", training_sources="playground,discord") as room:
         await registered(room)
         said = await use(room, "privacy")
-    assert "has recorded Discord's permission to train on its text. Nothing trains on it yet" in said.content
+    assert "has recorded Discord's permission to train on its text. So answers that somebody judged" in said.content
 
 
 async def test_my_data_is_a_file_for_me_alone(room: DiscordRoom):

@@ -37,13 +37,14 @@ async def test_the_latest_answer_of_each_person_counts_and_silence_is_no(store, 
 
 
 async def test_a_yes_to_older_words_is_no_yes_to_the_present_ones(store, monkeypatch):
+    former, present = consent.CONSENT_VERSION, consent.CONSENT_VERSION + 1
     async with store.write() as session:
         await consent.give(session, "ann", source="discord")
-        monkeypatch.setattr(consent, "CONSENT_VERSION", consent.CONSENT_VERSION + 1)
+        monkeypatch.setattr(consent, "CONSENT_VERSION", present)
         assert not await consent.has(session, "ann")
         await consent.give(session, "ann", source="discord")
         assert await consent.has(session, "ann")
-        assert [row.version for row in await consent.history(session, "ann")] == [1, 2]
+        assert [row.version for row in await consent.history(session, "ann")] == [former, present]
 
 
 async def test_every_answer_is_kept_with_its_time_and_place(store):

@@ -39,6 +39,7 @@ LIMITS = EvalLimits(
     general=2,
     base_replies=8,
     texts=40,
+    probe=20,
     max_new_tokens=12,
     batch_size=4,
 )
@@ -83,6 +84,8 @@ def test_adherence_is_measured_on_both_kinds_of_prompts_with_and_without_catchph
         "adherence_everyday": 5,
         "masked_adherence_held_out": 6,
         "masked_adherence_everyday": 5,
+        "probed_adherence_held_out": 6,
+        "probed_adherence_everyday": 5,
     }
     for adherence in report.adherences.values():
         assert 0 <= adherence.auc <= 1
@@ -96,6 +99,8 @@ def test_every_figure_has_its_limit_and_how_many_replies_it_is_over(report: Eval
     assert [figure.count for figure in drops] == [1] * 8
     assert (figures["identity"].count, figures["flawed_replies"].count) == (3, 11)
     assert {key for key, figure in figures.items() if figure.limit is None} == {
+        "probed_adherence_held_out",
+        "probed_adherence_everyday",
         "repeats_replies",
         "garbage_replies",
         "no_words_replies",

@@ -118,7 +118,7 @@ async def test_everything_waits_for_its_cool_down_and_an_override_lets_it_in(sto
 async def test_discord_trains_with_setting_and_consent_and_goes_with_either(store, taught):
     found = await exported(store, ALL)
     assert taught["discord"] in found.exchange_ids
-    assert "everybody involved agrees to version 1 of the consent" in found.manifest["permissions"]["discord"]
+    assert "everybody involved agrees to version 2 of the consent" in found.manifest["permissions"]["discord"]
     assert taught["discord"] not in (await exported(store)).exchange_ids
     async with store.write() as session:
         await consent.withdraw(session, "discord:ann")

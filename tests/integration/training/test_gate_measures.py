@@ -31,6 +31,7 @@ LIMITS = EvalLimits(
     general=2,
     base_replies=8,
     texts=40,
+    probe=0,
     max_new_tokens=8,
     batch_size=4,
 )

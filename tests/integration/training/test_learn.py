@@ -89,6 +89,16 @@ def test_every_stage_runs_in_its_order_from_the_anchor(
     assert learned.lineage["method"] == "feedback"
 
 
+def test_an_adapter_can_keep_half_of_what_it_learned(ship: Workshop, anchored: Any) -> None:
+    persona, settings = ship
+    rows = feedback_set(persona, settings, corrected=corrected(4))
+    whole, half = (learn(persona, settings, rows, **QUICK, interpolation=share).folder for share in (1.0, 0.5))
+    began, ended, kept = (load_file(one / "adapter_model.safetensors") for one in (anchored[2].folder, whole, half))
+    assert any(not torch.equal(began[name], ended[name]) for name in began)
+    for name, weights in kept.items():
+        torch.testing.assert_close(weights, (began[name] + ended[name]) / 2, atol=1e-3, rtol=0.02)
+
+
 def test_the_references_never_move(learned: TrainedAdapter) -> None:
     assert _stage(learned, "dpo")["reference_drift"] == _stage(learned, "kto")["reference_drift"] == 0.0
 

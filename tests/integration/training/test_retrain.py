@@ -180,7 +180,10 @@ def test_what_is_better_is_promoted_and_the_log_and_the_card_say_why(shop: Shop)
     ]
     assert events[-1][4].startswith("It passed its gate. Better than the champion: 100% of held-out votes told apart")
     assert examples == set(shop.feedback.exchange_ids)
-    card = (shop.settings.adapters_dir / "zen" / "smollm2" / f"of-{shop.learned[0][0]}" / "CARD.md").read_text()
+    folder = shop.settings.adapters_dir / "zen" / "smollm2" / f"of-{shop.learned[0][0]}"
+    assert json.loads((folder / "gate.json").read_text())["passed"] is True
+    assert (folder / "gate.png").is_file()
+    card = (folder / "CARD.md").read_text()
     assert "It answers: promoted by ann" in card
     assert "Why: It passed its gate. Better than the champion" in card
     assert "- met: Held-out pairs of a liked and a disliked reply told apart: 100.0%, at least 60.0% is asked." in card
