@@ -121,8 +121,7 @@ def _draw(logits: torch.Tensor, rows: list[RowSampler]) -> list[int]:
     tokens = torch.zeros(len(rows), dtype=torch.long, device=logits.device)
     limited = [i for i, row in enumerate(rows) if row.is_limited]
     if free := [i for i, row in enumerate(rows) if not row.is_limited]:
-        everything = torch.full((len(free),), probs.shape[-1], device=logits.device)
-        tokens[free] = _pick(probs[free].cumsum(-1, dtype=torch.float64), draws[free], everything)
+        tokens[free] = _pick(probs[free].cumsum(-1, dtype=torch.float64), draws[free])
     if limited:
         tokens[limited] = _pick_limited(probs[limited], [rows[i].params for i in limited], draws[limited])
     chosen: list[int] = tokens.tolist()
@@ -161,12 +160,15 @@ def _pick_ranked(
     share = sums.gather(-1, (top_k.clamp_max(ranked) - 1).unsqueeze(-1)).squeeze(-1)
     # Where more than the ranked tokens are allowed, their share is all of it.
     needed = (sums - values < (top_p * torch.where(top_k <= ranked, share, 1.0)).unsqueeze(-1)).sum(-1)
-    places = _pick(sums, draws, torch.minimum(needed, top_k).clamp(1, ranked))
-    return indices.gather(-1, places.unsqueeze(-1)).squeeze(-1)
+    is_kept = torch.arange(ranked, device=values.device) < torch.minimum(needed, top_k).clamp_min(1).unsqueeze(-1)
+    # Drawn in the order of ids: where two tokens are nearly as likely, any rounding changes their ranks.
+    order = indices.where(is_kept, -1).argsort(-1)
+    sums = (values * is_kept).gather(-1, order).cumsum(-1, dtype=torch.float64)
+    places = _pick(sums, draws)
+    return indices.gather(-1, order).gather(-1, places.unsqueeze(-1)).squeeze(-1)
 
 
-def _pick(sums: torch.Tensor, draws: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """The place where each draw from [0, 1) falls among the first `kept` cumulative probabilities [rows, n]."""
-    last = (kept - 1).unsqueeze(-1)
-    targets = draws.unsqueeze(-1) * sums.gather(-1, last)
-    return torch.minimum(torch.searchsorted(sums, targets, right=True), last).squeeze(-1)
+def _pick(sums: torch.Tensor, draws: torch.Tensor) -> torch.Tensor:
+    """The place where each draw from [0, 1) falls among cumulative probabilities [rows, n], whose last is above 0."""
+    targets = draws.unsqueeze(-1) * sums[:, -1:]
+    return torch.searchsorted(sums, targets, right=True).clamp_max_(sums.shape[-1] - 1).squeeze(-1)
