@@ -28,7 +28,11 @@ class HttpClient:
     """
 
     def __init__(
-        self, url: str, *, word: Callable[[Request], dict[str, Any]], read: Callable[[dict[str, Any], int], Sequence[int]]
+        self,
+        url: str,
+        *,
+        word: Callable[[Request], dict[str, Any]],
+        read: Callable[[dict[str, Any], int], Sequence[int]],
     ) -> None:
         self._url = url
         self._word = word

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.over_http import HttpClient
-from benchmarks.random_base import RandomBase
+from benchmarks.random_base import R, RandomBase
 from benchmarks.systems import Capacity, Reply
 from benchmarks.workloads import Request
+from core.engine.adapter_files import AdapterReader
+from core.engine.multi_lora import find_targets
+from training.gguf_adapter import write_gguf_adapter
 
 PACKAGE = "xllamacpp"
 UNREAD = -1  # stands for a token whose id is of no interest
@@ -48,7 +52,8 @@ class LlamaCpp:
         self._adapters = len(base.adapter_folders) if has_lora else 0
         if has_lora:
             params.lora_init_without_apply = True
-            params.lora_adapters = [_info(xllamacpp, folder) for folder in base.adapter_folders]
+            files = _write_adapters(base)
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 1.0) for path in files]
         self._server = xllamacpp.Server(params)
         self._client = HttpClient(f"{self._server.listening_address}/completion", word=self._word, read=_read)
 
@@ -70,10 +75,17 @@ def _read(event: dict[str, Any], seen: int) -> Sequence[int]:
     return [UNREAD] * (event["tokens_predicted"] - seen)
 
 
-def _info(xllamacpp: Any, folder: Path) -> Any:
-    path = folder.with_suffix(".gguf")
-    write_gguf_adapter(folder, path)
-    return xllamacpp.CommonAdapterLoraInfo(str(path), 1.0)
+def _write_adapters(base: RandomBase) -> list[Path]:
+    """The adapters as GGUF files beside their folders."""
+    config = AutoConfig.from_pretrained(base.model_folder)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    reader = AdapterReader((base.folder,), find_targets(model), R)
+    paths = []
+    for ref, folder in zip(base.adapter_refs, base.adapter_folders, strict=True):
+        paths.append(folder.with_suffix(".gguf"))
+        write_gguf_adapter(paths[-1], reader.read(ref, folder), config)
+    return paths
 
 
 def llama_cpp_with_lora(base: RandomBase, capacity: Capacity) -> LlamaCpp:
