@@ -18,16 +18,14 @@ from rich.progress import track
 from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from benchmarks.contenders import ENGINE, GOALS, REFERENCES, SYSTEMS
 from benchmarks.measure import DifferentTokens, Sample, Turn, measure, warm_up
-from benchmarks.own_engine import engine_with_lora, engine_without_lora
-from benchmarks.peers_continuous import continuous_with_lora, continuous_without_lora
-from benchmarks.peers_generate import peft_lone, peft_mixed_batch, peft_one_by_one, plain_batch
 from benchmarks.plot import plot_figures
-from benchmarks.random_base import ADAPTERS, QUICK_SHAPE, BaseShape, RandomBase, copy_base, make_random_base
+from benchmarks.random_base import QUICK_SHAPE, BaseShape, RandomBase, copy_base, make_random_base
 from benchmarks.report import Setting, print_report, write_json
-from benchmarks.summary import Goal, judge, summarise
+from benchmarks.summary import judge, summarise
 from benchmarks.system_process import SystemFailed, SystemProcess
-from benchmarks.systems import SystemKind
+from benchmarks.systems import Capacity, SystemKind
 from benchmarks.workloads import Request, Workload, all_workloads
 from core.default_model import DEFAULT_MODEL, SAMPLING, default_model_file
 from core.engine.chat_template import ChatTemplate
@@ -35,63 +33,29 @@ from core.engine.gguf_copy import dequantised_copy
 from core.errors import PersonasError
 from core.settings import load_settings
 
-ONE_BY_ONE = SystemKind("PEFT set_adapter + generate", peft_one_by_one)
-LONE = SystemKind("PEFT generate", peft_lone, is_lone=True)
-MIXED_BATCH = SystemKind("PEFT mixed batch", peft_mixed_batch)
-PLAIN_BATCH = SystemKind("generate, no LoRA", plain_batch, has_lora=False)
-CONTINUOUS = SystemKind("continuous batching + LoRA", continuous_with_lora)
-CONTINUOUS_PLAIN = SystemKind("continuous batching, no LoRA", continuous_without_lora, has_lora=False)
-ENGINE = SystemKind("this engine", engine_with_lora)
-ENGINE_PLAIN = SystemKind("this engine, no LoRA", engine_without_lora, has_lora=False)
-SYSTEMS = (ONE_BY_ONE, LONE, MIXED_BATCH, PLAIN_BATCH, CONTINUOUS, CONTINUOUS_PLAIN, ENGINE, ENGINE_PLAIN)
-# Whose tokens are right, with and without LoRA: PEFT's and transformers' own.
-REFERENCES = {True: ONE_BY_ONE.name, False: PLAIN_BATCH.name}
-
-SMOLLM2, SMALL, QUICK = "smollm2", "50m", "quick"
-BASES = (SMOLLM2, SMALL)
 ROUNDS = 5
 COUNTS = (1, 4, 8, 16)
 ROUNDS_HELP = "how often the workloads with a goal are measured; the others half as often"
 QUICK_WORKLOADS = [Workload(1, "at once", "equal"), Workload(3, "at once", "ragged"), Workload(3, "spread", "equal")]
-REPORT_WIDTH = 140
+REPORT_WIDTH = 160
 RESULTS = Path(__file__).parent / "results"
+SMOLLM2, SMALL, QUICK = "smollm2", "50m", "quick"
+BASES = (SMOLLM2, SMALL)
 
 
-def _is_eight_at_once(workload: Workload) -> bool:
-    return workload.requests == 8 and workload.arrivals == "at once"
-
-
-def _speed_goal(text: str, other: SystemKind, at_least: float) -> Goal:
-    """The engine writes 8 replies over 4 adapters at least so many times as fast as another system."""
-    return Goal(text, ENGINE.name, other.name, lambda sample: sample.tokens_per_s, _is_eight_at_once, at_least=at_least)
-
-
-GOALS = (
-    _speed_goal("speed over PEFT set_adapter + generate", ONE_BY_ONE, 4),
-    _speed_goal("speed over PEFT mixed batch", MIXED_BATCH, 1.5),
-    Goal(
-        "time of a lone request over PEFT generate",
-        ENGINE.name,
-        LONE.name,
-        lambda sample: sample.mean_latency_s,
-        lambda workload: workload.requests == 1,
-        at_most=1.15,
-    ),
-)
-
-
-def plan_turns(workloads: Sequence[Workload], rounds: int) -> list[Turn]:
-    """What is measured, in order: every round goes over its workloads once.
+def plan_turns(workloads: Sequence[Workload], systems: Sequence[SystemKind], rounds: int) -> list[Turn]:
+    """What is measured with these systems, in order: every round goes over its workloads once.
 
     Workloads with a goal take part in all rounds and with all systems. The others show how the picture changes with
     the load: half the rounds, and only the systems with LoRA.
     """
+    judged = {each for goal in GOALS for one in workloads if goal.is_judged(one) for each in goal.pair(one)}
     turns = []
     for round_ in range(rounds):
         for workload in workloads:
-            is_judged = any(goal.is_judged(workload) for goal in GOALS)
+            is_judged = workload in judged
             if is_judged or round_ < max(1, rounds // 2):
-                kinds = [kind for kind in SYSTEMS if workload.requests == 1 or not kind.is_lone]
+                kinds = [kind for kind in systems if workload.requests == 1 or not kind.is_lone]
                 turns.append(Turn(round_, workload, tuple(kind for kind in kinds if is_judged or kind.has_lora)))
     return turns
 
@@ -119,14 +83,20 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_vs_peers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"{ROUNDS_HELP} (%(default)s)")
     parser.add_argument("--requests", type=int, nargs="+", default=COUNTS, help="sizes of the workloads (1 4 8 16)")
+    parser.add_argument("--adapters", type=int, nargs="*", default=(), help="also with so many adapters (64 1)")
+    parser.add_argument("--prompts", type=int, nargs="*", default=(), help="also with so many tokens (32 2000)")
+    parser.add_argument("--systems", nargs="+", metavar="NAME", help="leave all others out")
     parser.add_argument("--base", choices=BASES, nargs="+", help="base models to measure (both)")
     parser.add_argument("--smollm2", type=Path, metavar="FOLDER", help="SmolLM2's folder (the default model's own)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="(%(default)s)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON file and the plot")
     parser.add_argument("--quick", action="store_true", help="one round on a toy model, to see that everything runs")
     options = parser.parse_args(arguments)
-    if options.rounds < 1 or min(options.requests) < 1:
-        parser.error("--rounds and --requests must be at least 1.")
+    if min(options.rounds, *options.requests, *options.adapters, *options.prompts) < 1:
+        parser.error("--rounds, --requests, --adapters and --prompts must be at least 1.")
+    names = [kind.name for kind in SYSTEMS]
+    if unknown := set(options.systems or ()) - set(names):
+        parser.error(f"--systems knows no {sorted(unknown)[0]!r}; there are {', '.join(map(repr, names))}.")
     if options.smollm2 is not None and not (options.smollm2 / "config.json").is_file():
         parser.error(f"{options.smollm2} holds no config.json, so it is not a model folder; check --smollm2.")
     if options.quick:
@@ -144,11 +114,18 @@ def _default_model() -> Path:
 
 def _compare(name: str, options: argparse.Namespace, console: Console) -> None:
     load_before = os.getloadavg()[0]
+    counts, adapters, prompts = options.requests, options.adapters, options.prompts
+    workloads = QUICK_WORKLOADS if options.quick else all_workloads(counts, adapters, prompts)
+    capacity = Capacity(
+        rows=max(workload.requests for workload in workloads),
+        context_tokens=max(workload.longest_tokens for workload in workloads),
+    )
     with tempfile.TemporaryDirectory() as folder:
         console.print(f"Building the base model {name}, the adapters and every system ...")
-        base = _make_base(name, Path(folder), options)
-        with _running(SYSTEMS, base) as systems:
-            samples = _measure(systems, base, options, console)
+        base = _make_base(name, Path(folder), max(workload.adapters for workload in workloads), options)
+        kinds = _choose(base, options.systems, console)
+        with _running(kinds, base, capacity) as systems:
+            samples = _measure(systems, base, plan_turns(workloads, kinds, options.rounds), options.dtype, console)
     setting = Setting(
         base_model={"name": name, **asdict(base.shape), "parameters": base.parameters},
         dtype=options.dtype,
@@ -165,15 +142,30 @@ def _compare(name: str, options: argparse.Namespace, console: Console) -> None:
     console.print(f"Written: {stem}.json and .png")
 
 
-def _make_base(name: str, folder: Path, options: argparse.Namespace) -> RandomBase:
+def _make_base(name: str, folder: Path, adapters: int, options: argparse.Namespace) -> RandomBase:
     if name == SMOLLM2:
-        return copy_base(folder, name, options.smollm2, dtype=options.dtype)
-    return make_random_base(folder, name, QUICK_SHAPE if name == QUICK else BaseShape(), dtype=options.dtype)
+        gguf = default_model_file()
+        return copy_base(folder, name, options.smollm2, adapters=adapters, gguf=gguf, dtype=options.dtype)
+    shape = QUICK_SHAPE if name == QUICK else BaseShape()
+    return make_random_base(folder, name, shape, adapters=adapters, dtype=options.dtype)
+
+
+def _choose(base: RandomBase, wanted: Sequence[str] | None, console: Console) -> list[SystemKind]:
+    """The systems that take part: the wanted ones, all by default. Says which are missing, and what brings them."""
+    chosen = []
+    for kind in SYSTEMS:
+        if wanted is None or kind.name in (ENGINE.name, *wanted):
+            why = kind.why_missing(base)
+            if why is None:
+                chosen.append(kind)
+            else:
+                console.print(f"Without {kind.name}: {why}.", soft_wrap=True)
+    return chosen
 
 
 @contextmanager
-def _running(kinds: Sequence[SystemKind], base: RandomBase) -> Iterator[list[SystemProcess]]:
-    systems = [SystemProcess(kind, base) for kind in kinds]
+def _running(kinds: Sequence[SystemKind], base: RandomBase, capacity: Capacity) -> Iterator[list[SystemProcess]]:
+    systems = [SystemProcess(kind, base, capacity) for kind in kinds]
     try:
         for system in systems:
             system.wait_until_built()
@@ -186,7 +178,8 @@ def _running(kinds: Sequence[SystemKind], base: RandomBase) -> Iterator[list[Sys
 def _measure(
     systems: Sequence[SystemProcess],
     base: RandomBase,
-    options: argparse.Namespace,
+    turns: Sequence[Turn],
+    dtype: str,
     console: Console,
 ) -> list[Sample]:
     encode = ChatTemplate(AutoTokenizer.from_pretrained(base.model_folder)).encode
@@ -194,15 +187,14 @@ def _measure(
     def draw(workload: Workload, seed: str) -> list[Request]:
         return workload.draw(encode, base.shape.vocab_size, seed)
 
-    warm_up(systems, draw, ADAPTERS)
-    turns = plan_turns(QUICK_WORKLOADS if options.quick else all_workloads(options.requests), options.rounds)
+    warm_up(systems, draw, base.adapters)
     samples = measure(
         systems,
         turns,
         draw,
         references=REFERENCES,
         # Rounding may change a close choice between two tokens: in bf16 any, in fp32 those of a real model.
-        must_agree=options.dtype == "float32" and base.has_clear_choices,
+        must_agree=dtype == "float32" and base.has_clear_choices,
     )
     return list(track(samples, "Measuring", total=sum(len(turn.systems) for turn in turns), console=console))
 

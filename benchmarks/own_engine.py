@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.random_base import RandomBase, words_to_ids
-from benchmarks.systems import MAX_BATCH, Reply
+from benchmarks.systems import Capacity, Reply
 from benchmarks.workloads import Request
 from core.adapters.folders import KnownFolders
 from core.engine.loading import load_base_model
@@ -22,14 +22,16 @@ from core.generation import GenerationRequest, SamplingParams, WeightedAdapter
 class OwnEngine:
     """TransformersEngine behind one asyncio loop. Without `has_lora` requests ask for the base model."""
 
-    def __init__(self, base: RandomBase, *, has_lora: bool) -> None:
+    def __init__(self, base: RandomBase, capacity: Capacity, *, has_lora: bool) -> None:
         self._adapters = base.adapter_refs if has_lora else ()
         self._runner = asyncio.Runner()
         self._engine = TransformersEngine(
             lambda: load_base_model(str(base.model_folder), device="cpu", dtype=base.dtype, quantization="none"),
             adapter_folders=KnownFolders(base.adapter_folders),
             adapter_roots=[base.folder],
-            slots=MAX_BATCH,
+            slots=capacity.rows,
+            max_context_tokens=capacity.context_tokens,
+            adapter_slots=base.adapters,
         )
         self._runner.run(self._engine.start())
 
@@ -49,22 +51,22 @@ class OwnEngine:
         adapters = (WeightedAdapter(self._adapters[request.adapter], 1.0),) if self._adapters else ()
         sampling = SamplingParams(max_new_tokens=request.new_tokens, temperature=0.0)
         wanted = GenerationRequest(request.request_id, request.request_id, (request.message,), adapters, sampling)
-        texts: list[str] = []
-        first_token_s = 0.0
+        tokens: list[int] = []
+        times: list[float] = []
         async for chunk in self._engine.submit(wanted):
             if chunk.error is not None:
                 raise EngineFailed(chunk.error)
-            if chunk.text and not texts:
-                first_token_s = time.perf_counter() - started
-            texts.append(chunk.text)
-        finished_s = time.perf_counter() - started
-        return Reply(words_to_ids("".join(texts)), first_token_s, finished_s)
+            arrived_s = time.perf_counter() - started
+            for token in words_to_ids(chunk.text):
+                tokens.append(token)
+                times.append(arrived_s)
+        return Reply(tuple(tokens), tuple(times))
 
 
-def engine_with_lora(base: RandomBase) -> OwnEngine:
-    return OwnEngine(base, has_lora=True)
+def engine_with_lora(base: RandomBase, capacity: Capacity) -> OwnEngine:
+    return OwnEngine(base, capacity, has_lora=True)
 
 
-def engine_without_lora(base: RandomBase) -> OwnEngine:
+def engine_without_lora(base: RandomBase, capacity: Capacity) -> OwnEngine:
     """The engine that has never seen an adapter, so that no layer of its model is wrapped."""
-    return OwnEngine(base, has_lora=False)
+    return OwnEngine(base, capacity, has_lora=False)

@@ -19,14 +19,14 @@ from transformers.generation.continuous_batching.requests import FutureRequestSt
 
 from benchmarks.peers_generate import load_base
 from benchmarks.random_base import R, RandomBase
-from benchmarks.systems import MAX_BATCH, Reply
-from benchmarks.workloads import RAGGED_NEW_TOKENS, RAGGED_PROMPT_TOKENS, Request
+from benchmarks.systems import Capacity, Reply
+from benchmarks.workloads import Request
 from core.engine.adapter_files import AdapterReader
 from core.engine.multi_lora import AdapterStack
 
 PAGE_TOKENS = 32
 # As many prompt tokens a step as this project's engine takes, beside one token for each running reply.
-BATCH_TOKENS = 256 + MAX_BATCH
+PREFILL_TOKENS = 256
 NO_STOP_TOKEN = -1
 RESULT_TIMEOUT_S = 600.0
 
@@ -53,9 +53,9 @@ class AdapterCarrier(ContinuousBatchingLogitsProcessorList):  # type: ignore[mis
 class ContinuousBatching:
     """ContinuousBatchingManager as a system. `stack` holds the adapters: stack slot i gives adapter i full weight."""
 
-    def __init__(self, model: PreTrainedModel, stack: AdapterStack | None) -> None:
+    def __init__(self, model: PreTrainedModel, stack: AdapterStack | None, capacity: Capacity) -> None:
         self._stack = stack
-        self._manager = _make_manager(model, AdapterCarrier() if stack else None)
+        self._manager = _make_manager(model, AdapterCarrier() if stack else None, capacity)
         if stack is not None:
             model.register_forward_pre_hook(self._activate_adapters, with_kwargs=True)
         self._manager.start()
@@ -77,8 +77,8 @@ class ContinuousBatching:
             output = self._manager.get_result(timeout=RESULT_TIMEOUT_S)
             if output is None or output.error is not None:
                 raise RuntimeError(f"Continuous batching gave no reply: {output and output.error}")
-            times = [clock_s - started for clock_s in output.timestamps or ()]
-            replies[output.request_id] = Reply(tuple(output.generated_tokens), times[0], times[-1])
+            times = tuple(clock_s - started for clock_s in output.timestamps or ())
+            replies[output.request_id] = Reply(tuple(output.generated_tokens), times)
         return [replies[request.request_id] for request in requests]
 
     def close(self) -> None:
@@ -92,11 +92,11 @@ class ContinuousBatching:
         self._stack.activate(parts, adapters.repeat_interleave(tokens))
 
 
-def continuous_with_lora(base: RandomBase) -> ContinuousBatching:
+def continuous_with_lora(base: RandomBase, capacity: Capacity) -> ContinuousBatching:
     """Loaded in a thread that ends: were its OpenMP threads still there, libgomp would let those that serve sleep."""
     with ThreadPoolExecutor(max_workers=1) as loader:
         model, stack = loader.submit(_load_with_lora, base).result()
-    return ContinuousBatching(model, stack)
+    return ContinuousBatching(model, stack, capacity)
 
 
 def _load_with_lora(base: RandomBase) -> tuple[PreTrainedModel, AdapterStack]:
@@ -109,19 +109,20 @@ def _load_with_lora(base: RandomBase) -> tuple[PreTrainedModel, AdapterStack]:
     return model, stack
 
 
-def continuous_without_lora(base: RandomBase) -> ContinuousBatching:
-    return ContinuousBatching(load_base(base).eval(), None)
+def continuous_without_lora(base: RandomBase, capacity: Capacity) -> ContinuousBatching:
+    return ContinuousBatching(load_base(base).eval(), None, capacity)
 
 
-def _make_manager(model: PreTrainedModel, carrier: AdapterCarrier | None) -> ContinuousBatchingManager:
-    longest = RAGGED_PROMPT_TOKENS[1] + RAGGED_NEW_TOKENS[1]
+def _make_manager(
+    model: PreTrainedModel, carrier: AdapterCarrier | None, capacity: Capacity
+) -> ContinuousBatchingManager:
     manager: ContinuousBatchingManager = model.init_continuous_batching(
         GenerationConfig(do_sample=False, eos_token_id=NO_STOP_TOKEN, pad_token_id=0),
         ContinuousBatchingConfig(
             page_size=PAGE_TOKENS,
-            num_blocks=(longest // PAGE_TOKENS + 2) * MAX_BATCH,
-            max_batch_tokens=BATCH_TOKENS,
-            max_requests_per_batch=MAX_BATCH,
+            num_blocks=(capacity.context_tokens // PAGE_TOKENS + 2) * capacity.rows,
+            max_batch_tokens=PREFILL_TOKENS + capacity.rows,
+            max_requests_per_batch=capacity.rows,
             # Its prefix cache knows no adapters, and would mix up their keys and values.
             allow_block_sharing=False,
         ),

@@ -1,6 +1,6 @@
 """Peers that call `model.generate`: PEFT one request after another, PEFT's mixed batch, and a plain batch.
 
-A batch takes everybody who has arrived, up to MAX_BATCH, and ends with its longest reply.
+A batch takes everybody who has arrived, up to its capacity, and ends with its longest reply.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from transformers.generation.streamers import BaseStreamer
 
 from benchmarks.random_base import RandomBase, adapter_name
-from benchmarks.systems import MAX_BATCH, ArrivalLine, Reply
+from benchmarks.systems import ArrivalLine, Capacity, Reply
 from benchmarks.workloads import Request
 
 PAD = 0
@@ -77,7 +77,7 @@ class GenerateSystem:
         times = [line.since_start(time_s) for time_s in clock.times[1:]]
         tokens = output[:, longest:].tolist()
         return [
-            Reply(tuple(row[: request.new_tokens]), times[0], times[request.new_tokens - 1])
+            Reply(tuple(row[: request.new_tokens]), tuple(times[: request.new_tokens]))
             for row, request in zip(tokens, batch, strict=True)
         ]
 
@@ -97,7 +97,7 @@ def _load_peft(base: RandomBase) -> PeftModel:
     return peft_model.to(getattr(torch, base.dtype))
 
 
-def peft_one_by_one(base: RandomBase) -> GenerateSystem:
+def peft_one_by_one(base: RandomBase, capacity: Capacity) -> GenerateSystem:
     """PEFT as most people use it: `set_adapter`, then `generate` for one request."""
     model = _load_peft(base)
 
@@ -108,22 +108,22 @@ def peft_one_by_one(base: RandomBase) -> GenerateSystem:
     return GenerateSystem(model, 1, choose)
 
 
-def peft_lone(base: RandomBase) -> GenerateSystem:
+def peft_lone(base: RandomBase, capacity: Capacity) -> GenerateSystem:
     """PEFT with nothing to switch: the adapter of the lone request is active already."""
     model = _load_peft(base)
     model.set_adapter(adapter_name(0))
     return GenerateSystem(model, 1, lambda batch: {})
 
 
-def peft_mixed_batch(base: RandomBase) -> GenerateSystem:
+def peft_mixed_batch(base: RandomBase, capacity: Capacity) -> GenerateSystem:
     """PEFT's own mixed batch: `generate(adapter_names=[...])`."""
 
     def choose(batch: Sequence[Request]) -> dict[str, Any]:
         return {"adapter_names": [adapter_name(request.adapter) for request in batch]}
 
-    return GenerateSystem(_load_peft(base), MAX_BATCH, choose)
+    return GenerateSystem(_load_peft(base), capacity.rows, choose)
 
 
-def plain_batch(base: RandomBase) -> GenerateSystem:
+def plain_batch(base: RandomBase, capacity: Capacity) -> GenerateSystem:
     """The base model alone: what the batch costs without LoRA."""
-    return GenerateSystem(load_base(base), MAX_BATCH, lambda batch: {})
+    return GenerateSystem(load_base(base), capacity.rows, lambda batch: {})

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.summary import Figures, Spread
+from benchmarks.workloads import Workload
 
-# PEFT in greys and yellows, continuous batching in blues, the engine in reds.
-COLOURS = ("#9a9a9a", "#5f5f5f", "#c9a227", "#e3cf8a", "#4c86c6", "#a9c7e8", "#d1603d", "#edb39f")
+# PEFT in greys and yellows, continuous batching in blues, llama.cpp in greens, the engine in reds.
+COLOURS = {
+    "PEFT set_adapter + generate": "#9a9a9a",
+    "PEFT generate": "#5f5f5f",
+    "PEFT mixed batch": "#c9a227",
+    "generate, no LoRA": "#e3cf8a",
+    "continuous batching + LoRA": "#4c86c6",
+    "continuous batching, no LoRA": "#a9c7e8",
+    "llama.cpp + LoRA": "#3d8c5a",
+    "llama.cpp, no LoRA": "#a5d4b5",
+    "this engine": "#d1603d",
+    "this engine, no LoRA": "#edb39f",
+    "this engine over HTTP": "#8c2f16",
+}
 KINDS = (("at once", "equal"), ("at once", "ragged"), ("spread", "equal"), ("spread", "ragged"))
 
 
 def plot_figures(path: Path, title: str, figures: Sequence[Figures]) -> None:
     """Tokens per second and time to first token over the number of requests, one column for each kind of load."""
-    colours = dict(zip(dict.fromkeys(row.system for row in figures), COLOURS, strict=False))
     figure = Figure(figsize=(18, 8), layout="constrained")
     axes = figure.subplots(2, len(KINDS), squeeze=False)
     for column, (arrivals, lengths) in enumerate(KINDS):
-        rows = [row for row in figures if (row.workload.arrivals, row.workload.lengths) == (arrivals, lengths)]
+        # Many adapters and long prompts are in the table; here the load alone differs.
+        rows = [row for row in figures if row.workload == Workload(row.workload.requests, arrivals, lengths)]
         axes[0][column].set_title(f"{arrivals}, {lengths} lengths")
-        _draw_bars(axes[0][column], rows, [row.tokens_per_s for row in rows], "tokens/s", colours)
-        _draw_bars(axes[1][column], rows, [row.first_token_s for row in rows], "seconds to first token", colours)
+        _draw_bars(axes[0][column], rows, [row.tokens_per_s for row in rows], "tokens/s")
+        _draw_bars(axes[1][column], rows, [row.first_token_s for row in rows], "seconds to first token")
     handles = {
         label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
@@ -33,9 +46,7 @@ def plot_figures(path: Path, title: str, figures: Sequence[Figures]) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _draw_bars(
-    axis: Axes, rows: Sequence[Figures], values: Sequence[Spread], label: str, colours: Mapping[str, str]
-) -> None:
+def _draw_bars(axis: Axes, rows: Sequence[Figures], values: Sequence[Spread], label: str) -> None:
     counts = sorted({row.workload.requests for row in rows})
     systems = list(dict.fromkeys(row.system for row in rows))
     width = 0.85 / max(1, len(systems))
@@ -47,7 +58,7 @@ def _draw_bars(
             width,
             yerr=[[v.median - v.low for _, v in mine], [v.high - v.median for _, v in mine]],
             label=system,
-            color=colours[system],
+            color=COLOURS[system],
             error_kw={"linewidth": 0.8},
         )
     axis.set_xticks(range(len(counts)), [str(count) for count in counts])

@@ -20,7 +20,6 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel, Pre
 from core.adapters.content_hash import adapter_content_hash
 from core.generation import AdapterRef
 
-ADAPTERS = 4
 R = 16
 LORA_ALPHA = 32
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -57,6 +56,7 @@ class RandomBase:
     """Where the base model lies, in which dtype to compute, and its adapters' versions in `folder`/adapters.
 
     `has_clear_choices`: its likeliest token leads clearly, so every system must write the same greedy tokens in fp32.
+    `gguf`: a real model's file, for systems that read nothing else.
     """
 
     folder: Path
@@ -65,6 +65,8 @@ class RandomBase:
     shape: BaseShape
     parameters: int
     has_clear_choices: bool
+    adapters: int
+    gguf: Path | None = None
 
     @property
     def model_folder(self) -> Path:
@@ -72,7 +74,7 @@ class RandomBase:
 
     @property
     def adapter_folders(self) -> tuple[Path, ...]:
-        return tuple(self.folder / "adapters" / adapter_name(index) for index in range(ADAPTERS))
+        return tuple(self.folder / "adapters" / adapter_name(index) for index in range(self.adapters))
 
     @property
     def adapter_refs(self) -> tuple[AdapterRef, ...]:
@@ -84,7 +86,9 @@ def adapter_name(index: int) -> str:
     return f"adapter{index}"
 
 
-def make_random_base(folder: Path, name: str, shape: BaseShape, *, dtype: str = "float32", seed: int = 0) -> RandomBase:
+def make_random_base(
+    folder: Path, name: str, shape: BaseShape, *, adapters: int, dtype: str = "float32", seed: int = 0
+) -> RandomBase:
     """Write a random base model of this shape, its tokenizer and adapters below `folder`."""
     tokenizer = _make_tokenizer(shape.vocab_size)
     config = LlamaConfig(
@@ -101,12 +105,21 @@ def make_random_base(folder: Path, name: str, shape: BaseShape, *, dtype: str = 
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         # A logit of 0 is never the highest of thousands: no reply ends before its length, and every token shows.
         model.lm_head.weight[: len(SPECIAL)] = 0
-        base = RandomBase(folder, dtype, name, shape, _count(model), has_clear_choices=True)
+        base = RandomBase(folder, dtype, name, shape, _count(model), has_clear_choices=True, adapters=adapters)
         _save(base, model, tokenizer)
     return base
 
 
-def copy_base(folder: Path, name: str, source: Path, *, dtype: str = "float32", seed: int = 0) -> RandomBase:
+def copy_base(
+    folder: Path,
+    name: str,
+    source: Path,
+    *,
+    adapters: int,
+    gguf: Path | None = None,
+    dtype: str = "float32",
+    seed: int = 0,
+) -> RandomBase:
     """Write a real model's weights below `folder`, with a tokenizer of its size and random adapters."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
@@ -118,7 +131,7 @@ def copy_base(folder: Path, name: str, source: Path, *, dtype: str = "float32", 
         for config in (model.config, model.generation_config):
             config.bos_token_id, config.pad_token_id = None, tokenizer.pad_token_id
             config.eos_token_id = tokenizer.eos_token_id
-        base = RandomBase(folder, dtype, name, shape, _count(model), has_clear_choices=False)
+        base = RandomBase(folder, dtype, name, shape, _count(model), False, adapters, gguf)
         _save(base, model, tokenizer)
     return base
 
@@ -130,7 +143,7 @@ def _count(model: PreTrainedModel) -> int:
 def _save(base: RandomBase, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
     tokenizer.save_pretrained(base.model_folder)
     model.to(getattr(torch, base.dtype)).save_pretrained(base.model_folder)
-    _save_adapters(model.float(), base.folder / "adapters")
+    _save_adapters(model.float(), base)
 
 
 def words_to_ids(text: str) -> tuple[int, ...]:
@@ -152,10 +165,10 @@ def _make_tokenizer(vocab_size: int) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _save_adapters(model: torch.nn.Module, folder: Path) -> None:
+def _save_adapters(model: torch.nn.Module, base: RandomBase) -> None:
     """Adapters that visibly change what the model writes: A keeps the scale of its input, B shrinks it."""
     lora = LoraConfig(r=R, lora_alpha=LORA_ALPHA, target_modules=list(TARGET_MODULES), task_type="CAUSAL_LM")
-    names = [adapter_name(index) for index in range(ADAPTERS)]
+    names = [folder.name for folder in base.adapter_folders]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that is being renamed
         peft_model = get_peft_model(model, lora, adapter_name=names[0])
@@ -166,4 +179,4 @@ def _save_adapters(model: torch.nn.Module, folder: Path) -> None:
             torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
         elif "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.03)
-    peft_model.save_pretrained(str(folder))
+    peft_model.save_pretrained(str(base.folder / "adapters"))

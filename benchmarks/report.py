@@ -63,7 +63,8 @@ def _figures_table(figures: Sequence[Figures]) -> Table:
     table = Table(title="Medians (quartiles); the engine's speed is over this system's in the same round")
     for title in ("requests", "system"):
         table.add_column(title, no_wrap=True)
-    for title in ("tokens/s", "engine's speed", "first token s", "p95", "request s", "CPU s", "same"):
+    times = ("first token s", "p95", "gap ms", "p99", "request s", "CPU s")
+    for title in ("tokens/s", "engine's speed", *times, "MB", "same"):
         table.add_column(title, justify="right", no_wrap=True)
     previous = ""
     for row in figures:
@@ -77,9 +78,12 @@ def _figures_table(figures: Sequence[Figures]) -> Table:
             f"{row.engine_speed.median:.2f} ({row.engine_speed.low:.2f}-{row.engine_speed.high:.2f})",
             f"{row.first_token_s.median:.2f}",
             f"{row.first_token_p95_s:.2f}",
+            f"{row.gap_s * 1e3:.0f}",
+            f"{row.gap_p99_s * 1e3:.0f}",
             f"{row.latency_s.median:.2f}",
             f"{row.cpu_s.median:.2f}",
-            f"{row.same_tokens:.0%}",
+            f"{row.memory_bytes / 1e6:.0f}",
+            "" if row.same_tokens is None else f"{row.same_tokens:.0%}",
         )
         previous = name
     return table

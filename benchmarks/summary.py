@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.measure import Sample
+from benchmarks.measure import Sample, percentile
 from benchmarks.workloads import Workload
 
 
@@ -30,7 +30,7 @@ class Figures:
     """One system on one workload, over all rounds. Times in seconds.
 
     `tokens_per_s` spreads over the rounds, the times over the requests of all rounds. `engine_speed` is how many times
-    as fast the engine was in the same round.
+    as fast the engine was in the same round. The gaps and the memory are the median round's.
     """
 
     system: str
@@ -41,7 +41,10 @@ class Figures:
     first_token_s: Spread
     first_token_p95_s: float
     latency_s: Spread
-    same_tokens: float
+    gap_s: float
+    gap_p99_s: float
+    memory_bytes: float
+    same_tokens: float | None
 
 
 def summarise(samples: Sequence[Sample], engine: str) -> list[Figures]:
@@ -53,6 +56,7 @@ def summarise(samples: Sequence[Sample], engine: str) -> list[Figures]:
 
 
 def _figures(samples: Sequence[Sample], engine: Sequence[Sample]) -> Figures:
+    same = [sample.same_tokens for sample in samples if sample.same_tokens is not None]
     first = [time_s for sample in samples for time_s in sample.first_token_s]
     return Figures(
         samples[0].system,
@@ -63,24 +67,18 @@ def _figures(samples: Sequence[Sample], engine: Sequence[Sample]) -> Figures:
         Spread.of(first),
         percentile(first, 95),
         Spread.of([time_s for sample in samples for time_s in sample.latency_s]),
-        statistics.fmean(sample.same_tokens for sample in samples),
+        statistics.median(sample.gap_s for sample in samples),
+        statistics.median(sample.gap_p99_s for sample in samples),
+        statistics.median(sample.memory_bytes for sample in samples),
+        statistics.fmean(same) if same else None,
     )
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The value that `percent` of the values do not exceed, interpolated linearly."""
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 @dataclass(frozen=True)
 class Goal:
     """`measure` of `ours` over `measure` of `theirs`, both from the same round, against a limit.
 
-    `is_judged` picks the workloads it holds for.
+    `is_judged` picks the workloads it holds for; theirs is measured on `against` of it.
     """
 
     text: str
@@ -90,6 +88,11 @@ class Goal:
     is_judged: Callable[[Workload], bool]
     at_least: float | None = None
     at_most: float | None = None
+    against: Callable[[Workload], Workload] = lambda workload: workload
+
+    def pair(self, workload: Workload) -> tuple[Workload, Workload]:
+        """What ours and theirs are measured on for this workload."""
+        return workload, self.against(workload)
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ def judge(goals: Sequence[Goal], samples: Sequence[Sample]) -> list[Verdict]:
     verdicts = []
     for goal in goals:
         for workload in filter(goal.is_judged, workloads):
-            pairs = [(found.get((goal.ours, workload, r)), found.get((goal.theirs, workload, r))) for r in rounds]
+            mine, others = goal.pair(workload)
+            pairs = [(found.get((goal.ours, mine, r)), found.get((goal.theirs, others, r))) for r in rounds]
             ratios = [goal.measure(ours) / goal.measure(theirs) for ours, theirs in pairs if ours and theirs]
             if ratios:
                 verdicts.append(Verdict(goal, workload, Spread.of(ratios)))

@@ -8,16 +8,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import multiprocessing
-import time
 import traceback
 import warnings
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
+import psutil
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.random_base import RandomBase
-from benchmarks.systems import Served, SystemKind
+from benchmarks.systems import Capacity, Served, SystemKind
 from benchmarks.workloads import Request
 
 # The heavy imports happen once, in the server that the systems' processes are forked from.
@@ -31,12 +31,12 @@ class SystemFailed(Exception):
 class SystemProcess:
     """One running system. `serve` waits for its replies."""
 
-    def __init__(self, kind: SystemKind, base: RandomBase) -> None:
+    def __init__(self, kind: SystemKind, base: RandomBase, capacity: Capacity) -> None:
         self.kind = kind
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(kind, base, theirs), name=kind.name, daemon=True)
+        self._process = context.Process(target=_run, args=(kind, base, capacity, theirs), name=kind.name)
         self._process.start()
         theirs.close()
 
@@ -66,19 +66,28 @@ class SystemProcess:
         return answer
 
 
-def _run(kind: SystemKind, base: RandomBase, connection: Connection) -> None:
+def _run(kind: SystemKind, base: RandomBase, capacity: Capacity, connection: Connection) -> None:
     """The system's process: build, then serve workloads until None comes."""
     # What the libraries say to their users is no part of a measurement's output.
     transformers_logging.disable_progress_bar()
     warnings.simplefilter("ignore")
     try:
-        system = kind.build(base)
-        connection.send(Served([], time.process_time()))
+        system = kind.build(base, capacity)
+        connection.send(Served([], *_used()))
         while (requests := connection.recv()) is not None:
             gc.collect()
-            cpu_before_s = time.process_time()
+            cpu_before_s, _ = _used()
             replies = system.serve(requests)
-            connection.send(Served(replies, time.process_time() - cpu_before_s))
+            cpu_s, memory_bytes = _used()
+            connection.send(Served(replies, cpu_s - cpu_before_s, memory_bytes))
         system.close()
     except Exception:
         connection.send(traceback.format_exc())
+
+
+def _used() -> tuple[float, int]:
+    """Processor time in seconds and resident bytes of this process and those it started."""
+    here = psutil.Process()
+    processes = [here, *here.children(recursive=True)]
+    times = [process.cpu_times() for process in processes]
+    return sum(spent.user + spent.system for spent in times), sum(each.memory_info().rss for each in processes)

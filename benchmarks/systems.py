@@ -14,25 +14,36 @@ from typing import Protocol
 from benchmarks.random_base import RandomBase
 from benchmarks.workloads import Request
 
-# How many replies a system may write at once.
-MAX_BATCH = 16
-
 
 @dataclass(frozen=True)
 class Reply:
-    """What a system wrote, and when, in seconds from the start of the workload."""
+    """What a system wrote, and when each token was there, in seconds from the start of the workload.
+
+    Where a system sends several tokens at once, they bear the same time.
+    """
 
     tokens: tuple[int, ...]
-    first_token_s: float
-    finished_s: float
+    times_s: tuple[float, ...]
+
+    @property
+    def first_token_s(self) -> float:
+        return self.times_s[0]
+
+    @property
+    def finished_s(self) -> float:
+        return self.times_s[-1]
 
 
 @dataclass(frozen=True)
 class Served:
-    """A system's replies to a workload, in the order of the requests, and the processor time they took."""
+    """A system's replies to a workload, in the order of the requests, and what they took.
+
+    `cpu_s` and `memory_bytes`, what is resident afterwards, count the system's process and those it started.
+    """
 
     replies: list[Reply]
     cpu_s: float
+    memory_bytes: int
 
 
 class System(Protocol):
@@ -46,13 +57,32 @@ class System(Protocol):
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """What a system is built for: `rows` replies at once, of `context_tokens` each with its prompt."""
+
+    rows: int
+    context_tokens: int
+
+
+def always_there(base: RandomBase) -> str | None:
+    """For systems that need nothing beyond this project's own packages."""
+    return None
+
+
+@dataclass(frozen=True)
 class SystemKind:
-    """A system by name. `build` runs in the system's own process. `is_lone`: it takes one request at a time only."""
+    """A system by name. `build` runs in the system's own process. `is_lone`: it takes one request at a time only.
+
+    `why_missing` says why it cannot take part and what helps, or None. With `is_checked` its tokens are held against
+    the reference's; a system with another prompt or other weights cannot be.
+    """
 
     name: str
-    build: Callable[[RandomBase], System]
+    build: Callable[[RandomBase, Capacity], System]
     has_lora: bool = True
     is_lone: bool = False
+    is_checked: bool = True
+    why_missing: Callable[[RandomBase], str | None] = always_there
 
 
 class ArrivalLine:

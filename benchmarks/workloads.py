@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.random_base import ADAPTERS, NAMED
+from benchmarks.random_base import NAMED
 from core.messages import ChatMessage
 
 Arrivals = Literal["at once", "spread"]
 Lengths = Literal["equal", "ragged"]
 
+ADAPTERS = 4
 PROMPT_TOKENS = 96
 NEW_TOKENS = 48
-RAGGED_PROMPT_TOKENS = (32, 160)
+# Ragged prompts are from a third to five thirds of the workload's length.
+RAGGED_PROMPT_SHARES = (1 / 3, 5 / 3)
 RAGGED_NEW_TOKENS = (16, 80)
 # Tokens of the chat template around one user message.
 TEMPLATE_TOKENS = 5
@@ -40,15 +42,32 @@ class Request:
 
 @dataclass(frozen=True)
 class Workload:
-    """A kind of load. `draw` makes its requests; other seeds give other texts, lengths and arrival times."""
+    """A kind of load. `draw` makes its requests; other seeds give other texts, lengths and arrival times.
+
+    The requests take turns with `adapters` adapters; ragged prompts have `prompt_tokens` on average.
+    """
 
     requests: int
     arrivals: Arrivals
     lengths: Lengths
+    adapters: int = ADAPTERS
+    prompt_tokens: int = PROMPT_TOKENS
 
     @property
     def name(self) -> str:
-        return f"{self.requests} {self.arrivals}, {self.lengths}"
+        words = [f"{self.requests} {self.arrivals}", self.lengths]
+        if self.adapters != ADAPTERS:
+            words.append(f"{self.adapters} adapters" if self.adapters > 1 else "1 adapter")
+        if self.prompt_tokens != PROMPT_TOKENS:
+            words.append(f"prompts of {self.prompt_tokens}")
+        return ", ".join(words)
+
+    @property
+    def longest_tokens(self) -> int:
+        """Positions that a request needs at most, prompt and reply together."""
+        if self.lengths == "equal":
+            return self.prompt_tokens + NEW_TOKENS
+        return round(self.prompt_tokens * RAGGED_PROMPT_SHARES[1]) + RAGGED_NEW_TOKENS[1]
 
     def draw(self, encode: Callable[[Sequence[ChatMessage]], list[int]], vocab: int, seed: str) -> list[Request]:
         """The requests of one round. Every round has its own texts, so that no cache can know them already."""
@@ -63,25 +82,36 @@ class Workload:
             if len(prompt) != prompt_tokens:
                 raise ValueError(f"The prompt has {len(prompt)} tokens instead of {prompt_tokens}.")
             request_id = f"{seed}/{self.name}/{index}"
-            requests.append(Request(request_id, arrival_s, index % ADAPTERS, message, prompt, new_tokens))
+            requests.append(Request(request_id, arrival_s, index % self.adapters, message, prompt, new_tokens))
             if self.arrivals == "spread":
                 arrival_s += rng.expovariate(1 / MEAN_GAP_S)
         return requests
 
     def _draw_lengths(self, rng: random.Random) -> tuple[int, int]:
         if self.lengths == "equal":
-            return PROMPT_TOKENS, NEW_TOKENS
-        return rng.randint(*RAGGED_PROMPT_TOKENS), rng.randint(*RAGGED_NEW_TOKENS)
+            return self.prompt_tokens, NEW_TOKENS
+        fewest, most = (round(self.prompt_tokens * share) for share in RAGGED_PROMPT_SHARES)
+        return rng.randint(fewest, most), rng.randint(*RAGGED_NEW_TOKENS)
 
 
-def all_workloads(counts: Sequence[int]) -> list[Workload]:
-    """Every kind of load for these numbers of requests; a lone request cannot be spread."""
+LONG_PROMPT_REQUESTS = 8
+
+
+def all_workloads(counts: Sequence[int], adapters: Sequence[int] = (), prompts: Sequence[int] = ()) -> list[Workload]:
+    """Every kind of load for these numbers of requests; a lone request cannot be spread.
+
+    Then as many requests at once as the largest of `adapters` for each of these numbers of adapters, and eight at once
+    for each length of prompts in tokens.
+    """
     kinds: tuple[Arrivals, Arrivals] = ("at once", "spread")
     lengths: tuple[Lengths, Lengths] = ("equal", "ragged")
-    return [
+    usual = [
         Workload(count, arrivals, length)
         for count in counts
         for arrivals in kinds
         for length in lengths
         if count > 1 or arrivals == "at once"
     ]
+    many = [Workload(max(adapters), "at once", "equal", adapters=number) for number in adapters]
+    long = [Workload(LONG_PROMPT_REQUESTS, "at once", "equal", prompt_tokens=tokens) for tokens in prompts]
+    return usual + many + long

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from gguf import MODEL_ARCH_NAMES, GGUFWriter, Keys, TensorNameMap, get_tensor_name_map
 from gguf.constants import GGUFType
+from transformers import PretrainedConfig
 
 from core.adapters.check import local_fingerprint
 from core.adapters.registry import RegisteredAdapter
@@ -54,8 +55,7 @@ def export_gguf(settings: Settings, version: RegisteredAdapter, out: Path) -> No
     """
     base = base_without_weights(settings)
     config = base.config.get_text_config()
-    architecture = ARCHITECTURES.get(config.model_type)
-    if architecture is None:
+    if config.model_type not in ARCHITECTURES:
         raise InvalidSetting(
             f"{settings.base_model} is of the type {config.model_type}, for which no adapter can be written as GGUF;"
             f" there are: {', '.join(ARCHITECTURES)}. `personas merge` writes a whole model instead."
@@ -63,14 +63,17 @@ def export_gguf(settings: Settings, version: RegisteredAdapter, out: Path) -> No
     fingerprint = local_fingerprint(settings.base_model_path)
     reader = AdapterReader(settings.adapter_roots, find_targets(base), max_rank=MAX_R, base_fingerprint=fingerprint)
     adapter = reader.read(version.ref, version.folder)
+    with new_output(out) as path:
+        write_gguf_adapter(path, adapter, config)
+
+
+def write_gguf_adapter(path: Path, adapter: AdapterWeights, config: PretrainedConfig) -> None:
+    """Write an adapter for a base model of this config, whose type is one of ARCHITECTURES. Raises InvalidSetting for
+    an adapter of a module that llama.cpp does not know."""
+    architecture = ARCHITECTURES[config.model_type]
     known = {name: number for number, name in MODEL_ARCH_NAMES.items()}
     names = get_tensor_name_map(known[architecture], config.num_hidden_layers)
     heads = _Heads(config.num_attention_heads, config.num_key_value_heads) if architecture in INTERLEAVED else None
-    with new_output(out) as path:
-        _write(path, adapter, architecture, names, heads)
-
-
-def _write(path: Path, adapter: AdapterWeights, architecture: str, names: TensorNameMap, heads: _Heads | None) -> None:
     first = next(iter(adapter.pairs.values()))
     alpha = first.scale * first.r
     logging.getLogger("gguf").setLevel(logging.WARNING)  # it tells of every file it writes

@@ -8,25 +8,29 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.engine_vs_peers import GOALS, SYSTEMS, main, plan_turns
+from benchmarks.contenders import GOALS, SYSTEMS
+from benchmarks.engine_vs_peers import main, plan_turns
 from benchmarks.measure import Sample
-from benchmarks.random_base import ADAPTERS, SPECIAL, copy_base, words_to_ids
+from benchmarks.random_base import SPECIAL, copy_base, words_to_ids
 from benchmarks.summary import Goal, Spread, judge, summarise
-from benchmarks.workloads import Workload, all_workloads
+from benchmarks.workloads import ADAPTERS, Workload, all_workloads
 from tests.models.tiny_models import make_tiny_model
 
 EIGHT = Workload(8, "at once", "equal")
 
 
 def sample(system, round_, tokens_per_s):
-    return Sample(system, EIGHT, round_, tokens_per_s, 0.5, (0.1, 0.3), (1.0, 2.0), 1.0)
+    return Sample(system, EIGHT, round_, tokens_per_s, 0.5, (0.1, 0.3), (1.0, 2.0), 0.02, 0.05, 10**9, 1.0)
 
 
 def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_path, capsys):
     assert main(["--quick", "--results", str(tmp_path)]) == 0, capsys.readouterr().out
     report = json.loads((tmp_path / "engine_vs_peers-quick-float32.json").read_text(encoding="utf-8"))
-    assert {row["system"] for row in report["figures"]} == {kind.name for kind in SYSTEMS}
-    assert {row["same_tokens"] for row in report["figures"]} == {1.0}
+    there = [kind for kind in SYSTEMS if not kind.name.startswith("llama.cpp")]
+    assert {row["system"] for row in report["figures"]} == {kind.name for kind in there}
+    checked = {kind.name for kind in there if kind.is_checked}
+    assert {row["same_tokens"] for row in report["figures"] if row["system"] in checked} == {1.0}
+    assert all(row["memory_bytes"] > 0 and row["gap_p99_s"] >= row["gap_s"] for row in report["figures"])
     assert (tmp_path / "engine_vs_peers-quick-float32.png").read_bytes().startswith(b"\x89PNG")
     assert "figures mean nothing" in capsys.readouterr().out
 
@@ -48,17 +52,20 @@ def test_figures_are_medians_over_rounds_and_requests():
 
 
 def test_every_goal_is_judged_in_every_round_with_both_its_systems():
-    turns = plan_turns(all_workloads([1, 4, 8, 16]), rounds=5)
+    workloads = all_workloads([1, 4, 8, 16], [64, 1], [32, 2000])
+    turns = plan_turns(workloads, SYSTEMS, rounds=5)
     for goal in GOALS:
-        judged = [turn for turn in turns if goal.is_judged(turn.workload)]
-        assert {turn.round for turn in judged} == set(range(5))
-        assert all({goal.ours, goal.theirs} <= {kind.name for kind in turn.systems} for turn in judged)
-    assert {turn.workload for turn in turns} == set(all_workloads([1, 4, 8, 16]))
+        for name, place in ((goal.ours, 0), (goal.theirs, 1)):
+            judged = {goal.pair(workload)[place] for workload in workloads if goal.is_judged(workload)}
+            measured = [turn for turn in turns if turn.workload in judged]
+            assert len(measured) == 5 * len(judged) > 0
+            assert all(name in {kind.name for kind in turn.systems} for turn in measured)
+    assert {turn.workload for turn in turns} == set(workloads)
 
 
 def test_a_real_model_is_measured_with_its_own_weights_and_replies_of_any_length(tmp_path):
     source = make_tiny_model("llama", tmp_path / "source", tie_word_embeddings=True)
-    base = copy_base(tmp_path, "tiny", source)
+    base = copy_base(tmp_path, "tiny", source, adapters=ADAPTERS)
     assert len(base.adapter_refs) == ADAPTERS
     assert not base.has_clear_choices
     model, original = (AutoModelForCausalLM.from_pretrained(folder) for folder in (base.model_folder, source))
@@ -76,6 +83,8 @@ def test_a_real_model_is_measured_with_its_own_weights_and_replies_of_any_length
     ("options", "words"),
     [
         (["--rounds", "0"], "must be at least 1"),
+        (["--adapters", "0"], "must be at least 1"),
+        (["--systems", "vLLM"], "--systems knows no 'vLLM'"),
         (["--smollm2", "/no/such/folder"], "/no/such/folder holds no config.json"),
     ],
 )

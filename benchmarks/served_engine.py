@@ -1,0 +1,106 @@
+"""This project's engine as people reach it: `personas serve` in a process of its own, asked through its OpenAI API."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.over_http import HttpClient
+from benchmarks.random_base import RandomBase, adapter_name, words_to_ids
+from benchmarks.systems import Capacity, Reply
+from benchmarks.workloads import Request
+from core.base_names import base_slug
+
+READY_TIMEOUT_S = 300.0
+UNLIMITED = 100_000
+PERSONA = 'name = "{name}"\ndescription = "Random."\ngreeting = "Hello."\n'
+
+
+class ServedEngine:
+    """The server on a free port, with one persona for each adapter. Its log lies in the benchmark's folder."""
+
+    def __init__(self, base: RandomBase, capacity: Capacity) -> None:
+        folder = base.folder / "served"
+        for index, adapter in enumerate(base.adapter_folders):
+            _write_persona(folder / "personas" / adapter_name(index), index, adapter, base_slug(str(base.model_folder)))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        self._log = (folder / "serve.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bot.cli", "serve"],
+            env=os.environ | _settings(base, capacity, folder, port),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        url = f"http://127.0.0.1:{port}"
+        self._wait_until_ready(f"{url}/readyz")
+        self._client = HttpClient(f"{url}/v1/chat/completions", word=_word, read=_read)
+
+    def serve(self, requests: Sequence[Request]) -> list[Reply]:
+        return self._client.serve(requests)
+
+    def close(self) -> None:
+        self._client.close()
+        self._process.terminate()
+        self._process.wait()
+        self._log.close()
+
+    def _wait_until_ready(self, url: str) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if httpx.get(url, timeout=5).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.2)
+        self._process.kill()
+        raise RuntimeError(f"personas serve was not ready:\n{Path(self._log.name).read_text(encoding='utf-8')}")
+
+
+def _settings(base: RandomBase, capacity: Capacity, folder: Path, port: int) -> dict[str, str]:
+    settings: dict[str, Any] = {
+        "base_model": base.model_folder,
+        "data_dir": folder / "data",
+        "dir": folder / "personas",
+        "dtype": base.dtype,
+        "quantization": "none",
+        "port": port,
+        "slots": capacity.rows,
+        "adapter_slots": base.adapters,
+        "max_context_tokens": capacity.context_tokens,
+        "user_messages_per_minute": UNLIMITED,
+        "api_messages_per_minute": UNLIMITED,
+        "channel_messages_per_minute": UNLIMITED,
+    }
+    return {f"PERSONAS_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def _write_persona(folder: Path, index: int, adapter: Path, slug: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "persona.toml").write_text(PERSONA.format(name=f"Persona {index}"), encoding="utf-8")
+    (folder / "system_prompt.md").write_text("user", encoding="utf-8")
+    shutil.copytree(adapter, folder / "adapters" / slug)
+
+
+def _word(request: Request) -> dict[str, Any]:
+    message = {"role": "user", "content": request.message.content}
+    asked = {"model": adapter_name(request.adapter), "messages": [message], "user": request.request_id}
+    return asked | {"max_tokens": request.new_tokens, "temperature": 0, "repetition_penalty": 1.0, "stream": True}
+
+
+def _read(event: dict[str, Any], seen: int) -> Sequence[int]:
+    return words_to_ids("".join(choice["delta"].get("content") or "" for choice in event["choices"]))
+
+
+def served_engine(base: RandomBase, capacity: Capacity) -> ServedEngine:
+    return ServedEngine(base, capacity)
