@@ -215,7 +215,7 @@ async def test_an_export_holds_everything_that_is_hers_and_is_json(store):
         (made["other"], made["quoting"])
     ]
     assert [row["text"] for row in found["corrections"]] == ["discord:ann knows better"]
-    assert [(row["version"], row["is_given"]) for row in found["consents"]] == [(1, True)]
+    assert [(row["version"], row["is_given"]) for row in found["consents"]] == [(consent.CONSENT_VERSION, True)]
     assert [row["id"] for row in found["places"]] == [ANN]
 
 
