@@ -75,7 +75,7 @@ async def test_thumbs_train_a_version_by_themselves_at_the_lowest_priority_and_i
             while await challenger(settings) != (2, asked):
                 assert not beside.done()
                 await asyncio.sleep(1)
-        [process] = psutil.Process().children()
+        [process] = [one for one in psutil.Process().children() if "trainer" in one.cmdline()]
         assert process.nice() == 19
     finally:
         beside.cancel()

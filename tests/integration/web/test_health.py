@@ -56,9 +56,9 @@ async def test_an_engine_that_broke_down_makes_the_server_unready(tmp_path):
 
 async def test_a_store_that_cannot_be_reached_makes_the_server_unready_but_not_dead(live_server, tmp_path, caplog):
     data = tmp_path / "data"
-    await until(lambda: len(live_server.echo.adapters()) == len(PERSONAS))  # then nothing uses the store
+    await until(lambda: len(live_server.echo.adapters()) == len(PERSONAS))  # then hardly anything uses the store
     for door in (live_server.service.store._reading, live_server.service.store._writing):
-        await door._engine.dispose()  # it connects again with the next transaction
+        await door._close()  # once nobody is inside; it connects again with the next transaction
     data.rename(tmp_path / "away")
     async with live_server.http() as http:
         ready = await http.get("/readyz")
