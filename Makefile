@@ -20,9 +20,9 @@ TEST_PROCESSES ?= 3
 NEWEST_VENV := .venv-newest
 NEWEST_PYTHON ?= $(lastword $(foreach minor,12 13 14 15,$(wildcard \
 	/usr/bin/python3.$(minor) /usr/local/bin/python3.$(minor) $(HOME)/.pyenv/versions/3.$(minor).*/bin/python)))
-# Unit tests that import torch, or packages of the web side.
+# Unit tests that import torch, numpy, or packages of the web side.
 NEED_MORE := bot/new_persona/test_avatar.py bot/new_persona/test_persona_drafts.py bot/web/test_login.py \
-	core/adapters/test_check.py
+	core/adapters/test_check.py core/adapters/test_rollout_evidence.py
 
 HAS_TORCH = $(BIN)/python -c 'from importlib.metadata import version; \
 	assert version("torch").split("+")[0] == "$(TORCH_VERSION)"' 2>/dev/null
