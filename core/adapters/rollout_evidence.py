@@ -36,6 +36,7 @@ from functools import cached_property
 COUNTED_PER_PERSON = 5
 PRIOR_VOTES = 2.0  # how many thumbs of their own weigh as much as everybody's
 BETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
+PRIOR_STEPS = 60  # after so many thumbs, what was seen weighs as much as the plan
 PLANNED_GAIN = 0.2  # in the mean of 2r · 2(a - q) while little is known: the challenger is preferred in 60 % of cases
 
 
@@ -89,9 +90,6 @@ class Evidence:
         return max(0, min(left, needed))
 
 
-PRIOR_STEPS = 60  # after so many thumbs, what was seen weighs as much as the plan
-
-
 def weigh(votes: Iterable[CanaryVote], share: float) -> Evidence:
     """The evidence of these thumbs, in the order in which their replies were asked for.
 
@@ -117,9 +115,7 @@ def weigh(votes: Iterable[CanaryVote], share: float) -> Evidence:
 
 def capital(scores: Sequence[float]) -> float:
     """The mean over the bets of Π(1 + b·D); `scores` lie between -1 and 1."""
-    logs = [sum(math.log1p(bet * score) for score in scores) for bet in BETS]
-    highest = max(logs)
-    return math.exp(min(highest, 700.0)) * sum(math.exp(value - highest) for value in logs) / len(BETS)
+    return _mean_of_exponentials([sum(math.log1p(bet * score) for score in scores) for bet in BETS])
 
 
 def failures_evidence(challenger: int, champion: int, share: float) -> float:
@@ -129,6 +125,12 @@ def failures_evidence(challenger: int, champion: int, share: float) -> float:
     challenger's with probability `share`; against that stands every larger probability, on a grid.
     """
     steps = [share + (1 - share) * step / 20 for step in range(1, 20)]
-    logs = [challenger * math.log(p / share) + champion * math.log((1 - p) / (1 - share)) for p in steps]
+    return _mean_of_exponentials(
+        [challenger * math.log(p / share) + champion * math.log((1 - p) / (1 - share)) for p in steps]
+    )
+
+
+def _mean_of_exponentials(logs: Sequence[float]) -> float:
+    """As large as a float can be told where it is larger."""
     highest = max(logs)
-    return math.exp(min(highest, 700.0)) * sum(math.exp(value - highest) for value in logs) / len(steps)
+    return math.exp(min(highest, 700.0)) * sum(math.exp(value - highest) for value in logs) / len(logs)
