@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 
 from core.adapters.registry import Registry
 from core.engine.base import Engine
-from core.errors import PersonasError, StoreUnavailable
 from core.generation import AdapterRef
 from core.store.db import Store
+from core.worker.watching import Pause, keep_looking, load_ahead
 
 LOOK_EVERY_S = 5.0
 
@@ -34,16 +34,16 @@ class ChampionWatch:
         self._base_slug = base_slug
         self._known: dict[str, AdapterRef] = {}
 
-    async def run(self, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    async def run(self, *, pause: Pause = asyncio.sleep) -> None:
         """Look every few seconds, until cancelled. `pause` waits this many seconds."""
-        while True:
-            try:
-                await self.look()
-            except StoreUnavailable:
-                logger.debug("The champions cannot be read now")  # the store's other users say so loudly
-            except Exception:  # the loop's boundary: replies do not depend on it
-                logger.exception("The champions are not loaded ahead of their replies")
-            await pause(LOOK_EVERY_S)
+        await keep_looking(
+            self.look,
+            LOOK_EVERY_S,
+            logger,
+            unread="The champions cannot be read now",
+            broken="The champions are not loaded ahead of their replies",
+            pause=pause,
+        )
 
     async def look(self) -> None:
         """Compare the aliases with what the engine was told. Raises StoreUnavailable."""
@@ -54,13 +54,7 @@ class ChampionWatch:
             if champion.ref == former:
                 continue
             self._known[persona] = champion.ref
-            await self._load(champion.ref)
+            await load_ahead(self._engine, champion.ref, logger)
             if former is not None:
                 await self._engine.unload_adapter(former.name)
                 logger.info("%s answers in place of %s", champion.ref.name, former.name)
-
-    async def _load(self, ref: AdapterRef) -> None:
-        try:
-            await self._engine.load_adapter(ref)
-        except PersonasError as error:  # unusable files, no memory, an engine that stops: replies will say so
-            logger.warning("%s is not loaded ahead of its first reply: %s", ref.name, error)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from core.adapters.registry import Registry
 from core.adapters.rollout import RolloutStanding, decide, standing_of
 from core.adapters.rollout_moves import end_where_champion_moved, take_step
-from core.errors import PersonasError, StoreUnavailable
 from core.personas import Persona
 from core.store import rollouts
 from core.store.db import Store
 from core.voice import Voice, read_voice
 from core.worker.shadow import Challenge, Shadow
+from core.worker.watching import Pause, keep_looking, load_ahead
 
 LOOK_EVERY_S = 10.0
 
@@ -39,16 +39,16 @@ class RolloutWatch:
         self._voices: dict[str, Voice] = {}
         self._loaded: set[str] = set()  # challengers that the engine was told of
 
-    async def run(self, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+    async def run(self, *, pause: Pause = asyncio.sleep) -> None:
         """Look every few seconds, until cancelled. `pause` waits this many seconds."""
-        while True:
-            try:
-                await self.look()
-            except StoreUnavailable:
-                logger.debug("The rollouts cannot be read now")  # the store's other users say so loudly
-            except Exception:  # the loop's boundary: replies do not depend on it
-                logger.exception("The rollouts stand still")
-            await pause(LOOK_EVERY_S)
+        await keep_looking(
+            self.look,
+            LOOK_EVERY_S,
+            logger,
+            unread="The rollouts cannot be read now",
+            broken="The rollouts stand still",
+            pause=pause,
+        )
 
     async def look(self) -> None:
         """Take every running rollout as far as it goes, and note who answers unseen. Raises StoreUnavailable."""
@@ -98,7 +98,4 @@ class RolloutWatch:
         if found.ref.name in self._loaded:
             return
         self._loaded.add(found.ref.name)
-        try:
-            await self._shadow.engine.load_adapter(found.ref)
-        except PersonasError as error:  # replies will say so
-            logger.warning("%s is not loaded ahead of its first reply: %s", found.ref.name, error)
+        await load_ahead(self._shadow.engine, found.ref, logger)
