@@ -16,7 +16,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from core.engine.fused_layer import FusedLayer, Joined, Norm, join_linears, pair_up
-from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, pack_step
+from core.engine.kv_slots import AttentionRule, KvSlots, SlotKeeper, SlotTokens, pack_step
 from core.engine.lora_linear import linear_shape
 from core.engine.multi_lora import AdapterStack
 from core.engine.packed_linear import unpack_linears
@@ -43,31 +43,25 @@ FAMILIES = {
 }
 
 
-class FusedRunner:
+class FusedRunner(SlotKeeper):
     """A ModelRunner, see there. `linears` holds every linear layer, and what may share a weight with one."""
-
-    can_resume = True
 
     def __init__(
         self, model: PreTrainedModel, layers: Sequence[FusedLayer], norm: Norm, kv: KvSlots, stack: AdapterStack
     ) -> None:
+        super().__init__(kv)
         body: Any = model.model
         self._embed = body.embed_tokens
         self._rotary = body.rotary_emb
         self._head = model.lm_head
         self._cap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self._norm = norm
-        self._kv = kv
         self._stack = stack
         self._like = torch.empty(0, device=model.device)  # so that rotations come in fp32
         self.layers = layers
         self._joined = [part for layer in layers for part in (layer.qkv, layer.o, layer.gate_up, layer.down)]
         joined = nn.ModuleList(part.linear for part in self._joined)
         self.linears = nn.ModuleDict({"embed_tokens": self._embed, "lm_head": self._head, "layers": joined})
-
-    @property
-    def slots(self) -> int:
-        return self._kv.slots
 
     @torch.inference_mode()
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
@@ -80,17 +74,6 @@ class FusedRunner:
             x = layer.forward(x, turns[layer.rope], self._kv)
         logits: torch.Tensor = self._head(self._norm(x[step.last_of(wanted)]))
         return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
-
-    @torch.inference_mode()
-    def copy(self, source: int, target: int, tokens: int) -> None:
-        self._kv.copy(source, target, tokens)
-
-    @torch.inference_mode()
-    def clear(self, slot: int) -> None:
-        self._kv.clear(slot)
-
-    def reset(self) -> None:
-        self._kv.reset()
 
     def give_back(self) -> None:
         """Return the weights to the model, which computes as before; this runner is of no use any more."""

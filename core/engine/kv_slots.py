@@ -169,6 +169,30 @@ class KvSlots:
         return torch.cat([_attend_span(span, query[span.begin : span.end], keys, values, rule) for span in self._spans])
 
 
+class SlotKeeper:
+    """What runners over KvSlots do alike: keep what slots hold, and any prefix of it."""
+
+    can_resume = True
+
+    def __init__(self, kv: KvSlots) -> None:
+        self._kv = kv
+
+    @property
+    def slots(self) -> int:
+        return self._kv.slots
+
+    @torch.inference_mode()
+    def copy(self, source: int, target: int, tokens: int) -> None:
+        self._kv.copy(source, target, tokens)
+
+    @torch.inference_mode()
+    def clear(self, slot: int) -> None:
+        self._kv.clear(slot)
+
+    def reset(self) -> None:
+        self._kv.reset()
+
+
 @dataclass(frozen=True, slots=True)
 class AttentionRule:
     """What a layer asks of attention: the scale of scores, a sliding window, a soft cap (Gemma 2)."""

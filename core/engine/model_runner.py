@@ -15,7 +15,7 @@ import torch
 from transformers import AttentionInterface, PreTrainedModel
 
 from core.engine.fused_llama import FusedRunner, find_fuse_obstacle, fuse
-from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotTokens, pack_step, slot_attention
+from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotKeeper, SlotTokens, pack_step, slot_attention
 from core.engine.multi_lora import AdapterStack
 from core.engine.packed_linear import pack_linears, unpack_linears
 from core.errors import EngineFailed
@@ -59,22 +59,16 @@ class ModelRunner(Protocol):
         """Return the model as it was loaded; the runner and its stack are of no use any more."""
 
 
-class PackedRunner:
+class PackedRunner(SlotKeeper):
     """All slots in one forward pass: tokens of decoding and prefilling slots side by side in one row."""
 
-    can_resume = True
-
     def __init__(self, model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int) -> None:
+        super().__init__(KvSlots(slots, max_tokens))
         AttentionInterface.register(ATTENTION_NAME, slot_attention)
         self._own_attention = model.config._attn_implementation
         model.set_attn_implementation(ATTENTION_NAME)
         self._model = model
         self._stack = stack
-        self._kv = KvSlots(slots, max_tokens)
-
-    @property
-    def slots(self) -> int:
-        return self._kv.slots
 
     @torch.inference_mode()
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
@@ -90,17 +84,6 @@ class PackedRunner:
         )
         logits: torch.Tensor = output.logits[0]
         return logits
-
-    @torch.inference_mode()
-    def copy(self, source: int, target: int, tokens: int) -> None:
-        self._kv.copy(source, target, tokens)
-
-    @torch.inference_mode()
-    def clear(self, slot: int) -> None:
-        self._kv.clear(slot)
-
-    def reset(self) -> None:
-        self._kv.reset()
 
     def give_back(self) -> None:
         self.reset()
