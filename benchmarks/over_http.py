@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
 
-from benchmarks.systems import Reply
+from benchmarks.systems import Reply, write_as_they_arrive
 from benchmarks.workloads import Request
 
 TIMEOUT_S = 600.0
@@ -42,18 +41,13 @@ class HttpClient:
 
     def serve(self, requests: Sequence[Request]) -> list[Reply]:
         """The replies, in the order of the requests. Raises RuntimeError with what the server says."""
-        return self._runner.run(self._serve(requests))
+        return self._runner.run(write_as_they_arrive(requests, self._write))
 
     def close(self) -> None:
         self._runner.run(self._client.aclose())
         self._runner.close()
 
-    async def _serve(self, requests: Sequence[Request]) -> list[Reply]:
-        started = time.perf_counter()
-        return await asyncio.gather(*(self._write(request, started) for request in requests))
-
-    async def _write(self, request: Request, started: float) -> Reply:
-        await asyncio.sleep(max(0.0, request.arrival_s - (time.perf_counter() - started)))
+    async def _write(self, request: Request, now_s: Callable[[], float]) -> Reply:
         tokens: list[int] = []
         times: list[float] = []
         async with self._client.stream("POST", self._url, json=self._word(request)) as response:
@@ -62,7 +56,7 @@ class HttpClient:
             async for line in response.aiter_lines():
                 if not line.startswith(DATA) or line.endswith(DONE):
                     continue
-                arrived_s = time.perf_counter() - started
+                arrived_s = now_s()
                 new = self._read(json.loads(line.removeprefix(DATA)), len(tokens))
                 tokens.extend(new)
                 times.extend([arrived_s] * len(new))

@@ -6,11 +6,10 @@ Tokenising and streaming text are inside what is measured, although the peers st
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmarks.random_base import RandomBase, words_to_ids
-from benchmarks.systems import Capacity, Reply
+from benchmarks.systems import Capacity, Reply, write_as_they_arrive
 from benchmarks.workloads import Request
 from core.adapters.folders import KnownFolders
 from core.engine.loading import load_base_model
@@ -36,18 +35,13 @@ class OwnEngine:
         self._runner.run(self._engine.start())
 
     def serve(self, requests: Sequence[Request]) -> list[Reply]:
-        return self._runner.run(self._serve(requests))
+        return self._runner.run(write_as_they_arrive(requests, self._write))
 
     def close(self) -> None:
         self._runner.run(self._engine.close())
         self._runner.close()
 
-    async def _serve(self, requests: Sequence[Request]) -> list[Reply]:
-        started = time.perf_counter()
-        return await asyncio.gather(*(self._write(request, started) for request in requests))
-
-    async def _write(self, request: Request, started: float) -> Reply:
-        await asyncio.sleep(max(0.0, request.arrival_s - (time.perf_counter() - started)))
+    async def _write(self, request: Request, now_s: Callable[[], float]) -> Reply:
         adapters = (WeightedAdapter(self._adapters[request.adapter], 1.0),) if self._adapters else ()
         sampling = SamplingParams(max_new_tokens=request.new_tokens, temperature=0.0)
         wanted = GenerationRequest(request.request_id, request.request_id, (request.message,), adapters, sampling)
@@ -56,7 +50,7 @@ class OwnEngine:
         async for chunk in self._engine.submit(wanted):
             if chunk.error is not None:
                 raise EngineFailed(chunk.error)
-            arrived_s = time.perf_counter() - started
+            arrived_s = now_s()
             for token in words_to_ids(chunk.text):
                 tokens.append(token)
                 times.append(arrived_s)

@@ -5,9 +5,10 @@ Knows the protocol all systems follow, and nothing of how they work.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +84,24 @@ class SystemKind:
     is_lone: bool = False
     is_checked: bool = True
     why_missing: Callable[[RandomBase], str | None] = always_there
+
+
+Write = Callable[[Request, Callable[[], float]], Awaitable[Reply]]
+"""Writes one reply; the clock it is given tells the seconds since the workload began."""
+
+
+async def write_as_they_arrive(requests: Sequence[Request], write: Write) -> list[Reply]:
+    """All replies at once, each begun when its request arrives; in the order of the requests."""
+    started = time.perf_counter()
+
+    def now_s() -> float:
+        return time.perf_counter() - started
+
+    async def write_one(request: Request) -> Reply:
+        await asyncio.sleep(max(0.0, request.arrival_s - now_s()))
+        return await write(request, now_s)
+
+    return await asyncio.gather(*(write_one(request) for request in requests))
 
 
 class ArrivalLine:
