@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from core.adapters.card import write_card
 from core.adapters.registry import RegisteredAdapter
 from core.personas import Persona
 from core.settings import Settings
-from core.store import adapter_versions
 from training.gate import Verdict, decide
 from training.gate_measures import measure_adapter
 from training.gate_policy import policy_for
 from training.measurement import Measurement
 from training.progress import ReportProgress
 from training.retrain_parts import OpenStorage
-
-GATE = "gate"
+from training.settling import note_beside, reason_of, settle
 
 
 def judge_first(
@@ -34,25 +31,20 @@ def judge_first(
 async def settle_first(
     open_storage: OpenStorage, version: RegisteredAdapter, verdict: Verdict, *, is_forced: bool, by: str
 ) -> RegisteredAdapter:
-    """Record the verdict, and promote where it passed or where force was given; its card lies beside it then.
+    """Record the verdict, and promote where it passed or where force was given; card and verdict lie beside it then.
 
     Raises ChampionMoved where somebody was promoted meanwhile.
     """
-    persona, base = version.persona, version.base_model
-    reasons = " ".join(verdict.reasons)
-    reason = "It passed its gate; nobody answered before." if verdict.passed else f"It failed its gate. {reasons}"
-    report = verdict.to_dict() | {"overrides": {"force": True} if is_forced else {}}
     async with open_storage() as storage:
-        registry, store = storage.registry, storage.store
-        async with store.write() as session:
-            await registry.record_gate(
-                session, persona, base, version.version, passed=verdict.passed, by=GATE, reason=reason, report=report
-            )
-        if verdict.passed or is_forced:
-            await registry.promote(
-                store, persona, base, version.version, force=is_forced, by=by, reason=reason, over=None
-            )
-        async with store.read() as session:
-            now = await registry.get(session, persona, base, version.version)
-            write_card(now, await adapter_versions.events(session, persona, base))
-        return now
+        await settle(
+            storage,
+            version,
+            verdict,
+            over=None,
+            rules=None,
+            is_forced=is_forced,
+            overrides={"force": True} if is_forced else {},
+            by=by,
+            reason=reason_of(verdict),
+        )
+        return await note_beside(storage, version)

@@ -13,23 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from core.adapters.card import write_card
 from core.adapters.lineage import read_lineage
 from core.adapters.on_disk import has_content
 from core.adapters.registry import ChampionMoved, RegisteredAdapter
-from core.adapters.rollout_moves import start_rollout
 from core.errors import InvalidInput
 from core.store import adapter_versions
 from training.feedback_set import FeedbackSet
 from training.gate import Verdict
-from training.gate_plot import save_verdict
 from training.retrain_journal import Journal, JournalFile, Last, digest_of
 from training.retrain_judging import judge
 from training.retrain_parts import Options, Retraining
 from training.retrain_report import SENTENCES, Outcome, RetrainReport, count_rows, too_little
+from training.settling import note_beside, reason_of, settle
 from training.vote_scores import Vote, hold_out
 
-GATE = "gate"
 MAX_DUELS = 3  # while other people keep promoting
 
 
@@ -162,14 +159,8 @@ def _judge_and_move(
 
 
 async def _current(task: Retraining, version: RegisteredAdapter) -> RegisteredAdapter:
-    """The version as it stands now, its card and its gate's verdict beside it."""
-    persona, base = task.persona.slug, task.settings.base_slug
-    async with task.open_storage() as storage, storage.store.read() as session:
-        now = await storage.registry.get(session, persona, base, version.version)
-        write_card(now, await adapter_versions.events(session, persona, base))
-    if now.gate_report is not None:
-        save_verdict(now.gate_report, f"{now.ref.name} on {base}", now.folder)
-    return now
+    async with task.open_storage() as storage:
+        return await note_beside(storage, version)
 
 
 async def _standing(task: Retraining) -> tuple[RegisteredAdapter | None, dict[Any, int]]:
@@ -182,47 +173,26 @@ async def _standing(task: Retraining) -> tuple[RegisteredAdapter | None, dict[An
 async def _settle(
     task: Retraining, version: RegisteredAdapter, champion: RegisteredAdapter | None, verdict: Verdict
 ) -> tuple[Outcome, dict[Any, int]]:
-    """Record the verdict; where it passed, begin the rollout that the persona wants, or else promote, as force does.
-
-    Raises ChampionMoved.
-    """
-    persona, base, options = task.persona.slug, task.settings.base_slug, task.options
-    reason = _reason(verdict, options)
-    outcome: Outcome = "promoted" if verdict.passed else "forced" if options.is_forced else "refused"
-    rules = task.persona.file.rollout
-    if verdict.passed and rules.enabled and champion is not None:
-        outcome = "rollout"
+    """What became of the version, and whom the aliases name then. Raises ChampionMoved."""
+    options = task.options
     async with task.open_storage() as storage:
-        registry, store = storage.registry, storage.store
-        report = verdict.to_dict() | {"overrides": options.recorded}
-        async with store.write() as session:
-            await registry.record_gate(
-                session, persona, base, version.version, passed=verdict.passed, by=GATE, reason=reason, report=report
-            )
-        if outcome == "rollout" and champion is not None:
-            over = champion.version
-            await start_rollout(store, persona, base, version.version, rules, over=over, by=options.by, reason=reason)
-        elif outcome != "refused":
-            await registry.promote(
-                store,
-                persona,
-                base,
-                version.version,
-                force=options.is_forced,
-                by=options.by,
-                reason=reason,
-                over=None if champion is None else champion.version,
-            )
-        async with store.read() as session:
-            return outcome, dict(await adapter_versions.aliases(session, persona, base))
+        outcome = await settle(
+            storage,
+            version,
+            verdict,
+            over=None if champion is None else champion.version,
+            rules=task.persona.file.rollout,
+            is_forced=options.is_forced,
+            overrides=options.recorded,
+            by=options.by,
+            reason=_reason(verdict, options),
+        )
+        async with storage.store.read() as session:
+            return outcome, dict(await adapter_versions.aliases(session, version.persona, version.base_model))
 
 
 def _reason(verdict: Verdict, options: Options) -> str:
-    if verdict.passed:
-        gain = next((check.sentence for check in verdict.checks if check.key == "improvement"), "")
-        text = f"It passed its gate. {gain}" if verdict.champion else "It passed its gate; nobody answered before."
-    else:
-        text = f"It failed its gate. {' '.join(verdict.reasons)}"
+    text = reason_of(verdict)
     changed = ", ".join(f"{name} = {value}" for name, value in options.recorded.items())
     return f"{text} Changed on the command line: {changed}." if changed else text
 
