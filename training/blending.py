@@ -14,10 +14,9 @@ import torch
 from peft import PeftModel
 
 from core.adapters.registry import RegisteredAdapter
-from core.engine.adapter_files import AdapterWeights
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
-from core.engine.loading import LoadedBase
+from core.engine.loading import LoadedBase, base_fingerprint
 from core.errors import InvalidInput
 from core.messages import ChatMessage
 from core.personas import Persona
@@ -81,11 +80,11 @@ def make_blend(
 
 
 def _blended(share: Share, settings: Settings, base: LoadedBase) -> BlendedAdapter:
-    weights: AdapterWeights = read_served(share.adapter.folder, settings, base, share.adapter.ref.name)
-    pairs = weights.pairs.values()
+    adapter = share.adapter
+    pairs = read_served(adapter.ref, adapter.folder, settings, base.model, base_fingerprint(base)).pairs.values()
     return BlendedAdapter(
-        share.adapter.ref.name,
-        share.adapter.ref.content_hash,
+        adapter.ref.name,
+        adapter.ref.content_hash,
         share.weight,
         frozenset(pair.r for pair in pairs),
         min(min(pair.a.shape[1], pair.b.shape[0]) for pair in pairs),

@@ -17,7 +17,7 @@ from core.adapters.content_hash import adapter_content_hash
 from core.base_names import base_slug
 from core.engine.chat_template import ChatTemplate
 from core.engine.configured_base import load_configured_base
-from core.engine.loading import LoadedBase
+from core.engine.loading import LoadedBase, base_fingerprint
 from core.engine.model_facts import context_limit
 from core.engine.quantization import avoid_packed_kernel
 from core.generation import AdapterRef
@@ -119,7 +119,8 @@ def evaluate(
     adapter that cannot be served on this base model.
     """
     base = load_configured_base(settings)
-    read_served(adapter, settings, base)
+    ref = AdapterRef(adapter.name, adapter_content_hash(adapter))
+    read_served(ref, adapter, settings, base.model, base_fingerprint(base))
     with quiet_libraries():
         model = PeftModel.from_pretrained(base.model, str(adapter))
         return measure(persona, settings, base, model, adapter, limits=limits or read_limits("full"), progress=progress)

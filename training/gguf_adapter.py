@@ -19,13 +19,12 @@ from transformers import PretrainedConfig
 
 from core.adapters.check import local_fingerprint
 from core.adapters.registry import RegisteredAdapter
-from core.engine.adapter_files import AdapterReader, AdapterWeights, LoraPair
+from core.engine.adapter_files import AdapterWeights, LoraPair
 from core.engine.configured_base import base_without_weights
-from core.engine.multi_lora import find_targets
 from core.errors import InvalidSetting
 from core.settings import Settings
 from training.new_output import new_output
-from training.recipes import MAX_R
+from training.served_adapter import read_served
 
 # transformers' model type -> llama.cpp's architecture.
 ARCHITECTURES = {
@@ -61,8 +60,7 @@ def export_gguf(settings: Settings, version: RegisteredAdapter, out: Path) -> No
             f" there are: {', '.join(ARCHITECTURES)}. `personas merge` writes a whole model instead."
         )
     fingerprint = local_fingerprint(settings.base_model_path)
-    reader = AdapterReader(settings.adapter_roots, find_targets(base), max_rank=MAX_R, base_fingerprint=fingerprint)
-    adapter = reader.read(version.ref, version.folder)
+    adapter = read_served(version.ref, version.folder, settings, base, fingerprint)
     with new_output(out) as path:
         write_gguf_adapter(path, adapter, config)
 

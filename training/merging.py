@@ -38,7 +38,7 @@ def merge_adapter(settings: Settings, version: RegisteredAdapter, out: Path, dty
         base = load_configured_base(in_fp32, quantization="none")
         kept = _kept_dtype(dtype, settings)
         check_room(folder.parent, base.model.num_parameters() * kept.itemsize + RESERVE_BYTES)
-        read_served(version.folder, settings, base, version.ref.name)
+        read_served(version.ref, version.folder, settings, base.model, base_fingerprint(base))
         model = PeftModel.from_pretrained(base.model, str(version.folder))
         try:
             merged: Any = model.merge_and_unload(safe_merge=True)

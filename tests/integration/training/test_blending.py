@@ -19,7 +19,7 @@ from bot.commands.arguments import build_parser
 from bot.service.storage import open_storage
 from core.adapters.registry import RegisteredAdapter
 from core.engine.loading import load_base_model
-from core.errors import InvalidInput, NotFound, PersonasError
+from core.errors import AdapterRejected, InvalidInput, NotFound, PersonasError
 from core.generation import AdapterRef
 from core.personas import load_persona
 from core.settings import Settings
@@ -228,3 +228,16 @@ def test_what_cannot_be_exported_is_said_in_a_sentence(shop: Settings, tmp_path:
         option = ["--gguf"] if name == "export" else [str(tmp_path / "new")]
         with pytest.raises(NotFound, match="hermit has no adapter that answers"):
             command(build_parser().parse_args([name, "hermit", *option]), shop)
+
+
+def test_an_adapter_whose_files_changed_since_it_was_registered_is_neither_merged_nor_exported(
+    shop: Settings, tmp_path: Path
+) -> None:
+    assert run(shop, "changed", "--from", "monk:0.5", "pirate:0.5") == 0
+    weights = newest(shop, "changed").folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    for command, *out in ((merge.merge, str(tmp_path / "new")), (export.export, "--gguf", str(tmp_path / "new"))):
+        line = [command.__name__, "changed", *out, "--version", "1"]
+        with pytest.raises(AdapterRejected, match="changed@1 changed since its registration"):
+            command(build_parser().parse_args(line), shop)
+    assert not list(tmp_path.iterdir())
