@@ -158,6 +158,7 @@ async def test_both_answers_are_written_in_one_batch(tmp_path):
             return room.engine.stats().running == 2
 
         await room.until(both_run)
+        assert not duel.done()
         room.gate.open()
         await duel
 
