@@ -11,7 +11,7 @@ from bot.chat.bindings import Bindings
 from bot.chat.choosing import Choosing
 from bot.chat.conversations import Conversations
 from bot.chat.deliveries import Deliveries
-from bot.chat.duels import Duels, ShownDuels
+from bot.chat.duels import Duels
 from bot.chat.edits import Edits
 from bot.chat.endings import Endings
 from bot.chat.faces import Faces
@@ -28,6 +28,7 @@ from bot.chat.questions import Questions
 from bot.chat.recovery import LeftReplies
 from bot.chat.replies import RunningReplies
 from bot.chat.responder import Responder
+from bot.chat.shown_duels import ShownDuels
 from bot.chat.variants import Variants
 from core.adapters.registry import Registry
 from core.personas import Persona

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from bot.chat.conversation import Transcript, Turn
-from bot.chat.duels import TURNS, Duels, ShownDuels
+from bot.chat.duels import TURNS, Duels
 from bot.chat.platform import IncomingMessage
 from bot.chat.replies import RunningReplies
 from bot.chat.reply_pages import FIRST_SIGN
+from bot.chat.shown_duels import ShownDuels
 from bot.slack_chat.asked import Asked
 from bot.slack_chat.connection import Connection
 from bot.slack_chat.identity import Identities
