@@ -218,11 +218,11 @@ def _shadow_problem(seen: ShadowFigures, rules: RolloutTable) -> str | None:
         return f"ended with an error in {seen.failed} of {seen.replies} replies"
     if seen.flawed - seen.champion_flawed > rules.flawed_margin:
         return f"had flaws in {seen.flawed:.0%} of its replies, the champion in {seen.champion_flawed:.0%}"
+    if seen.champion_voice > 0 and seen.voice < (1 - rules.voice_margin) * seen.champion_voice:
+        return f"has lost the voice: {seen.voice:.2f} by the words of its rows, the champion {seen.champion_voice:.2f}"
     whole = seen.champion_words * seen.replies
     if whole >= MIN_WORDS and not 1 / rules.words_ratio <= seen.words / seen.champion_words <= rules.words_ratio:
         return f"wrote {seen.words:.0f} words a reply, the champion {seen.champion_words:.0f}"
-    if seen.champion_voice > 0 and seen.voice < (1 - rules.voice_margin) * seen.champion_voice:
-        return f"has lost the voice: {seen.voice:.2f} by the words of its rows, the champion {seen.champion_voice:.2f}"
     return None
 
 
