@@ -16,6 +16,7 @@ from core.personas import RolloutTable
 from core.store import adapter_versions, rollouts
 from core.store.db import Session
 from core.store.models import Rollout, ShadowReply
+from core.thumb_statistics import LikedShare
 
 Stage = Literal["shadow", "canary", "done"]
 Outcome = Literal["promoted", "rolled_back", "ended"]
@@ -108,8 +109,8 @@ class RolloutStanding:
             "settings": self.settings.model_dump(),
             "shadow": {name: getattr(shadow, name) for name in ShadowFigures.__slots__},
             "thumbs": {
-                "challenger": {"up": evidence.challenger[0], "down": evidence.challenger[1]},
-                "champion": {"up": evidence.champion[0], "down": evidence.champion[1]},
+                "challenger": _thumbs(evidence.challenger, evidence.challenger_liked),
+                "champion": _thumbs(evidence.champion, evidence.champion_liked),
                 "people": evidence.people,
                 "evidence_better": evidence.better,
                 "evidence_worse": evidence.worse,
@@ -243,6 +244,12 @@ def _decide_canary(standing: RolloutStanding) -> Step | None:
     if evidence.votes >= rules.max_votes:
         return Step("roll_back", f"{evidence.votes} thumbs did not show that it is better: {figures}.")
     return None
+
+
+def _thumbs(thumbs: tuple[int, int], liked: LikedShare | None) -> dict[str, Any]:
+    """Of one version; `low` and `high` are the interval of its share of thumbs up."""
+    up, down = thumbs
+    return {"up": up, "down": down, "low": liked and liked.low, "high": liked and liked.high}
 
 
 def _liked(thumbs: tuple[int, int]) -> str:
