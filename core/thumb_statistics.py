@@ -60,11 +60,15 @@ def liked_share(thumbs: Iterable[Thumb]) -> LikedShare | None:
         counts = people.setdefault(thumb.person, [0, 0])
         counts[0] += thumb.is_up
         counts[1] += 1
+    return liked_by([(up, total) for up, total in people.values()])
+
+
+def liked_by(people: Sequence[tuple[int, int]]) -> LikedShare | None:
+    """The same from (thumbs up, thumbs) of each person, one thumb at least; None without any person."""
     if not people:
         return None
-    counted = [(up, total) for up, total in people.values()]
-    up, count = (sum(column) for column in zip(*counted, strict=True))
-    low, high = wilson(up / count, effective_count(counted))
+    up, count = (sum(column) for column in zip(*people, strict=True))
+    low, high = wilson(up / count, effective_count(people))
     return LikedShare(up, count - up, len(people), low, high)
 
 

@@ -1,4 +1,5 @@
-"""What people are told about an adapter version: how it was measured, and how its replies are judged."""
+"""What people are told about an adapter version: how it was measured, how its replies are judged, and how a rollout's
+two compare."""
 
 from __future__ import annotations
 
@@ -6,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.adapters.registry import RegisteredAdapter
+from core.adapters.rollout import RolloutStanding
 from core.personas import Persona
 from core.store.feedback import Tally
+from core.thumb_statistics import LikedShare
 
 
 def evaluation_text(adapter: RegisteredAdapter | None) -> str:
@@ -40,3 +43,36 @@ def thumbs_text(persona: Persona, champion: RegisteredAdapter | None, thumbs: Se
         if tally.model == persona.slug and [adapter["content_hash"] for adapter in tally.adapters] == hashes
     ]
     return f"👍 {sum(tally.up for tally in mine)} · 👎 {sum(tally.down for tally in mine)}" if mine else ""
+
+
+def liked_text(liked: LikedShare) -> str:
+    """The share of thumbs up with its interval, and of how many people."""
+    people = "person" if liked.people == 1 else "people"
+    return f"{liked.share:.0%} liked ({liked.low:.0%} to {liked.high:.0%}) by {liked.people} {people}"
+
+
+def side_by_side(standing: RolloutStanding) -> list[tuple[str, str, str]]:
+    """A rollout's two versions: what is compared, the champion's figure, and the challenger's."""
+    shadow, evidence, rows = standing.shadow, standing.evidence, []
+    if shadow.replies:
+        rows += [
+            ("words a reply, unseen", f"{shadow.champion_words:.0f}", f"{shadow.words:.0f}"),
+            ("flawed", f"{shadow.champion_flawed:.0%}", f"{shadow.flawed:.0%}"),
+            ("voice", f"{shadow.champion_voice:.3f}", f"{shadow.voice:.3f}"),
+            ("failed", "", f"{shadow.failed} of {shadow.replies}"),
+        ]
+    if standing.canary_at is not None:
+        share, needed = standing.settings.canary_share, f"of {standing.settings.evidence:g} needed"
+        rows += [
+            ("new conversations", f"{1 - share:.0%}", f"{share:.0%}"),
+            ("👍 · 👎 that count", "{} · {}".format(*evidence.champion), "{} · {}".format(*evidence.challenger)),
+            ("share of 👍, 95 %", _liked(evidence.champion_liked), _liked(evidence.challenger_liked)),
+            ("conversations with a failure", str(standing.failures[1]), str(standing.failures[0])),
+            (f"evidence that it is better, {needed}", "", f"{evidence.better:.2g}"),
+            (f"evidence that it is worse, {needed}", "", f"{evidence.worse:.2g}"),
+        ]
+    return rows
+
+
+def _liked(liked: LikedShare | None) -> str:
+    return liked_text(liked) if liked else ""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from core.thumb_statistics import LikedShare, Period
+from bot.chat.adapter_cards import liked_text
+from core.thumb_statistics import Period
 
 WIDTH, HEIGHT, MARGIN = 320, 88, 8
 GUTTER = 38  # at the left, for what the lines mean
@@ -42,7 +43,7 @@ def draw(periods: Sequence[Period]) -> Chart | None:
             _height(period.liked.share),
             _height(period.liked.low),
             _height(period.liked.high),
-            f"{day(period.begin)} to {day(period.end)}: {in_words(period.liked)}",
+            f"{day(period.begin)} to {day(period.end)}: {liked_text(period.liked)}",
         )
         for at, period in enumerate(periods)
         if period.liked is not None
@@ -51,12 +52,6 @@ def draw(periods: Sequence[Period]) -> Chart | None:
         return None
     label = f"Share of thumbs up over time. {'. '.join(mark.title for mark in marks)}."
     return Chart(tuple(marks), day(periods[0].begin), day(periods[-1].end), label)
-
-
-def in_words(liked: LikedShare) -> str:
-    """The share with its interval, and of how many."""
-    people = "person" if liked.people == 1 else "people"
-    return f"{liked.share:.0%} liked ({liked.low:.0%} to {liked.high:.0%}) by {liked.people} {people}"
 
 
 def day(unix_s: float) -> str:

@@ -1,4 +1,5 @@
-"""The pages below /versions: a persona's adapter versions, and the buttons that promote one or take one back.
+"""The pages below /versions: a persona's adapter versions, and the buttons that promote one, take one back, or hold and
+end a rollout.
 
 Whoever holds the key may press them; a page of another site may not, which `guards.py` sees to. Promotes only what the
 registry allows.
@@ -22,6 +23,7 @@ from bot.web.service_view import Service
 from bot.web.versions_view import all_personas, persona_versions
 from core.adapters.check import check_adapter, local_fingerprint
 from core.adapters.registry import RegisteredAdapter
+from core.adapters.rollout_moves import ACTIONS, Action, steer
 from core.errors import InvalidInput, PersonasError
 from core.persona_names import one_line
 from core.personas import find_persona
@@ -31,7 +33,13 @@ BY = "the web page"
 MAX_FIELDS = 10
 MAX_REASON_CHARS = 500
 MAX_VERSION_DIGITS = 9
-DONE = {"promoted": "It answers from the next reply on.", "restored": "It answers again from the next reply on."}
+DONE = {
+    "promoted": "It answers from the next reply on.",
+    "restored": "It answers again from the next reply on.",
+    "pause": "The rollout is paused: nothing is decided, and no further conversation gets the new version.",
+    "resume": "The rollout goes on.",
+    "abort": "The rollout is over, and the champion answers everywhere.",
+}
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -45,7 +53,7 @@ CARDS = MarkdownIt("commonmark", {"html": False}).disable(["link", "image", "aut
 
 
 def versions_router(service: Service) -> APIRouter:
-    """GET /versions and /versions/SLUG; POST /versions/SLUG/promote and /rollback."""
+    """GET /versions and /versions/SLUG; POST /versions/SLUG/promote, /rollback and /rollout."""
     router = APIRouter()
 
     @router.get(VERSIONS_PATH)
@@ -71,6 +79,14 @@ def versions_router(service: Service) -> APIRouter:
         except PersonasError as error:
             return await _persona_page(service, slug, error=error)
         return RedirectResponse(f"{VERSIONS_PATH}/{slug}?done=restored", status_code=303)
+
+    @router.post(f"{VERSIONS_PATH}/{{slug}}/rollout")
+    async def steer_rollout(slug: str, request: Request) -> Response:
+        try:
+            action = await _steer(service, slug, _fields(await request.body()))
+        except PersonasError as error:
+            return await _persona_page(service, slug, error=error)
+        return RedirectResponse(f"{VERSIONS_PATH}/{slug}?done={action}", status_code=303)
 
     return router
 
@@ -107,6 +123,17 @@ async def _rollback(service: Service, slug: str, fields: dict[str, str]) -> None
                 raise InvalidInput(f"{one.ref.name} is the previous version by now; look again before you go back.")
             await _check(service, one)
     await service.registry.rollback(service.store, persona, base, by=BY, reason=_reason(fields))
+
+
+async def _steer(service: Service, slug: str, fields: dict[str, str]) -> Action:
+    """What was done. Raises NotFound where the rollout that the page showed is running no more."""
+    persona, base = find_persona(service.personas, slug).slug, service.settings.base_slug
+    action = next((one for one in ACTIONS if one == fields.get("action")), None)
+    if action is None:
+        raise InvalidInput("The form says nothing to do; open the page again.")
+    shown = _version(fields.get("challenger", ""))
+    await steer(service.store, persona, base, action, by=BY, why=_reason(fields), challenger=shown)
+    return action
 
 
 async def _check(service: Service, version: RegisteredAdapter) -> None:

@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.chat.adapter_cards import evaluation_text
+from bot.chat.adapter_cards import evaluation_text, liked_text, side_by_side
 from bot.web.service_view import Service
-from bot.web.thumb_chart import Chart, draw, in_words
+from bot.web.thumb_chart import Chart, day, draw
 from core.adapters.card import Event, card_text, standing
 from core.adapters.registry import RegisteredAdapter
-from core.adapters.rollout import read_standing
+from core.adapters.rollout import RolloutStanding, read_standing
 from core.personas import Persona, find_persona
 from core.store import adapter_versions, feedback
 from core.thumb_statistics import Thumb, liked_share, over_time
 
 MARKS = {True: "met", False: "falls short", None: "not judged"}
+STEPS = {"shadow": "step 1 of 2: unseen", "canary": "step 2 of 2: people judge"}
 GATES = {True: "gate passed", False: "gate failed", None: "no gate yet"}
 
 
@@ -66,15 +67,25 @@ class VersionView:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutView:
+    """A running rollout. `rows` are what is compared, with the champion's figure and the challenger's."""
+
+    standing: RolloutStanding
+    step: str
+    rows: tuple[tuple[str, str, str], ...]
+    began: str
+
+
+@dataclass(frozen=True, slots=True)
 class PersonaVersions:
-    """All versions of a persona, the newest first. `rollout` is where a running rollout stands, in a sentence."""
+    """All versions of a persona, the newest first. `rollout` is None where none is running."""
 
     persona: Persona
     base_model: str
     champion: RegisteredAdapter | None
     previous: RegisteredAdapter | None
     versions: tuple[VersionView, ...]
-    rollout: str | None = None
+    rollout: RolloutView | None = None
 
 
 async def all_personas(service: Service) -> list[PersonaLine]:
@@ -95,7 +106,7 @@ async def all_personas(service: Service) -> list[PersonaLine]:
                     len(versions),
                     challenger.ref.name if challenger else None,
                     evaluation_text(champion),
-                    in_words(liked) if liked else "",
+                    liked_text(liked) if liked else "",
                 )
             )
     return lines
@@ -113,8 +124,12 @@ async def persona_versions(service: Service, slug: str) -> PersonaVersions:
     begin = min((thumb.given_at for given in thumbs.values() for thumb in given), default=now)
     views = [_view(one, events, thumbs.get(one.ref.content_hash, ()), begin, now) for one in reversed(versions)]
     champion, previous = _named(versions, "champion"), _named(versions, "previous")
-    running = rollout.sentence if rollout is not None and rollout.is_running else None
+    running = _rollout_view(rollout) if rollout is not None and rollout.is_running else None
     return PersonaVersions(persona, service.settings.base_model, champion, previous, tuple(views), running)
+
+
+def _rollout_view(standing: RolloutStanding) -> RolloutView:
+    return RolloutView(standing, STEPS[standing.stage], tuple(side_by_side(standing)), day(standing.started_at))
 
 
 def _view(
@@ -132,7 +147,7 @@ def _view(
         reasons=tuple(text for text in map(str, reasons) if text not in why) if isinstance(reasons, list) else (),
         checks=tuple(_row(one) for one in checks if isinstance(one, Mapping)) if isinstance(checks, list) else (),
         evaluation=evaluation_text(adapter),
-        liked=in_words(liked) if liked else "",
+        liked=liked_text(liked) if liked else "",
         counts=f"👍 {liked.up} · 👎 {liked.down}" if liked else "",
         chart=draw(over_time(thumbs, begin, now)),
         card=card_text(adapter, events),

@@ -16,6 +16,7 @@ from core.personas import RolloutTable
 from core.store import adapter_versions, rollouts
 from core.store.db import Session
 from core.store.models import Rollout, ShadowReply
+from core.thumb_statistics import LikedShare
 
 Stage = Literal["shadow", "canary", "done"]
 Outcome = Literal["promoted", "rolled_back", "ended"]
@@ -108,8 +109,8 @@ class RolloutStanding:
             "settings": self.settings.model_dump(),
             "shadow": {name: getattr(shadow, name) for name in ShadowFigures.__slots__},
             "thumbs": {
-                "challenger": {"up": evidence.challenger[0], "down": evidence.challenger[1]},
-                "champion": {"up": evidence.champion[0], "down": evidence.champion[1]},
+                "challenger": _thumbs(evidence.challenger, evidence.challenger_liked),
+                "champion": _thumbs(evidence.champion, evidence.champion_liked),
                 "people": evidence.people,
                 "evidence_better": evidence.better,
                 "evidence_worse": evidence.worse,
@@ -218,11 +219,11 @@ def _shadow_problem(seen: ShadowFigures, rules: RolloutTable) -> str | None:
         return f"ended with an error in {seen.failed} of {seen.replies} replies"
     if seen.flawed - seen.champion_flawed > rules.flawed_margin:
         return f"had flaws in {seen.flawed:.0%} of its replies, the champion in {seen.champion_flawed:.0%}"
+    if seen.champion_voice > 0 and seen.voice < (1 - rules.voice_margin) * seen.champion_voice:
+        return f"has lost the voice: {seen.voice:.2f} by the words of its rows, the champion {seen.champion_voice:.2f}"
     whole = seen.champion_words * seen.replies
     if whole >= MIN_WORDS and not 1 / rules.words_ratio <= seen.words / seen.champion_words <= rules.words_ratio:
         return f"wrote {seen.words:.0f} words a reply, the champion {seen.champion_words:.0f}"
-    if seen.champion_voice > 0 and seen.voice < (1 - rules.voice_margin) * seen.champion_voice:
-        return f"has lost the voice: {seen.voice:.2f} by the words of its rows, the champion {seen.champion_voice:.2f}"
     return None
 
 
@@ -243,6 +244,12 @@ def _decide_canary(standing: RolloutStanding) -> Step | None:
     if evidence.votes >= rules.max_votes:
         return Step("roll_back", f"{evidence.votes} thumbs did not show that it is better: {figures}.")
     return None
+
+
+def _thumbs(thumbs: tuple[int, int], liked: LikedShare | None) -> dict[str, Any]:
+    """Of one version; `low` and `high` are the interval of its share of thumbs up."""
+    up, down = thumbs
+    return {"up": up, "down": down, "low": liked and liked.low, "high": liked and liked.high}
 
 
 def _liked(thumbs: tuple[int, int]) -> str:

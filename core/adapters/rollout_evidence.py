@@ -33,6 +33,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from core.thumb_statistics import LikedShare, liked_by
+
 COUNTED_PER_PERSON = 5
 PRIOR_VOTES = 2.0  # how many thumbs of their own weigh as much as everybody's
 BETS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
@@ -52,11 +54,13 @@ class CanaryVote:
 @dataclass(frozen=True)
 class Evidence:
     """What the thumbs say so far. `scores` are the people's D; `challenger` and `champion` are (up, down) of the thumbs
-    that count."""
+    that count, and `challenger_liked` and `champion_liked` the same with their intervals, None without a thumb."""
 
     scores: tuple[float, ...] = ()
     challenger: tuple[int, int] = (0, 0)
     champion: tuple[int, int] = (0, 0)
+    challenger_liked: LikedShare | None = None
+    champion_liked: LikedShare | None = None
 
     @property
     def people(self) -> int:
@@ -98,7 +102,7 @@ def weigh(votes: Iterable[CanaryVote], share: float) -> Evidence:
     scores: dict[str, float] = {}
     own: dict[str, list[bool]] = defaultdict(list)
     ups, total = 1.0, 2.0
-    tally = {True: [0, 0], False: [0, 0]}
+    counted: dict[bool, dict[str, tuple[int, int]]] = {True: {}, False: {}}  # (thumbs up, thumbs) of each person
     for vote in votes:
         former = own[vote.user_id]
         if len(former) < COUNTED_PER_PERSON:
@@ -107,10 +111,15 @@ def weigh(votes: Iterable[CanaryVote], share: float) -> Evidence:
             x = (vote.is_challenger - share) * surprise / max(share, 1 - share)
             scores[vote.user_id] = scores.get(vote.user_id, 0.0) + x / COUNTED_PER_PERSON
             former.append(vote.label)
-            tally[vote.is_challenger][not vote.label] += 1
+            liked, given = counted[vote.is_challenger].get(vote.user_id, (0, 0))
+            counted[vote.is_challenger][vote.user_id] = (liked + vote.label, given + 1)
             ups, total = ups + vote.label, total + 1
-    (up, down), (champion_up, champion_down) = tally[True], tally[False]
-    return Evidence(tuple(scores.values()), (up, down), (champion_up, champion_down))
+    challenger, champion = (liked_by(list(counted[side].values())) for side in (True, False))
+    return Evidence(tuple(scores.values()), _up_down(challenger), _up_down(champion), challenger, champion)
+
+
+def _up_down(liked: LikedShare | None) -> tuple[int, int]:
+    return (liked.up, liked.down) if liked else (0, 0)
 
 
 def capital(scores: Sequence[float]) -> float:

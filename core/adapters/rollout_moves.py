@@ -6,6 +6,8 @@ Rules are `core.adapters.rollout`'s; what moves with an alias is `core.adapters.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Literal
 
 from core.adapters import alias_moves
 from core.adapters.registry import ChampionMoved, Registry
@@ -17,6 +19,12 @@ from core.store.db import Session, Store
 from core.store.models import Rollout
 
 ACTOR = "rollout"
+Action = Literal["pause", "resume", "abort"]
+ACTIONS: Mapping[Action, str] = {
+    "pause": "paused the rollout",
+    "resume": "let the rollout go on",
+    "abort": "aborted the rollout",
+}
 
 
 async def start_rollout(
@@ -65,19 +73,29 @@ async def end_where_champion_moved(store: Store, standing: RolloutStanding) -> N
             await _end(session, standing, "ended", f"{standing.persona}@{standing.champion} answers no more.")
 
 
-async def set_paused(store: Store, persona: str, base_slug: str, is_paused: bool, *, by: str, reason: str) -> None:
-    """While paused, nothing is decided and no further conversation gets the challenger. Raises NotFound."""
-    async with store.write() as session:
-        rollout = await _running(session, persona, base_slug)
-        if rollout.is_paused != is_paused:
-            await rollouts.change(session, rollout, by=by, reason=reason, is_paused=is_paused)
+async def steer(
+    store: Store,
+    persona: str,
+    base_slug: str,
+    action: Action,
+    *,
+    by: str,
+    why: str | None = None,
+    challenger: int | None = None,
+) -> None:
+    """Hold the running rollout, let it go on, or end it, because somebody asked for that. `why` is recorded.
 
-
-async def abort(store: Store, persona: str, base_slug: str, *, by: str, reason: str) -> None:
-    """End the running rollout; the champion goes on answering, in all conversations. Raises NotFound."""
+    While paused, nothing is decided and no further conversation gets the challenger; after an end the champion answers
+    everywhere. Asking for what is so already changes nothing. Raises NotFound where no rollout is running, or another
+    one than that of the version `challenger`, which is the one that they saw.
+    """
+    reason = f"{by} {ACTIONS[action]}: {why}" if why else f"{by} {ACTIONS[action]}."
     async with store.write() as session:
-        await _running(session, persona, base_slug)
-        await rollouts.end(session, persona, base_slug, outcome="ended", by=by, reason=reason)
+        rollout = await _running(session, persona, base_slug, challenger)
+        if action == "abort":
+            await rollouts.end(session, persona, base_slug, outcome="ended", by=by, reason=reason)
+        elif rollout.is_paused != (action == "pause"):
+            await rollouts.change(session, rollout, by=by, reason=reason, is_paused=action == "pause")
 
 
 async def _promote(store: Store, registry: Registry, standing: RolloutStanding, reason: str) -> None:
@@ -102,10 +120,12 @@ async def _unchanged(session: Session, standing: RolloutStanding) -> Rollout | N
     return rollout if is_same else None
 
 
-async def _running(session: Session, persona: str, base_slug: str) -> Rollout:
+async def _running(session: Session, persona: str, base_slug: str, challenger: int | None) -> Rollout:
     rollout = await rollouts.find(session, persona, base_slug, is_locking=True)
     if rollout is None or rollout.stage == rollouts.DONE:
         raise NotFound(f"No rollout of {persona} is running on {base_slug}.")
+    if challenger not in (None, rollout.challenger):
+        raise NotFound(f"The rollout of {persona}@{challenger} is over; {persona}@{rollout.challenger} has one now.")
     return rollout
 
 

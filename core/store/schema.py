@@ -45,7 +45,9 @@ def _prepare_file(url: URL, *, may_create: bool) -> None:
     """Make folder and file. Opening it fails here and not in aiosqlite, whose thread then outlives the event loop."""
     path = Path(url.database or "")
     try:
-        if not may_create and not path.exists():
+        if path.exists():
+            _check_regular(path)
+        elif not may_create:
             raise StoreUnavailable(f"There is no database {path} yet.", advice=UpgradeDatabase())
         make_private_folder(path.parent)
         make_private_file(path)  # SQLite gives the files beside it the same rights
@@ -58,6 +60,13 @@ def _prepare_file(url: URL, *, may_create: bool) -> None:
         ) from error
     except sqlite3.Error as error:
         raise StoreUnavailable(outage_sentence(url, error)) from error
+
+
+def _check_regular(path: Path) -> None:
+    """SQLite says of a folder or a pipe that it cannot be opened or that the disk fails. Raises StoreUnavailable."""
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe" if path.is_fifo() else "a device or a socket"
+        raise StoreUnavailable(f"The database {path} is {kind}; set PERSONAS_DATABASE_URL to a file.")
 
 
 def _migrate(connection: Connection) -> None:

@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from tests.examples.rollout import hear_people, let_people_meet_it, roll_out, standing_of_zen
+from tests.examples.store import write_adapter
 from tests.examples.version_history import write_history
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -57,6 +59,55 @@ async def test_a_version_is_rolled_back_and_another_promoted_by_force_with_a_rea
     await expect(page.get_by_text("without a passing gate (forced)").first).to_be_visible()
     await picture(page, "forced")
     assert problems == []
+
+
+async def begin_rollout(server) -> tuple[int, int]:
+    """Another version of zen's meets people, who like it less; its number, and the champion's."""
+    service = server.service
+    folder = write_adapter(service.settings.adapters_dir / "zen" / "smollm2" / "rollout", b"rollout")
+    new = await service.registry.register(service.store, persona="zen", base_slug="smollm2", folder=folder, lineage={})
+    async with service.store.write() as session:
+        await service.registry.record_gate(session, "zen", "smollm2", new.version, passed=True, by="gate")
+        champion = await service.registry.champion(session, "zen", "smollm2")
+    assert champion is not None
+    await roll_out(service.store, new.version, over=champion.version, shadow_replies=30)
+    await let_people_meet_it(service.registry, service.store)
+    await hear_people(service.registry, service.store, {champion.version: 6, new.version: 3}, people=9)
+    return new.version, champion.version
+
+
+async def test_a_rollout_is_paused_goes_on_and_is_aborted_with_a_reason(browser, page, server, history):
+    challenger, champion = await begin_rollout(server)
+    await page.goto(f"{server.url}/versions/zen")
+    shown = page.get_by_role("region", name=f"Rollout of zen@{challenger}")
+    await expect(shown).to_contain_text("step 2 of 2: people judge")
+    await expect(shown).to_contain_text(f"zen@{challenger} answers in 50% of new conversations")
+    await expect(shown.get_by_role("row", name="share of 👍, 95 %")).to_contain_text("33% liked")
+    await picture(page, "rollout")
+
+    phone = await browser.new_context(viewport=PHONE)
+    small = await phone.new_page()
+    await small.goto(f"{server.url}/versions/zen")
+    assert await small.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for button in await small.get_by_role("region", name="Rollout of").get_by_role("button").all():
+        box = await button.bounding_box()
+        assert box is not None
+        assert box["height"] >= 40 and box["x"] + box["width"] <= PHONE["width"]
+    await picture(small, "phone-rollout")
+    await phone.close()
+
+    await shown.get_by_role("textbox").fill("Over the holidays.")
+    await shown.get_by_role("textbox").press("Enter")  # which pauses, and ends nothing
+    await expect(page.get_by_role("status")).to_contain_text("The rollout is paused")
+    await expect(shown).to_contain_text("the web page paused the rollout: Over the holidays.")
+    await picture(page, "rollout-paused")
+    await shown.get_by_role("button", name="Go on").click()
+    await expect(page.get_by_role("status")).to_have_text("The rollout goes on.")
+    await shown.get_by_role("textbox").fill("It rambles.")
+    await shown.get_by_role("button", name=f"Abort: zen@{champion} answers everywhere").click()
+    await expect(page.get_by_role("status")).to_contain_text("the champion answers everywhere")
+    await expect(shown).to_have_count(0)
+    assert (await standing_of_zen(server.service.store)).reason == "the web page aborted the rollout: It rambles."
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

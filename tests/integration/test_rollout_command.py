@@ -11,7 +11,7 @@ import pytest
 from bot.commands import rollout, versions
 from bot.service.storage import open_storage
 from core.errors import NotFound
-from tests.examples.rollout import add_gated, roll_out
+from tests.examples.rollout import add_gated, hear_people, let_people_meet_it, roll_out
 from tests.running.serving import echo_settings
 
 
@@ -44,6 +44,20 @@ def test_it_shows_where_a_rollout_stands_and_holds_and_ends_it(settings, capsys)
     assert "aborted the rollout: it rambles" in said(capsys, versions.list_versions, settings, events=True)
     with pytest.raises(NotFound, match="No rollout of zen is running"):
         said(capsys, rollout.run, settings, action="abort")
+
+
+def test_in_the_canary_it_shows_the_thumbs_of_both_with_intervals(settings, capsys):
+    async def go_on() -> None:
+        async with open_storage(settings) as storage:
+            await let_people_meet_it(storage.registry, storage.store)
+            await hear_people(storage.registry, storage.store, {1: 6, 2: 2}, people=8)
+
+    asyncio.run(go_on())
+    shown = said(capsys, rollout.run, settings)
+    assert "share of 👍, 95 % 75% liked (39% to 93%) by 8 people 25% liked (7% to 61%) by 8 people" in shown
+    assert "new conversations 50% 50%" in shown
+    thumbs = json.loads(said(capsys, rollout.run, settings, is_json=True))["thumbs"]["challenger"]
+    assert (thumbs["up"], thumbs["down"], round(thumbs["low"], 2), round(thumbs["high"], 2)) == (2, 6, 0.07, 0.61)
 
 
 def test_programs_read_it_as_json(settings, capsys):

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from bot.web.page_sessions import MAX_SESSIONS_PER_COOKIE
 from bot.web.playground_queue import MAX_SESSION_SENDS, PlaygroundQueue
+from core.outside_files import BOM
 from tests.running.patience import TIMEOUT_S
 from tests.running.playground_page import open_page
 from tests.running.serving import echo_server, until
@@ -61,6 +62,14 @@ def queue_of(server) -> PlaygroundQueue:
 def queue_loops() -> list[asyncio.Task[object]]:
     """The tasks of Gradio's queue in this event loop."""
     return [task for task in asyncio.all_tasks() if getattr(task.get_coro(), "__name__", "") == "start_processing"]
+
+
+async def test_a_byte_order_mark_before_an_event_is_no_part_of_it(http):
+    body = {"fn_index": (await event_ids(http))["_refresh"], "session_hash": "abcdefabcdef", "data": ["zen", ""]}
+    twice = await http.post(JOIN, content=BOM * 2 + json.dumps(body).encode())
+    assert (twice.status_code, twice.json()["detail"]) == (400, "The event is not valid JSON; open this page again.")
+    once = await http.post(JOIN, content=BOM + json.dumps(body).encode())
+    assert once.status_code == 200, once.text
 
 
 async def test_a_flood_of_new_sessions_leaves_the_playground_alive(server, http):

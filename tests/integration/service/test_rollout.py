@@ -231,10 +231,10 @@ async def test_a_paused_rollout_keeps_who_met_it_and_adds_nobody(service, watch)
     await watch.look()
     met = {number: version_in((await ask(service, f"api:{number}"))[1]) for number in range(6)}
     assert 2 in met.values()
-    await rollout_moves.set_paused(service.store, *ZEN, True, by="ann", reason="ann paused the rollout.")
+    await rollout_moves.steer(service.store, *ZEN, "pause", by="ann")
     assert {number: version_in((await ask(service, f"api:{number}", 1))[1]) for number in met} == met
     assert {version_in((await ask(service, f"api:new{number}"))[1]) for number in range(6)} == {1}
-    await rollout_moves.abort(service.store, *ZEN, by="ann", reason="ann aborted the rollout.")
+    await rollout_moves.steer(service.store, *ZEN, "abort", by="ann")
     assert {version_in((await ask(service, f"api:{number}", 2))[1]) for number in met} == {1}
 
 

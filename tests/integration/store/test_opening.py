@@ -132,6 +132,23 @@ async def test_a_missing_database_is_not_created_without_leave(path):
     assert not path.parent.exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has pipes and devices among its files")
+@pytest.mark.parametrize("may_create", [True, False])
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a device or a socket"])
+async def test_what_is_no_file_is_called_what_it_is(tmp_path, kind, may_create):
+    path = tmp_path / "personas.db"
+    match kind:
+        case "a folder":
+            path.mkdir()
+        case "a pipe":
+            os.mkfifo(path)
+        case _:
+            path.symlink_to(os.devnull)
+    with pytest.raises(StoreUnavailable) as refused:
+        await Store.open(sqlite_url(path), create_or_upgrade=may_create)
+    assert str(refused.value) == f"The database {path} is {kind}; set PERSONAS_DATABASE_URL to a file."
+
+
 async def test_an_unmigrated_database_is_not_upgraded_without_leave(tmp_path):
     path = tmp_path / "empty.db"
     path.touch()

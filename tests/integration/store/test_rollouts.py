@@ -58,10 +58,10 @@ async def test_every_step_is_an_event_that_says_why(store, registry, versions):
     await roll_out(store, 2, over=1)
     assert (await step(store, registry)).kind == "canary"
     assert await step(store, registry) is None
-    await rollout_moves.set_paused(store, *ZEN, True, by="ann", reason="ann paused the rollout.")
-    await rollout_moves.set_paused(store, *ZEN, True, by="ann", reason="Again.")
-    await rollout_moves.set_paused(store, *ZEN, False, by="ann", reason="ann let the rollout go on.")
-    await rollout_moves.abort(store, *ZEN, by="ann", reason="ann aborted the rollout.")
+    await rollout_moves.steer(store, *ZEN, "pause", by="ann")
+    await rollout_moves.steer(store, *ZEN, "pause", by="ann", why="Again.")
+    await rollout_moves.steer(store, *ZEN, "resume", by="ann")
+    await rollout_moves.steer(store, *ZEN, "abort", by="ann")
     assert (await why(store))[1:] == [
         ("rollout", 2, GATED),
         ("rollout", 2, "zen@2 answers in 50% of new conversations; no shadow is wanted."),
@@ -72,7 +72,7 @@ async def test_every_step_is_an_event_that_says_why(store, registry, versions):
     standing = await standing_of_zen(store)
     assert (standing.stage, standing.outcome, standing.is_running) == ("done", "ended", False)
     with pytest.raises(NotFound, match="No rollout of zen is running on smollm2"):
-        await rollout_moves.abort(store, *ZEN, by="ann", reason="Again.")
+        await rollout_moves.steer(store, *ZEN, "abort", by="ann")
 
 
 async def test_only_a_gated_version_begins_and_only_against_who_answers(store, registry, versions, train):
@@ -121,7 +121,7 @@ async def test_promoting_the_challenger_by_hand_ends_it_as_promoted_with_one_eve
 async def test_a_step_that_was_decided_before_something_else_happened_is_not_taken(store, registry, versions):
     await roll_out(store, 2, over=1)
     before = await standing_of_zen(store)
-    await rollout_moves.set_paused(store, *ZEN, True, by="ann", reason="ann paused the rollout.")
+    await rollout_moves.steer(store, *ZEN, "pause", by="ann")
     await rollout_moves.take_step(store, registry, before, Step("roll_back", "Too late."))
     assert (await standing_of_zen(store)).is_running
 

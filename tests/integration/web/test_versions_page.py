@@ -7,11 +7,13 @@ import re
 import pytest
 import pytest_asyncio
 
+from tests.examples.rollout import hear_people, let_people_meet_it, roll_out
 from tests.examples.store import write_adapter
 from tests.examples.version_history import write_history
 from tests.running.serving import LiveServer, echo_server
 
 KEY = "correct horse battery staple"
+BUTTONS = ("/versions/zen/promote", "/versions/zen/rollback", "/versions/zen/rollout")
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -43,14 +45,14 @@ async def test_nobody_without_the_key_sees_or_moves_anything(server):
             assert (await http.get(path)).status_code == 401
             page = await http.get(path, headers={"accept": "text/html"})
             assert (page.status_code, page.headers["location"]) == (303, "/login")
-        for path in ("/versions/zen/promote", "/versions/zen/rollback"):
+        for path in BUTTONS:
             assert (await http.post(path, data={"version": "1"})).status_code == 401
 
 
 async def test_a_page_from_elsewhere_presses_no_button(server):
     for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
         async with http(server, **headers) as client:
-            for path in ("/versions/zen/promote", "/versions/zen/rollback"):
+            for path in BUTTONS:
                 assert (await client.post(path, data={"version": "1"})).status_code == 403
     assert (await champion(server))[0] == 2
 
@@ -126,3 +128,45 @@ async def test_buttons_move_the_champion_as_the_registry_allows_and_say_why_not(
         nothing_left = await client.post("/versions/zen/rollback", data={"version": "2"})
         assert nothing_left.status_code == 404
         assert "has no previous version" in nothing_left.text
+
+
+async def test_a_rollout_is_shown_with_both_versions_figures_and_is_held_resumed_and_ended(server):
+    service = server.service
+    async with service.store.write() as session:
+        await service.registry.record_gate(session, "zen", "smollm2", 4, passed=True, by="gate", reason="It passed.")
+    await roll_out(service.store, 4, over=2, shadow_replies=30, canary_share=0.3)
+    async with http(server) as client:
+        unseen = (await client.get("/versions/zen")).text
+        assert "zen@4 answers unseen, 0 of 30 replies so far." in unseen
+        assert "step 1 of 2: unseen" in unseen
+        await let_people_meet_it(service.registry, service.store)
+        await hear_people(service.registry, service.store, {2: 6, 4: 2}, people=8)
+        judged = (await client.get("/versions/zen")).text
+        assert "step 2 of 2: people judge" in judged
+        assert re.search(r"zen@4 answers in 30% of new conversations; about \d+ more thumbs decide\.", judged)
+        rows = dict(re.findall(r"<tr><td>(.*?)</td>((?:<td>.*?</td>){2})</tr>", judged))
+        assert rows["new conversations"] == "<td>70%</td><td>30%</td>"
+        assert rows["share of 👍, 95 %"] == (
+            "<td>75% liked (39% to 93%) by 8 people</td><td>25% liked (7% to 61%) by 8 people</td>"
+        )
+
+        for wrong in ({}, {"action": "promote", "challenger": "4"}, {"action": "abort"}):
+            assert (await client.post("/versions/zen/rollout", data=wrong)).status_code == 400
+        stale = await client.post("/versions/zen/rollout", data={"action": "abort", "challenger": "3"})
+        assert (stale.status_code, "The rollout of zen@3 is over" in stale.text) == (404, True)
+
+        held = await client.post(
+            "/versions/zen/rollout", data={"action": "pause", "challenger": "4", "reason": "A <b>holiday</b>."}
+        )
+        assert (held.status_code, held.headers["location"]) == (303, "/versions/zen?done=pause")
+        paused = (await client.get("/versions/zen")).text
+        assert "Last event: the web page paused the rollout: A &lt;b&gt;holiday&lt;/b&gt;." in paused
+        assert ('value="resume"' in paused, 'value="pause"' in paused) == (True, False)
+        await client.post("/versions/zen/rollout", data={"action": "resume", "challenger": "4"})
+        assert 'value="pause"' in (await client.get("/versions/zen")).text
+        ended = await client.post("/versions/zen/rollout", data={"action": "abort", "challenger": "4"})
+        assert ended.status_code == 303
+        assert 'id="rollout"' not in (await client.get("/versions/zen")).text
+        again = await client.post("/versions/zen/rollout", data={"action": "abort", "challenger": "4"})
+        assert (again.status_code, "No rollout of zen is running" in again.text) == (404, True)
+    assert await champion(server) == (2, "the web page", False, "the web page aborted the rollout.")

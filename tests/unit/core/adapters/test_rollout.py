@@ -62,7 +62,7 @@ def test_a_challenger_that_is_no_worse_unseen_meets_people():
         ({"flawed": 0.5, "champion_flawed": 0.1}, "had flaws in 50% of its replies, the champion in 10%"),
         ({"words": 90.0}, "wrote 90 words a reply, the champion 21"),
         ({"words": 2.0}, "wrote 2 words a reply, the champion 21"),
-        ({"voice": 0.01}, "has lost the voice: 0.01 by the words of its rows, the champion 0.07"),
+        ({"voice": 0.01, "words": 90.0}, "has lost the voice: 0.01 by the words of its rows, the champion 0.07"),
     ],
 )
 def test_a_broken_challenger_goes_back_before_anybody_meets_it(broken, reason):
