@@ -15,9 +15,10 @@ import torch
 from transformers import AttentionInterface, PreTrainedModel
 
 from core.engine.fused_llama import FusedRunner, find_fuse_obstacle, fuse
-from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotKeeper, SlotTokens, pack_step, slot_attention
+from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotTokens, pack_step, slot_attention
 from core.engine.multi_lora import AdapterStack
 from core.engine.packed_linear import pack_linears, unpack_linears
+from core.engine.slot_keeper import SlotKeeper
 from core.errors import EngineFailed
 
 KNOWN_LAYER_TYPES = {"full_attention", "sliding_attention"}
@@ -73,14 +74,14 @@ class PackedRunner(SlotKeeper):
     @torch.inference_mode()
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
         step = pack_step(parts, self._model.device)
-        self._kv.begin(step)
+        self.kv.begin(step)
         self._stack.activate([(part.slot, part.count) for part, _ in parts], step.slots)
         output = self._model(
             input_ids=step.ids,
             position_ids=step.positions,
             use_cache=False,
             logits_to_keep=step.last_of(wanted),
-            kv_slots=self._kv,
+            kv_slots=self.kv,
         )
         logits: torch.Tensor = output.logits[0]
         return logits
