@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from core.engine.kv_slots import AttentionRule, KvSlots
+from core.engine.kv_slots import AttentionRule
 from core.engine.lora_block import LoraBlock
 
 
@@ -99,6 +100,15 @@ def rotate_(x: torch.Tensor, turns: torch.Tensor) -> None:
         part.copy_(wide)
 
 
+class Attention(Protocol):
+    """Stores a step's keys and values, and attends to all that its tokens may see: KvSlots, for one."""
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: AttentionRule
+    ) -> torch.Tensor:
+        """Each [tokens, heads, dim]; returns [tokens, heads, value_dim]."""
+
+
 @dataclass(slots=True)
 class FusedLayer:
     """A decoder layer over [tokens, features]. `heads_norm` is that of q and k together; norms may be left out."""
@@ -119,7 +129,7 @@ class FusedLayer:
     attention_out_norm: Norm | None = None
     mlp_out_norm: Norm | None = None
 
-    def forward(self, x: torch.Tensor, turns: torch.Tensor, kv: KvSlots) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, turns: torch.Tensor, attention: Attention) -> torch.Tensor:
         """x: [tokens, features]. `turns` is the rotation of every token, see `rotate_`."""
         states = self.qkv(self.input_norm(x)).view(len(x), self.heads + 2 * self.kv_heads, -1)
         rotated = states[:, : self.heads + self.kv_heads]
@@ -127,7 +137,7 @@ class FusedLayer:
             rotated.copy_(self.heads_norm(rotated))
         rotate_(rotated, turns)
         query, key, value = torch.split(states, [self.heads, self.kv_heads, self.kv_heads], dim=1)
-        y = self.o(kv.attend(self.index, query, key, value, self.rule).flatten(1))
+        y = self.o(attention.attend(self.index, query, key, value, self.rule).flatten(1))
         x = x + (y if self.attention_out_norm is None else self.attention_out_norm(y))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
         y = self.down(self.activation(gate).mul_(up))

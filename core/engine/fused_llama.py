@@ -15,11 +15,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from core.engine.fused_layer import FusedLayer, Joined, Norm, join_linears, pair_up
-from core.engine.kv_slots import AttentionRule, KvSlots, SlotKeeper, SlotTokens, pack_step
+from core.engine.fused_layer import Attention, FusedLayer, Joined, Norm, join_linears, pair_up
+from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, pack_step
 from core.engine.lora_linear import linear_shape
 from core.engine.multi_lora import AdapterStack
 from core.engine.packed_linear import unpack_linears
+from core.engine.slot_keeper import SlotKeeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,9 @@ class FusedRunner(SlotKeeper):
         self._head = model.lm_head
         self._cap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self._norm = norm
-        self._stack = stack
         self._like = torch.empty(0, device=model.device)  # so that rotations come in fp32
+        self.stack = stack
+        self.device = model.device
         self.layers = layers
         self._joined = [part for layer in layers for part in (layer.qkv, layer.o, layer.gate_up, layer.down)]
         joined = nn.ModuleList(part.linear for part in self._joined)
@@ -65,20 +67,33 @@ class FusedRunner(SlotKeeper):
 
     @torch.inference_mode()
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
-        step = pack_step(parts, self._like.device)
-        self._kv.begin(step)
-        self._stack.activate([(part.slot, part.count) for part, _ in parts], step.slots)
-        turns = {kind: self._turns(step.positions, kind) for kind in {layer.rope for layer in self.layers}}
-        x: torch.Tensor = self._embed(step.ids)[0]
+        step = pack_step(parts, self.device)
+        self.kv.begin(step)
+        self.stack.activate([(part.slot, part.count) for part, _ in parts], step.slots)
+        return self.compute(step.ids, step.positions, self.kv, step.last_of(wanted))
+
+    def compute(
+        self, ids: torch.Tensor, positions: torch.Tensor, attention: Attention, chosen: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits [chosen, vocab] of packed tokens [1, tokens], or of all; the stack is prepared for them."""
+        turns = {kind: self._turns(positions, kind) for kind in {layer.rope for layer in self.layers}}
+        x: torch.Tensor = self._embed(ids)[0]
         for layer in self.layers:
-            x = layer.forward(x, turns[layer.rope], self._kv)
-        logits: torch.Tensor = self._head(self._norm(x[step.last_of(wanted)]))
+            x = layer.forward(x, turns[layer.rope], attention)
+        logits: torch.Tensor = self._head(self._norm(x if chosen is None else x[chosen]))
         return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
+
+    @property
+    def has_fixed_rotations(self) -> bool:
+        """Whether a token's rotation depends on its position alone, and not on how long the sequences are."""
+        kinds = self._rotary.rope_type
+        names = kinds.values() if isinstance(kinds, dict) else (kinds,)
+        return not any("dynamic" in name or name == "longrope" for name in names)
 
     def give_back(self) -> None:
         """Return the weights to the model, which computes as before; this runner is of no use any more."""
         self.reset()
-        self._stack.split()
+        self.stack.split()
         unpack_linears(self.linears)
         for part in self._joined:
             part.give_back()

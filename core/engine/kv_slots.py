@@ -113,6 +113,14 @@ def pack_step(parts: Sequence[tuple[SlotTokens, Sequence[int]]], device: torch.d
     return PackedStep(rows[:1], rows[1:2], rows[2], make_spans([part for part, _ in parts]), ends)
 
 
+@dataclass(frozen=True, slots=True)
+class _Buffer:
+    """`places`: [slots · max_tokens + 1, kv_heads, head_dim]; `slots` is a view of all but the spare one at its end."""
+
+    places: torch.Tensor
+    slots: torch.Tensor
+
+
 class KvSlots:
     """Keys and values of all slots: per layer two buffers [slots, max_tokens, kv_heads, head_dim].
 
@@ -123,74 +131,62 @@ class KvSlots:
     def __init__(self, slots: int, max_tokens: int) -> None:
         self.slots = slots
         self.max_tokens = -(-max_tokens // LENGTH_STEP) * LENGTH_STEP
-        self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._layers: dict[int, tuple[_Buffer, _Buffer]] = {}
         self._spans: list[Span] = []
-        self._index = torch.empty(0, dtype=torch.long)
+        self._places = torch.empty(0, dtype=torch.long)
+
+    @property
+    def has_buffers(self) -> bool:
+        """Whether a step has been here since the last `reset`."""
+        return bool(self._layers)
 
     def begin(self, step: PackedStep) -> None:
         """Prepare a step."""
-        self._spans, self._index = step.spans, step.slots * self.max_tokens + step.positions[0]
+        self._spans, self._places = step.spans, self.places(step.slots, step.positions[0])
 
-    def write(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def places(self, slots: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Where tokens are stored. Position 0 of the slot behind the last is a spare place that nobody reads."""
+        return slots * self.max_tokens + positions
+
+    def write(
+        self, layer: int, places: torch.Tensor, key: torch.Tensor, value: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store a step's keys and values [tokens, kv_heads, head_dim]; returns the layer's two buffers."""
         if layer not in self._layers:
             self._layers[layer] = (self._make_buffer(key), self._make_buffer(value))
         keys, values = self._layers[layer]
-        keys.flatten(0, 1).index_copy_(0, self._index, key)
-        values.flatten(0, 1).index_copy_(0, self._index, value)
-        return keys, values
+        keys.places.index_copy_(0, places, key)
+        values.places.index_copy_(0, places, value)
+        return keys.slots, values.slots
 
     def copy(self, source: int, target: int, tokens: int) -> None:
         """Copy the first tokens of a slot to another."""
         for buffers in self._layers.values():
             for buffer in buffers:
-                buffer[target, :tokens] = buffer[source, :tokens]
+                buffer.slots[target, :tokens] = buffer.slots[source, :tokens]
 
     def clear(self, slot: int) -> None:
         """Zero a slot: NaN in masked positions would spoil the next reply."""
         for buffers in self._layers.values():
             for buffer in buffers:
-                buffer[slot].zero_()
+                buffer.slots[slot].zero_()
 
     def reset(self) -> None:
         """Give all buffers back."""
         self._layers.clear()
 
-    def _make_buffer(self, new: torch.Tensor) -> torch.Tensor:
-        return new.new_zeros(self.slots, self.max_tokens, *new.shape[1:])
+    def _make_buffer(self, new: torch.Tensor) -> _Buffer:
+        places = new.new_zeros(self.slots * self.max_tokens + 1, *new.shape[1:])
+        return _Buffer(places, places[:-1].view(self.slots, self.max_tokens, *new.shape[1:]))
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: AttentionRule
     ) -> torch.Tensor:
         """Attention of all packed tokens, each [tokens, heads, dim]; returns [tokens, heads, value_dim]."""
-        keys, values = self.write(layer, key, value)
+        keys, values = self.write(layer, self._places, key, value)
         if len(self._spans) == 1:
             return _attend_span(self._spans[0], query, keys, values, rule)
         return torch.cat([_attend_span(span, query[span.begin : span.end], keys, values, rule) for span in self._spans])
-
-
-class SlotKeeper:
-    """What runners over KvSlots do alike: keep what slots hold, and any prefix of it."""
-
-    can_resume = True
-
-    def __init__(self, kv: KvSlots) -> None:
-        self._kv = kv
-
-    @property
-    def slots(self) -> int:
-        return self._kv.slots
-
-    @torch.inference_mode()
-    def copy(self, source: int, target: int, tokens: int) -> None:
-        self._kv.copy(source, target, tokens)
-
-    @torch.inference_mode()
-    def clear(self, slot: int) -> None:
-        self._kv.clear(slot)
-
-    def reset(self) -> None:
-        self._kv.reset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +239,19 @@ def _attend_span(
         packed = query.reshape(tokens, kv_heads, group, dim)
     else:
         packed = query.reshape(1, tokens, kv_heads, group, dim).permute(0, 2, 3, 1, 4).flatten(2, 3)
-    if rule.softcap is not None:
-        output = _capped_attention(packed, key, value, mask, rule.scale, rule.softcap)
-    else:
-        output = scaled_dot_product_attention(packed, key, value, attn_mask=mask, scale=rule.scale)
+    output = attend_heads(packed, key, value, mask, rule)
     if span.is_decode:
         return output.reshape(tokens, heads, -1)
     return output.view(kv_heads, group, tokens, -1).permute(2, 0, 1, 3).reshape(tokens, heads, -1)
+
+
+def attend_heads(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, rule: AttentionRule
+) -> torch.Tensor:
+    """Attention of [rows, kv_heads, queries, dim] to [rows, kv_heads, keys, dim]; `mask` is added to the scores."""
+    if rule.softcap is not None:
+        return _capped_attention(query, key, value, mask, rule.scale, rule.softcap)
+    return scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=rule.scale)
 
 
 def _capped_attention(

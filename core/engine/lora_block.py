@@ -26,6 +26,7 @@ class LoraBlock:
         self._views: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
         self._a = like.new_empty(0, 0, in_features)
         self._b = like.new_empty(0, 0, sum(len(each) for each in columns))
+        self._room = 0  # a bit mask of the rows that can be filled, as `rows` is of those that are
         self.rows = 0
 
     def resize(self, rows: int, r: int, like: torch.Tensor) -> None:
@@ -33,6 +34,7 @@ class LoraBlock:
         self._a = self._grown(self._a, rows, r, like)
         self._b = self._grown(self._b, rows, r, like)
         self._r = r
+        self._room = (1 << rows) - 1
         self._views.clear()
 
     def put(self, row: int, member: int, pair: LoraPair) -> None:
@@ -52,10 +54,11 @@ class LoraBlock:
 
     def add_to(self, y: torch.Tensor, x: torch.Tensor) -> None:
         """Add the step's updates to the layer's output. y: [tokens, out_features], x: [tokens, in_features]."""
-        if not self.rows & self._step.rows:
+        rows = self._room if self._step.is_for_any else self.rows
+        if not rows & self._step.rows:
             return
         for segment in self._step.segments:
-            if self.rows & segment.rows:
+            if rows & segment.rows:
                 is_all = segment.end - segment.begin == len(x)
                 part = slice(segment.begin, segment.end)
                 a, b = self._rows_of(segment.start, segment.stop)

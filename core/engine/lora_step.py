@@ -30,7 +30,11 @@ class Segment:
 
 @dataclass
 class LoraStep:
-    """What the current forward pass uses. Tokens outside the segments use no adapter."""
+    """What the current forward pass uses. Tokens outside the segments use no adapter.
+
+    `is_for_any`: the pass is recorded, and must be right for whatever the rows hold when it is repeated.
+    """
 
     segments: tuple[Segment, ...] = ()
     rows: int = 0
+    is_for_any: bool = False

@@ -1,8 +1,8 @@
 """The tensors of a step: packed tokens in, next-token logits out. Knows neither requests nor sampling nor text.
 
-Three runners share one interface. FusedRunner computes the Llama family in few operators (fused_llama.py). PackedRunner
-runs any other model's own code, all slots in one forward pass over KvSlots. SingleRunner is for models that cannot: one
-slot, the model's own cache, one request after another.
+Three runners share one interface. FusedRunner computes the Llama family in few operators (fused_llama.py), and on a GPU
+repeats recorded steps (decode_graphs.py). PackedRunner runs any other model's own code, all slots in one forward pass
+over KvSlots. SingleRunner is for models that cannot: one slot, the model's own cache, one request after another.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import Any, Protocol
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 
+from core.engine.decode_graphs import GraphedRunner, Recorder
 from core.engine.fused_llama import FusedRunner, find_fuse_obstacle, fuse
-from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotKeeper, SlotTokens, pack_step, slot_attention
+from core.engine.kv_slots import ATTENTION_NAME, KvSlots, SlotTokens, pack_step, slot_attention
 from core.engine.multi_lora import AdapterStack
 from core.engine.packed_linear import pack_linears, unpack_linears
+from core.engine.slot_keeper import SlotKeeper
 from core.errors import EngineFailed
 
 KNOWN_LAYER_TYPES = {"full_attention", "sliding_attention"}
@@ -73,14 +75,14 @@ class PackedRunner(SlotKeeper):
     @torch.inference_mode()
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
         step = pack_step(parts, self._model.device)
-        self._kv.begin(step)
+        self.kv.begin(step)
         self._stack.activate([(part.slot, part.count) for part, _ in parts], step.slots)
         output = self._model(
             input_ids=step.ids,
             position_ids=step.positions,
             use_cache=False,
             logits_to_keep=step.last_of(wanted),
-            kv_slots=self._kv,
+            kv_slots=self.kv,
         )
         logits: torch.Tensor = output.logits[0]
         return logits
@@ -132,12 +134,17 @@ class SingleRunner:
         self._stack.unwrap()
 
 
-def make_runner(model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int) -> ModelRunner:
-    """The fastest runner that gives the model's own logits: fused, packed or single; said once in the log."""
+def make_runner(
+    model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int, recorder: Recorder | None = None
+) -> ModelRunner:
+    """The fastest runner that gives the model's own logits: fused, packed or single; said once in the log.
+
+    `recorder`: what records decode steps; without one all run eagerly.
+    """
     own_attention = model.config._attn_implementation
     expected = _own_logits(model)
     if fused := _make_fused(model, stack, expected, slots=slots, max_tokens=max_tokens):
-        return fused
+        return fused if recorder is None else _with_graphs(fused, recorder, expected, model)
     try:
         reason = _find_obstacle(model)
         if reason is None:
@@ -181,6 +188,25 @@ def _make_fused(
         runner.give_back()
     logger.info("%s keeps transformers' layers (%s).", _name(model), reason)
     return None
+
+
+def _with_graphs(
+    fused: FusedRunner, recorder: Recorder, expected: torch.Tensor, model: PreTrainedModel
+) -> FusedRunner | GraphedRunner:
+    """The runner with recorded decode steps, if these can be recorded and give the `expected` logits as well."""
+    graphed = GraphedRunner(fused, recorder)
+    try:
+        reason = "the rotation of a token depends on how long the sequences are"
+        if fused.has_fixed_rotations:
+            deviation = _deviation(expected, _slotted_logits(graphed, _check_ids(model)))
+            if deviation <= MAX_FUSED_DEVIATION.get(model.dtype, MAX_MEAN_DEVIATION):
+                return graphed
+            reason = f"recorded, its logits differ by {deviation:.4f} of their spread"
+    except UNFIT as error:
+        reason = f"{type(error).__name__}: {error}"
+    graphed.forget()
+    logger.warning("%s decodes without graphs (%s).", _name(model), reason)
+    return fused
 
 
 def _find_obstacle(model: PreTrainedModel) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -53,6 +53,8 @@ class AdapterStack:
         self._dtype = dtype
         self._device = model.device
         self._r = 0
+        self.moves = 0
+        """How often matrices were laid elsewhere in memory; whoever recorded a pass over them records it anew."""
         self._step = LoraStep()
         self._groups: dict[tuple[str, ...], SharedA] = {}
         self._layers: dict[str, MultiLoraLinear] = {}
@@ -126,6 +128,22 @@ class AdapterStack:
             begin = end
         self._step.segments = tuple(segments)
         self._step.rows = functools.reduce(operator.or_, (segment.rows for segment in segments), 0)
+        self._step.is_for_any = False
+
+    def activate_for_any(self, token_slots: torch.Tensor, rows: int) -> None:
+        """Prepare a forward pass over tokens of these slots [tokens] that is right whatever the slots' weights are.
+
+        The weights and matrices of the first `rows` rows are read where they lie, and nothing else is looked at.
+        """
+        weights = self._weights[token_slots, :rows].unsqueeze(-1)
+        used = (1 << rows) - 1
+        self._step.segments = (Segment(0, len(token_slots), 0, rows, used, weights),) if rows else ()
+        self._step.rows = used
+        self._step.is_for_any = True
+
+    def reach(self, slots: Iterable[int]) -> int:
+        """How many rows there are up to the last that any of these slots uses."""
+        return max((row + 1 for slot in slots for row in self._slot_weights[slot]), default=0)
 
     def _decode_groups(self, parts: Sequence[tuple[int, int]]) -> list[Sequence[tuple[int, int]]]:
         """All together, or neighbours with the same weights together where a product for all costs more than many."""
@@ -150,6 +168,7 @@ class AdapterStack:
 
     def _grow(self, r: int) -> None:
         self._r = r
+        self.moves += 1
         for part in self._parts():
             part.resize(self.rows, r, self._weights)
 
@@ -159,6 +178,7 @@ class AdapterStack:
     def _make_room(self, block: LoraBlock) -> None:
         if block not in self._blocks:
             block.resize(self.rows, self._r, self._weights)
+            self.moves += 1
             self._blocks.add(block)
 
     def _wrap(self, name: str) -> MultiLoraLinear:

@@ -24,6 +24,7 @@ from core.engine.adapter_files import AdapterReader, AdapterWeights
 from core.engine.adapter_shelf import AdapterShelf, row_weights
 from core.engine.base import AdapterStatus, EngineStats
 from core.engine.chat_tokens import ChatTokens
+from core.engine.decode_graphs import recorder_for
 from core.engine.detokenizer import Detokenizer
 from core.engine.generation_loop import GenerationLoop, Reply
 from core.engine.loading import LoadedBase, base_fingerprint
@@ -279,7 +280,9 @@ class TransformersEngine:
         model = base.model.eval()
         max_tokens = context_limit(model, self._wanted_context_tokens)
         stack = AdapterStack(model, rows=self._adapter_slots, slots=self._wanted_slots, dtype=base.dtype)
-        runner = make_runner(model, stack, slots=self._wanted_slots, max_tokens=max_tokens)
+        runner = make_runner(
+            model, stack, slots=self._wanted_slots, max_tokens=max_tokens, recorder=recorder_for(base.device)
+        )
         reader = AdapterReader(self._adapter_roots, stack.targets, self._max_rank, self._fingerprint(base))
         shelf = AdapterShelf(reader, stack, host_adapters=self._host_adapters)
         loop = GenerationLoop(

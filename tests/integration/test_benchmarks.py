@@ -9,11 +9,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks.contenders import GOALS, SYSTEMS
+from benchmarks.decode_graphs import compare
 from benchmarks.engine_vs_peers import main, plan_turns
 from benchmarks.measure import Sample
-from benchmarks.random_base import SPECIAL, copy_base, words_to_ids
+from benchmarks.random_base import QUICK_SHAPE, SPECIAL, copy_base, make_random_base, words_to_ids
 from benchmarks.summary import Goal, Spread, judge, summarise
 from benchmarks.workloads import ADAPTERS, Workload, all_workloads
+from tests.models.tape_recorder import TapeRecorder
 from tests.models.tiny_models import make_tiny_model
 
 EIGHT = Workload(8, "at once", "equal")
@@ -92,3 +94,15 @@ def test_impossible_options_are_refused_with_a_sentence(options, words, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(options)
     assert words in capsys.readouterr().err
+
+
+def test_recorded_steps_are_compared_with_eager_ones(tmp_path, capsys):
+    base = make_random_base(tmp_path, "quick", QUICK_SHAPE, adapters=8)
+    recorder = TapeRecorder()
+    compare(base, "cpu", lambda device: recorder, rounds=1, steps=2)
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[:2] for line in table[2:]] == [
+        *([f"| {rows}", str(rows)] for rows in (1, 2, 4, 8)),
+        *([f"| {rows}", "0"] for rows in (1, 2, 4, 8)),
+    ]
+    assert recorder.repeated > recorder.recorded > 0
