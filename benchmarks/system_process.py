@@ -21,6 +21,7 @@ from benchmarks.systems import Capacity, Served, SystemKind
 from benchmarks.workloads import Request
 
 # The heavy imports happen once, in the server that the systems' processes are forked from.
+START_METHOD = "forkserver"
 PRELOADED = ["benchmarks.own_engine", "benchmarks.peers_continuous", "benchmarks.peers_generate"]
 
 
@@ -33,7 +34,7 @@ class SystemProcess:
 
     def __init__(self, kind: SystemKind, base: RandomBase, capacity: Capacity) -> None:
         self.kind = kind
-        context = multiprocessing.get_context("forkserver")
+        context = multiprocessing.get_context(START_METHOD)
         context.set_forkserver_preload(PRELOADED)
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(kind, base, capacity, theirs), name=kind.name)

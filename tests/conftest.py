@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.running.warm_process import warm_python
+from tests.running.warm_process import FORKED_PYTHON, VARIABLE, warm_python
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -36,9 +36,12 @@ CHEAP = ("tests/unit/",)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    warm = warm_python()
+    warm = warm_python(config.invocation_params.args)
     warm.__enter__()
     config.add_cleanup(lambda: warm.__exit__(None, None, None))
+    if VARIABLE in os.environ and getattr(config.option, "tx", None):
+        # Processes that test side by side are forked, too, from one that has read the tests.
+        config.option.tx = [f"popen//python={FORKED_PYTHON}" if one == "popen" else one for one in config.option.tx]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

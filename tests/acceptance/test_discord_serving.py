@@ -42,14 +42,14 @@ async def fake():
 async def server(fake, tmp_path_factory):
     """Greedy personas with short replies: what they write can be foretold."""
     folder = tmp_path_factory.mktemp("discord")
-    settings = {"dir": personas_at(folder / "personas", 0), "max_new_tokens": "32"}
+    settings = {"dir": personas_at(folder / "personas", 0), "max_new_tokens": "16"}
     fake.add_guild("harbour").add_channel("general")
     async with serving_discord(fake, folder / "data", **settings) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def guild(fake):
+def guild(fake, server):
     return next(iter(fake.world.guilds.values()))
 
 
@@ -100,6 +100,7 @@ async def test_thirty_channels_with_four_personas_at_once_are_each_answered_by_t
 ):
     pairs = list(product(PERSONAS, QUESTIONS))
     wanted = {pair: await alone(server, *pair) for pair in pairs}
+    assert len(set(wanted.values())) == len(pairs)
     asked = [pairs[number % len(pairs)] for number in range(CHANNELS)]
     people = [fake.add_person(f"person{number}") for number in range(CHANNELS)]
     channels = [guild.add_channel(f"room{number}") for number in range(CHANNELS)]

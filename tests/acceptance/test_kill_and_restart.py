@@ -52,7 +52,7 @@ def test_a_killed_servers_exchanges_are_settled_when_it_starts_again(tmp_path):
 
 def test_a_server_that_is_asked_to_stop_finishes_its_replies(tmp_path):
     with real_server(tmp_path, drain_timeout_s="120") as server:
-        exchange_id, text, stream = ask(server, **{**LONG, "max_tokens": 200})
+        exchange_id, text, stream = ask(server, **{**LONG, "max_tokens": 60})
         server.process.send_signal(signal.SIGTERM)
         end = None
         for chunk in stream:

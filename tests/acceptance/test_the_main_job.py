@@ -28,7 +28,7 @@ QUESTIONS = {
     "nana": "Tell me about unit tests.",
     "base": "whats git",
 }
-MAX_TOKENS = 40
+MAX_TOKENS = 16
 
 
 @cache
@@ -90,6 +90,7 @@ async def test_eight_at_once_over_four_personas_a_blend_and_the_base_are_each_wr
 
     written = [reply.choices[0].message.content for reply in replies]
     wanted = [expected(model, question).strip() for model, question in asked]
+    assert len(set(wanted)) == len(wanted)
     assert [text.strip() for text in written] == wanted
     assert all(reply.usage.completion_tokens > 0 for reply in replies)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 import torch
@@ -15,8 +16,10 @@ from benchmarks.measure import Sample
 from benchmarks.random_base import QUICK_SHAPE, SPECIAL, copy_base, make_random_base, words_to_ids
 from benchmarks.summary import Goal, Spread, judge, summarise
 from benchmarks.workloads import ADAPTERS, Workload, all_workloads
+from core.settings import ROOT
 from tests.models.tape_recorder import TapeRecorder
 from tests.models.tiny_models import make_tiny_model
+from tests.running.warm_process import start_process
 
 EIGHT = Workload(8, "at once", "equal")
 
@@ -25,8 +28,20 @@ def sample(system, round_, tokens_per_s):
     return Sample(system, EIGHT, round_, tokens_per_s, 0.5, (0.1, 0.3), (1.0, 2.0), 0.02, 0.05, 10**9, 1.0)
 
 
-def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_path, capsys):
-    assert main(["--quick", "--results", str(tmp_path)]) == 0, capsys.readouterr().out
+# In a process that has the heavy imports already, and need not start a server that has them.
+QUICK_RUN = """
+import sys
+from benchmarks import engine_vs_peers, system_process
+system_process.START_METHOD = "fork"
+sys.exit(engine_vs_peers.main(["--quick", "--results", sys.argv[1]]))
+"""
+
+
+def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_path):
+    pipe = subprocess.PIPE
+    with start_process(["-c", QUICK_RUN, str(tmp_path)], cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        said, errors = process.communicate()
+    assert process.returncode == 0, said + errors
     report = json.loads((tmp_path / "engine_vs_peers-quick-float32.json").read_text(encoding="utf-8"))
     there = [kind for kind in SYSTEMS if not kind.name.startswith("llama.cpp")]
     assert {row["system"] for row in report["figures"]} == {kind.name for kind in there}
@@ -34,7 +49,7 @@ def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_pat
     assert {row["same_tokens"] for row in report["figures"] if row["system"] in checked} == {1.0}
     assert all(row["memory_bytes"] > 0 and row["gap_p99_s"] >= row["gap_s"] for row in report["figures"])
     assert (tmp_path / "engine_vs_peers-quick-float32.png").read_bytes().startswith(b"\x89PNG")
-    assert "figures mean nothing" in capsys.readouterr().out
+    assert "figures mean nothing" in said
 
 
 def test_ratios_are_taken_round_by_round():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from tests.running.warm_process import WarmProcess
@@ -52,3 +53,9 @@ def test_a_signal_ends_it_and_is_its_status(number):
             process.send_signal(number)
             ends.append(process.wait(60))
     assert ends == [-number, -number]
+
+
+def test_what_tests_side_by_side_is_forked_from_one_that_has_read_the_tests():
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # asked here: this file was read before there were such processes
+        pytest.skip("only processes side by side are forked")
+    assert "tests.running.warm_python" in psutil.Process().parent().cmdline()

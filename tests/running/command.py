@@ -18,6 +18,7 @@ import sys
 for name in {packages}:
     assert name not in sys.modules, name
     sys.modules[name] = None  # importing it is an ImportError from now on
+{first}
 from bot.cli import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -40,14 +41,15 @@ def personas(
     data_dir: Path,
     text: str | bytes = b"",
     without: tuple[str, ...] = (),
+    first: str = "",
     is_fresh: bool = False,
     **variables: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; `text` is its input, `without` are packages it must not find.
+    """Run a command to its end; `text` is its input, `without` are packages it must not find, `first` is code.
 
     A fresh process imports everything itself; others are forked from a warm Python.
     """
-    code = ["-c", WITHOUT.format(packages=without)] if without else ["-m", "bot.cli"]
+    code = ["-c", WITHOUT.format(packages=without, first=first)] if without or first else ["-m", "bot.cli"]
     pipe = subprocess.PIPE
     options = {"env": environment(data_dir, **variables), "cwd": "/"}  # where no personas.toml lies
     options |= {"stdin": pipe, "stdout": pipe, "stderr": pipe}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import socket
 import subprocess
 import sys
@@ -16,21 +17,26 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.settings import ROOT
-from tests.running.warm_python import STREAMS, Request
+from tests.running.warm_python import STREAMS, TESTS, Request
 
 VARIABLE = "WARM_PYTHON_OF_TESTS"  # the folder in which the warm Python of these tests listens
-Kind = Literal["light", "heavy"]
+Kind = Literal["light", "heavy", "tests"]
+# What xdist starts as a Python for tests.
+FORKED_PYTHON = shlex.join([sys.executable, "-m", "tests.running.warm_process"])
 
 
 @contextmanager
-def warm_python() -> Iterator[None]:
-    """Within the block, processes of these tests, and of tests beside them, are forked where this system can."""
+def warm_python(options: Sequence[str] = ()) -> Iterator[None]:
+    """Within the block, processes of these tests, and of tests beside them, are forked where this system can.
+
+    `options` are pytest's, for those that run tests themselves.
+    """
     if VARIABLE in os.environ or not hasattr(os, "pidfd_open"):
         yield
         return
     with tempfile.TemporaryDirectory(prefix="warm-") as folder:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "tests.running.warm_python", folder]
+        environment = {**os.environ, VARIABLE: folder, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "tests.running.warm_python", folder, *options]
         with (Path(folder) / "log").open("wb") as log:
             process = subprocess.Popen(
                 command,
@@ -101,3 +107,9 @@ class WarmProcess(subprocess.Popen[Any]):
     def _read_status(self) -> None:
         with self._connection as connection:
             self.returncode = int(connection.recv(100))
+
+
+if __name__ == "__main__":
+    streams, *arguments = sys.argv[1:]
+    assert streams == "-u"  # the warm Python's are unbuffered anyway
+    sys.exit(start_process(arguments, kind=TESTS, cwd=Path.cwd()).wait())

@@ -1,7 +1,8 @@
 """A Python that has imported the program once and forks a process for each command: starting one costs no imports.
 
-`python -m tests.running.warm_python FOLDER` listens in FOLDER until its standard input ends; `warm_process.py` asks it.
-It imports nothing before the first request. Of the two kinds, "light" has what needs no model, "heavy" has all.
+`python -m tests.running.warm_python FOLDER [OPTION...]` listens in FOLDER until its standard input ends;
+`warm_process.py` asks it. It imports nothing before the first request. Of the kinds, "light" has what needs no model,
+"heavy" has all, and "tests" has read the tests that pytest finds with these options, for processes that run them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import select
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,7 +29,9 @@ HEAVY = (
     *("bot.discord_chat.client", "bot.slack_chat.client", "bot.terminal.chat", "bot.web.app"),
     *("core.engine.transformers_engine", "training.learn", "training.sft", "transformers.models.llama.modeling_llama"),
 )
-KINDS = {"light": LIGHT, "heavy": (*LIGHT, *HEAVY)}
+MODULES = {"light": LIGHT, "heavy": (*LIGHT, *HEAVY)}
+TESTS = "tests"
+KINDS = (*MODULES, TESTS)
 STREAMS = (0, 1, 2)  # input, output and errors
 LARGEST_REQUEST = 1 << 17  # bytes
 # Said by the program before it imports the Hugging Face libraries, which look only then.
@@ -55,8 +59,9 @@ class Running:
 class WarmPython:
     """Forks for whoever connects, and tells them the process's number and, when it has ended, its status."""
 
-    def __init__(self, listeners: dict[str, socket.socket]) -> None:
+    def __init__(self, listeners: dict[str, socket.socket], options: Sequence[str]) -> None:
         self._listeners = listeners
+        self._options = options  # pytest's
         self._running: dict[int, Running] = {}  # by the file descriptor that is readable once the process has ended
         self._is_warm = False
 
@@ -90,8 +95,14 @@ class WarmPython:
             return False
         self._forget_the_others()
         self._listeners, self._is_warm = {kind: listener}, True
-        for module in KINDS[kind]:
-            import_module(module)
+        gc.disable()
+        if kind == TESTS:
+            read_tests(self._options)
+        else:
+            os.environ.update(QUIET)
+            for module in MODULES[kind]:
+                import_module(module)
+        gc.enable()
         gc.collect()
         gc.freeze()  # so that no collection in a fork touches, and copies, what is shared
         return True
@@ -131,6 +142,13 @@ class WarmPython:
         self._listeners, self._running = {}, {}
 
 
+def read_tests(options: Sequence[str]) -> None:
+    """Let pytest import all that it will run. What cannot be imported fails once more where it is to run."""
+    import pytest
+
+    pytest.main([*options, "--collect-only", "-q", "-n0"])
+
+
 def run(request: Request) -> None:
     """Run `-m bot.cli ...` or `-c CODE ...` as Python would."""
     if request.is_session_leader:
@@ -160,7 +178,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 if __name__ == "__main__":
-    os.environ.update(QUIET)
-    request = WarmPython({kind: _listen(Path(sys.argv[1]) / kind) for kind in KINDS}).serve()
+    _, folder, *options = sys.argv
+    request = WarmPython({kind: _listen(Path(folder) / kind) for kind in KINDS}, options).serve()
     if request is not None:
         run(request)

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import time
+from argparse import Namespace
 from contextlib import closing, suppress
 
 import httpx
@@ -15,11 +16,13 @@ import pytest
 import uvicorn
 from sqlalchemy import select, update
 
+from bot.commands.doctor import doctor
 from bot.service.retention import DAY_S, ClockDoubted, erase_old_text
 from bot.service.service import Service
 from bot.web.app import build_app
 from core.engine.echo_engine import EchoEngine
 from core.errors import StoreUnavailable
+from core.settings import Settings
 from core.store.db import Store
 from core.store.models import Exchange
 from tests.examples.store import record_answered, sqlite_url
@@ -225,19 +228,20 @@ async def damage_and_ask(tmp_path, path) -> None:
         assert (await http.get("/readyz")).status_code == 503
 
 
-async def test_a_database_that_is_damaged_while_it_is_used_makes_the_server_unready(tmp_path):
+async def test_a_database_that_is_damaged_while_it_is_used_makes_the_server_unready(tmp_path, capsys):
     path = tmp_path / "data" / "personas.db"
     with pytest.raises(StoreUnavailable, match="is damaged"):  # as it ends, too
         await damage_and_ask(tmp_path, path)
-    doctor = personas("doctor", data_dir=tmp_path / "data", PERSONAS_DIR=str(tmp_path / "personas"))
-    assert doctor.returncode == 1
-    assert "is damaged" in doctor.stdout
+    settings = Settings(data_dir=tmp_path / "data", dir=tmp_path / "personas")
+    assert await asyncio.to_thread(doctor, Namespace(), settings) == 1
+    assert "is damaged" in capsys.readouterr().out
 
 
-def test_the_doctor_looks_at_the_rights_the_disk_and_the_database(tmp_path):
+def test_the_doctor_looks_at_the_rights_the_disk_and_the_database(tmp_path, capsys):
     data = tmp_path / "data"
     data.mkdir(mode=0o755)
-    told = " ".join(personas("doctor", data_dir=data).stdout.split())
+    doctor(Namespace(), Settings(data_dir=data))
+    told = " ".join(capsys.readouterr().out.split())
     for said in (f"others on this machine could read {data}", "GiB are free", "is intact"):
         assert said in told
 

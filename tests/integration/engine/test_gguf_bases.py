@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import resource
 import shutil
@@ -22,8 +21,9 @@ from core.engine.gguf_copy import MARKER_FILE, dequantised_copy
 from core.engine.loading import base_fingerprint
 from core.errors import InvalidSetting, NotFound, StoreUnavailable
 from core.gguf_path import gguf_file, is_gguf
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from tests.models.tiny_gguf import make_tiny_gguf
+from tests.running.warm_process import start_process
 
 
 @pytest.fixture(scope="module")
@@ -205,18 +205,17 @@ def test_the_fingerprint_in_memory_is_that_of_the_copy(tiny, tmp_path):
     assert memory_fingerprint(read_gguf(tiny, {})) == base_fingerprint(str(copy))
 
 
-def _load(path: str, folder: str) -> None:
-    load_configured_base(settings_for(Path(path), Path(folder)))
+LOAD = """
+from pathlib import Path
+from core.engine.configured_base import load_configured_base
+from core.settings import Settings
+load_configured_base(Settings(base_model={!r}, data_dir=Path({!r}), device="cpu"))
+"""
 
 
 def test_two_processes_at_once_make_one_copy(tiny, tmp_path):
-    context = multiprocessing.get_context("spawn")
-    loaders = [context.Process(target=_load, args=(str(tiny), str(tmp_path))) for _ in range(2)]
-    for loader in loaders:
-        loader.start()
-    for loader in loaders:
-        loader.join()
-    assert [loader.exitcode for loader in loaders] == [0, 0]
+    loaders = [start_process(["-c", LOAD.format(str(tiny), str(tmp_path / "data"))], cwd=ROOT) for _ in range(2)]
+    assert [loader.wait() for loader in loaders] == [0, 0]
     assert nothing_half_written(tmp_path)
 
 

@@ -27,9 +27,14 @@ BLOCK = st.one_of(
     CODE.map("- see\n{}".format),
 )
 SPACE = st.sampled_from(["\n", "\n\n", "\n \n\n"])
-TEXT = st.lists(st.tuples(BLOCK, SPACE), max_size=8).map(
-    lambda blocks: "".join(part for block in blocks for part in block)
-)
+
+
+def text_of(blocks):
+    return "".join(part for block in blocks for part in block)
+
+
+TEXT = st.lists(st.tuples(BLOCK, SPACE), max_size=8).map(text_of)
+GROWING = st.lists(st.tuples(BLOCK, SPACE), max_size=3).map(text_of)  # it is split as often as it has characters
 TANGLE = st.text("ab` \n-.1#_👍🏽\u0301\u200d", max_size=300)  # whatever a model may come up with
 LIMIT = st.integers(MIN_LIMIT, 200)
 
@@ -165,7 +170,7 @@ def test_no_page_is_blank_or_above_the_limit_and_fences_are_balanced_on_each(tex
         assert page.count(FENCE) % 2 == 0
 
 
-@given(st.one_of(TEXT, TANGLE), LIMIT)
+@given(st.one_of(GROWING, TANGLE), st.integers(MIN_LIMIT, 100))
 @example("```\n" + "x" * 55 + "\n```\nabc", MIN_LIMIT)
 @example("```\n" + "x" * 55 + "\n\n    ```", MIN_LIMIT)
 def test_pages_stay_as_they_are_once_the_next_has_begun(text, limit):
