@@ -2,10 +2,10 @@
 
     python -m benchmarks.rollout_trial codebeard
 
-The first challenger is the champion with its adapter's B times 0: the voice is gone, and the shadow must send it back
-before a person reads a word of it. The second is the champion with B times 0.9, which no measure tells apart; simulated
-people like fewer of its replies than of the champion's, and their thumbs must send it back from the canary. Everything
-else is real: service, queue, worker, engine, ledger and statistics. Settings are those of `personas`
+The first challenger is the champion with its adapter's B times -1, which leads away from the voice: the shadow must
+send it back before a person reads a word of it. The second is the champion with B times 0.9, which no measure tells
+apart; simulated people like fewer of its replies than of the champion's, and their thumbs must send it back from the
+canary. Everything else is real: service, queue, worker, engine, ledger and statistics. Settings are those of `personas`
 (PERSONAS_DATA_DIR and so on); the data folder should be a fresh one, as both versions stay in it.
 """
 
@@ -51,7 +51,7 @@ class Plan:
     people: int = 60
     max_new_tokens: int = 40
     likes: tuple[float, float] = (0.4, 0.7)
-    broken: float = 0.0
+    broken: float = -1.0
     nearly: float = 0.9
     seed: int = 1
 

@@ -41,7 +41,7 @@ from training.fixed_prompts import read_prompts
 BEFORE, OFF, ON = "without rollouts", "nobody is challenged", "with an unseen reply"
 MODES = (BEFORE, OFF, ON)
 GOAL = 1.25  # of the step with an unseen reply over the step without
-MIN_STEPS = 8  # of a turn, so that its median says something
+MIN_STEPS = 6  # of a turn, so that its median says something
 TRIES = 3  # times as many rounds as wanted: a short reply leaves too few steps
 LOOK_UPS = 300
 ASK_MORE = " Tell me all about it, at length."

@@ -39,7 +39,8 @@ async def champion_of(service: Service, slug: str) -> RegisteredAdapter:
 async def add_version(service: Service, champion: RegisteredAdapter, factor: float) -> RegisteredAdapter:
     """The champion's adapter with B times `factor`, as a version whose gate is said to have passed.
 
-    A factor of 0 leaves the base model with the persona's system prompt, which has lost the voice.
+    A factor of 0 leaves the base model with the persona's system prompt, which may still bring half of the voice; below
+    0 it leads away from it.
     """
     slug, base = champion.persona, champion.base_model
     folder = service.settings.adapters_dir / slug / base / f"trial-{factor:g}"
