@@ -8,6 +8,7 @@ from benchmarks.own_engine import engine_with_lora, engine_without_lora
 from benchmarks.peers_continuous import continuous_with_lora, continuous_without_lora
 from benchmarks.peers_generate import peft_lone, peft_mixed_batch, peft_one_by_one, plain_batch
 from benchmarks.peers_llama_cpp import llama_cpp_with_lora, llama_cpp_without_lora, why_no_llama_cpp
+from benchmarks.peers_vllm import vllm_with_lora, vllm_without_lora, why_no_vllm
 from benchmarks.served_engine import served_engine
 from benchmarks.summary import Goal
 from benchmarks.systems import SystemKind
@@ -23,6 +24,8 @@ LLAMA_CPP = SystemKind("llama.cpp + LoRA", llama_cpp_with_lora, is_checked=False
 LLAMA_CPP_PLAIN = SystemKind(
     "llama.cpp, no LoRA", llama_cpp_without_lora, has_lora=False, is_checked=False, why_missing=why_no_llama_cpp
 )
+VLLM = SystemKind("vLLM + LoRA", vllm_with_lora, why_missing=why_no_vllm)
+VLLM_PLAIN = SystemKind("vLLM, no LoRA", vllm_without_lora, has_lora=False, why_missing=why_no_vllm)
 ENGINE = SystemKind("this engine", engine_with_lora)
 ENGINE_PLAIN = SystemKind("this engine, no LoRA", engine_without_lora, has_lora=False)
 # A persona's own prompt comes before the question, so its tokens are others.
@@ -36,6 +39,8 @@ SYSTEMS = (
     CONTINUOUS_PLAIN,
     LLAMA_CPP,
     LLAMA_CPP_PLAIN,
+    VLLM,
+    VLLM_PLAIN,
     ENGINE,
     ENGINE_PLAIN,
     SERVED,

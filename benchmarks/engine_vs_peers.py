@@ -26,7 +26,7 @@ from benchmarks.report import Setting, print_report, write_json
 from benchmarks.summary import judge, summarise
 from benchmarks.system_process import SystemFailed, SystemProcess
 from benchmarks.systems import Capacity, SystemKind
-from benchmarks.workloads import Request, Workload, all_workloads
+from benchmarks.workloads import ARRIVALS, LENGTHS, Request, Workload, all_workloads
 from core.default_model import DEFAULT_MODEL, SAMPLING, default_model_file
 from core.engine.chat_template import ChatTemplate
 from core.engine.gguf_copy import dequantised_copy
@@ -85,6 +85,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--requests", type=int, nargs="+", default=COUNTS, help="sizes of the workloads (1 4 8 16)")
     parser.add_argument("--adapters", type=int, nargs="*", default=(), help="also with so many adapters (64 1)")
     parser.add_argument("--prompts", type=int, nargs="*", default=(), help="also with so many tokens (32 2000)")
+    parser.add_argument("--arrivals", choices=ARRIVALS, nargs="+", default=ARRIVALS, help="spread: Poisson (both)")
+    parser.add_argument("--lengths", choices=LENGTHS, nargs="+", default=LENGTHS, help="of prompts and replies (both)")
     parser.add_argument("--systems", nargs="+", metavar="NAME", help="leave all others out")
     parser.add_argument("--base", choices=BASES, nargs="+", help="base models to measure (both)")
     parser.add_argument("--smollm2", type=Path, metavar="FOLDER", help="SmolLM2's folder (the default model's own)")
@@ -114,8 +116,7 @@ def _default_model() -> Path:
 
 def _compare(name: str, options: argparse.Namespace, console: Console) -> None:
     load_before = os.getloadavg()[0]
-    counts, adapters, prompts = options.requests, options.adapters, options.prompts
-    workloads = QUICK_WORKLOADS if options.quick else all_workloads(counts, adapters, prompts)
+    workloads = QUICK_WORKLOADS if options.quick else _workloads(options)
     capacity = Capacity(
         rows=max(workload.requests for workload in workloads),
         context_tokens=max(workload.longest_tokens for workload in workloads),
@@ -140,6 +141,12 @@ def _compare(name: str, options: argparse.Namespace, console: Console) -> None:
     write_json(stem.with_suffix(".json"), setting, samples, figures, verdicts)
     plot_figures(stem.with_suffix(".png"), setting.title, figures)
     console.print(f"Written: {stem}.json and .png")
+
+
+def _workloads(options: argparse.Namespace) -> list[Workload]:
+    return all_workloads(
+        options.requests, options.adapters, options.prompts, arrivals=options.arrivals, lengths=options.lengths
+    )
 
 
 def _make_base(name: str, folder: Path, adapters: int, options: argparse.Namespace) -> RandomBase:

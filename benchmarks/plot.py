@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from benchmarks.summary import Figures, Spread
 from benchmarks.workloads import Workload
 
-# PEFT in greys and yellows, continuous batching in blues, llama.cpp in greens, the engine in reds.
+# PEFT in greys and yellows, continuous batching in blues, llama.cpp in greens, vLLM in purples, the engine in reds.
 COLOURS = {
     "PEFT set_adapter + generate": "#9a9a9a",
     "PEFT generate": "#5f5f5f",
@@ -21,6 +21,8 @@ COLOURS = {
     "continuous batching, no LoRA": "#a9c7e8",
     "llama.cpp + LoRA": "#3d8c5a",
     "llama.cpp, no LoRA": "#a5d4b5",
+    "vLLM + LoRA": "#7d5ba6",
+    "vLLM, no LoRA": "#c7b3dd",
     "this engine": "#d1603d",
     "this engine, no LoRA": "#edb39f",
     "this engine over HTTP": "#8c2f16",

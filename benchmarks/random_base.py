@@ -23,6 +23,8 @@ from core.generation import AdapterRef
 R = 16
 LORA_ALPHA = 32
 TARGET_MODULES = ("q_proj", "k_proj", "v_proj", "o_proj")
+# Longer than any prompt that is measured.
+MAX_TOKENS = 4096
 # Wide enough that the likeliest token leads clearly, so that rounding cannot change a greedy choice.
 WEIGHT_STD = 0.05
 
@@ -94,7 +96,7 @@ def make_random_base(
     config = LlamaConfig(
         **asdict(shape),
         initializer_range=WEIGHT_STD,
-        max_position_embeddings=1024,
+        max_position_embeddings=MAX_TOKENS,
         tie_word_embeddings=False,
         bos_token_id=None,
         pad_token_id=tokenizer.pad_token_id,

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from benchmarks.over_http import HttpClient
 from benchmarks.random_base import RandomBase, adapter_name, words_to_ids
+from benchmarks.server_process import ServerProcess, free_port
 from benchmarks.systems import Capacity, Reply
 from benchmarks.workloads import Request
 from core.base_names import base_slug
 
-READY_TIMEOUT_S = 300.0
 UNLIMITED = 100_000
 PERSONA = 'name = "{name}"\ndescription = "Random."\ngreeting = "Hello."\n'
 
@@ -32,17 +27,14 @@ class ServedEngine:
         folder = base.folder / "served"
         for index, adapter in enumerate(base.adapter_folders):
             _write_persona(folder / "personas" / adapter_name(index), index, adapter, base_slug(str(base.model_folder)))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        self._log = (folder / "serve.log").open("wb")
-        self._process = subprocess.Popen(
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        self._server = ServerProcess(
             [sys.executable, "-m", "bot.cli", "serve"],
             env=os.environ | _settings(base, capacity, folder, port),
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
+            log=folder / "serve.log",
+            ready_url=f"{url}/readyz",
         )
-        url = f"http://127.0.0.1:{port}"
-        self._wait_until_ready(f"{url}/readyz")
         self._client = HttpClient(f"{url}/v1/chat/completions", word=_word, read=_read)
 
     def serve(self, requests: Sequence[Request]) -> list[Reply]:
@@ -50,21 +42,7 @@ class ServedEngine:
 
     def close(self) -> None:
         self._client.close()
-        self._process.terminate()
-        self._process.wait()
-        self._log.close()
-
-    def _wait_until_ready(self, url: str) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                if httpx.get(url, timeout=5).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-        self._process.kill()
-        raise RuntimeError(f"personas serve was not ready:\n{Path(self._log.name).read_text(encoding='utf-8')}")
+        self._server.close()
 
 
 def _settings(base: RandomBase, capacity: Capacity, folder: Path, port: int) -> dict[str, str]:

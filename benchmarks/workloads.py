@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from benchmarks.random_base import NAMED
 from core.messages import ChatMessage
@@ -13,6 +13,8 @@ from core.messages import ChatMessage
 Arrivals = Literal["at once", "spread"]
 Lengths = Literal["equal", "ragged"]
 
+ARRIVALS: tuple[Arrivals, ...] = get_args(Arrivals)
+LENGTHS: tuple[Lengths, ...] = get_args(Lengths)
 ADAPTERS = 4
 PROMPT_TOKENS = 96
 NEW_TOKENS = 48
@@ -97,20 +99,25 @@ class Workload:
 LONG_PROMPT_REQUESTS = 8
 
 
-def all_workloads(counts: Sequence[int], adapters: Sequence[int] = (), prompts: Sequence[int] = ()) -> list[Workload]:
-    """Every kind of load for these numbers of requests; a lone request cannot be spread.
+def all_workloads(
+    counts: Sequence[int],
+    adapters: Sequence[int] = (),
+    prompts: Sequence[int] = (),
+    *,
+    arrivals: Sequence[Arrivals] = ARRIVALS,
+    lengths: Sequence[Lengths] = LENGTHS,
+) -> list[Workload]:
+    """Every one of these kinds of load for these numbers of requests; a lone request cannot be spread.
 
     Then as many requests at once as the largest of `adapters` for each of these numbers of adapters, and eight at once
     for each length of prompts in tokens.
     """
-    kinds: tuple[Arrivals, Arrivals] = ("at once", "spread")
-    lengths: tuple[Lengths, Lengths] = ("equal", "ragged")
     usual = [
-        Workload(count, arrivals, length)
+        Workload(count, arrival, length)
         for count in counts
-        for arrivals in kinds
+        for arrival in arrivals
         for length in lengths
-        if count > 1 or arrivals == "at once"
+        if count > 1 or arrival == "at once"
     ]
     many = [Workload(max(adapters), "at once", "equal", adapters=number) for number in adapters]
     long = [Workload(LONG_PROMPT_REQUESTS, "at once", "equal", prompt_tokens=tokens) for tokens in prompts]

