@@ -184,11 +184,6 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         await Store.open(sqlite_url(tmp_path / "data" / "personas.db"), create_or_upgrade=True)
 
 
-async def test_a_database_that_is_a_folder_cannot_be_opened(tmp_path):
-    with pytest.raises(StoreUnavailable, match="cannot be opened; check the rights"):
-        await Store.open(sqlite_url(tmp_path), create_or_upgrade=True)
-
-
 async def test_opening_a_database_that_another_program_holds_says_so(path):
     url = sqlite_url(path, "?timeout=0.05")
     await (await Store.open(url, create_or_upgrade=True)).close()
