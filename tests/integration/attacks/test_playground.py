@@ -74,11 +74,13 @@ async def test_a_byte_order_mark_before_an_event_is_no_part_of_it(http):
 
 async def test_a_flood_of_new_sessions_leaves_the_playground_alive(server, http):
     ids = await event_ids(http)
-    queue_of(server).pending_messages_per_session.max_size = MAX_SESSIONS_PER_COOKIE + 10  # 2,000 would take long
+    sessions = queue_of(server).pending_messages_per_session
+    before = len(sessions)  # other browsers'
+    sessions.max_size = before + MAX_SESSIONS_PER_COOKIE + 10  # 2,000 would take long
     for _ in range(MAX_SESSIONS_PER_COOKIE + 40):
         body = {"fn_index": ids["_refresh"], "session_hash": uuid.uuid4().hex[:12], "data": ["zen", ""]}
         assert (await http.post(JOIN, json=body)).status_code in (200, 429, 503)
-    assert len(queue_of(server).pending_messages_per_session) <= MAX_SESSIONS_PER_COOKIE
+    assert len(sessions) - before <= MAX_SESSIONS_PER_COOKIE
     assert (await http.get("/readyz")).status_code == 200
     async with server.http() as other:
         _, output, _ = await (await open_page(other)).call("_refresh", "zen", "")
