@@ -20,6 +20,19 @@ def free_port() -> int:
         return port
 
 
+def becomes_ready(process: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until the URL answers that all is well; False where the process ends before, or takes too long."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(url, timeout=5).is_success:
+                return True
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    return False
+
+
 class ServerProcess:
     """Started and ready once it is built. Raises RuntimeError with the end of its log, which is written to `log`."""
 
@@ -29,7 +42,7 @@ class ServerProcess:
         self._process = subprocess.Popen(  # noqa: S603 - what a benchmark starts is its own
             list(command), env=dict(env), stdout=self._log, stderr=subprocess.STDOUT
         )
-        if not self._is_ready_in_time(ready_url):
+        if not becomes_ready(self._process, ready_url):
             self.close()
             raise RuntimeError(f"{command[0]} was not ready:\n{log.read_text(encoding='utf-8')[-4000:]}")
 
@@ -37,14 +50,3 @@ class ServerProcess:
         self._process.terminate()
         self._process.wait()
         self._log.close()
-
-    def _is_ready_in_time(self, url: str) -> bool:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                if httpx.get(url, timeout=5).is_success:
-                    return True
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-        return False

@@ -17,10 +17,8 @@ import json
 import os
 import random
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.server_process import becomes_ready, free_port
 from core.personas import find_persona, load_personas
 from core.settings import load_settings
 from training.data_files import read_rows
@@ -37,7 +36,7 @@ from training.gate_statistics import paired_bounds
 PERSONAS = (sys.executable, "-m", "bot.cli")
 TASTE = "ye,yer,lad,lass,matey"
 AT_ONCE = 8
-READY_TIMEOUT_S, ANSWER_TIMEOUT_S = 600.0, 3600.0
+ANSWER_TIMEOUT_S = 3600.0
 MAX_TOKENS = 80
 CONFIDENCE = 0.95
 
@@ -163,26 +162,16 @@ def _prompts(slug: str, count: int) -> list[str]:
 @contextmanager
 def serving() -> Iterator[str]:
     """`personas serve` on a free port, ended in good order; its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([*PERSONAS, "serve"], env={**os.environ, "PERSONAS_PORT": str(port)}, stdout=sys.stderr)  # noqa: S603
     try:
-        url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + READY_TIMEOUT_S
-        while not _is_ready(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("personas serve did not become ready; its lines above say why.")
-            time.sleep(0.5)
+        url = f"http://127.0.0.1:{port}"
+        if not becomes_ready(process, f"{url}/readyz"):
+            raise SystemExit("personas serve did not become ready; its lines above say why.")
         yield url
     finally:
         process.terminate()
         process.wait()
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def read_arguments(line: Sequence[str] | None = None) -> argparse.Namespace:

@@ -16,14 +16,13 @@ from safetensors.torch import load_file, save_file
 
 from bot.chat.platform import IncomingMessage
 from bot.service.service import Service
-from core.adapters.content_hash import LINEAGE_FILE
+from core.adapters.content_hash import CONFIG_FILE, LINEAGE_FILE, WEIGHTS_FILE
 from core.adapters.registry import RegisteredAdapter
 from core.errors import NotFound
 from core.generation import SamplingOverrides
 from core.messages import ChatMessage
 from core.store.models import Exchange
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 BY = "trial"
 
 
@@ -55,10 +54,10 @@ async def add_version(service: Service, champion: RegisteredAdapter, factor: flo
 
 def _write_scaled(source: Path, folder: Path, factor: float) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    weights = load_file(source / WEIGHTS)
+    weights = load_file(source / WEIGHTS_FILE)
     scaled = {name: tensor * factor if ".lora_B." in name else tensor for name, tensor in weights.items()}
-    save_file(scaled, folder / WEIGHTS, metadata={"format": "pt"})
-    shutil.copyfile(source / CONFIG, folder / CONFIG)
+    save_file(scaled, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+    shutil.copyfile(source / CONFIG_FILE, folder / CONFIG_FILE)
 
 
 @dataclass(frozen=True, slots=True)

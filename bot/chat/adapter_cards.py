@@ -45,8 +45,10 @@ def thumbs_text(persona: Persona, champion: RegisteredAdapter | None, thumbs: Se
     return f"👍 {sum(tally.up for tally in mine)} · 👎 {sum(tally.down for tally in mine)}" if mine else ""
 
 
-def liked_text(liked: LikedShare) -> str:
-    """The share of thumbs up with its interval, and of how many people."""
+def liked_text(liked: LikedShare | None) -> str:
+    """The share of thumbs up with its interval, and of how many people; "" without a thumb."""
+    if liked is None:
+        return ""
     people = "person" if liked.people == 1 else "people"
     return f"{liked.share:.0%} liked ({liked.low:.0%} to {liked.high:.0%}) by {liked.people} {people}"
 
@@ -66,13 +68,9 @@ def side_by_side(standing: RolloutStanding) -> list[tuple[str, str, str]]:
         rows += [
             ("new conversations", f"{1 - share:.0%}", f"{share:.0%}"),
             ("👍 · 👎 that count", "{} · {}".format(*evidence.champion), "{} · {}".format(*evidence.challenger)),
-            ("share of 👍, 95 %", _liked(evidence.champion_liked), _liked(evidence.challenger_liked)),
+            ("share of 👍, 95 %", liked_text(evidence.champion_liked), liked_text(evidence.challenger_liked)),
             ("conversations with a failure", str(standing.failures[1]), str(standing.failures[0])),
             (f"evidence that it is better, {needed}", "", f"{evidence.better:.2g}"),
             (f"evidence that it is worse, {needed}", "", f"{evidence.worse:.2g}"),
         ]
     return rows
-
-
-def _liked(liked: LikedShare | None) -> str:
-    return liked_text(liked) if liked else ""

@@ -106,7 +106,7 @@ async def all_personas(service: Service) -> list[PersonaLine]:
                     len(versions),
                     challenger.ref.name if challenger else None,
                     evaluation_text(champion),
-                    liked_text(liked) if liked else "",
+                    liked_text(liked),
                 )
             )
     return lines
@@ -147,7 +147,7 @@ def _view(
         reasons=tuple(text for text in map(str, reasons) if text not in why) if isinstance(reasons, list) else (),
         checks=tuple(_row(one) for one in checks if isinstance(one, Mapping)) if isinstance(checks, list) else (),
         evaluation=evaluation_text(adapter),
-        liked=liked_text(liked) if liked else "",
+        liked=liked_text(liked),
         counts=f"👍 {liked.up} · 👎 {liked.down}" if liked else "",
         chart=draw(over_time(thumbs, begin, now)),
         card=card_text(adapter, events),

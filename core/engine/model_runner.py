@@ -177,11 +177,11 @@ def _make_fused(
         if reason is None:
             runner = fuse(model, stack, slots=slots, max_tokens=max_tokens)
             pack_linears(runner.linears)
-            deviation = _deviation(expected, _slotted_logits(runner, _check_ids(model)))
-            if deviation <= MAX_FUSED_DEVIATION.get(model.dtype, MAX_MEAN_DEVIATION):
+            difference = _find_difference(runner, expected, model)
+            if difference is None:
                 logger.info("%s runs in fused layers; its logits are the model's own.", _name(model))
                 return runner
-            reason = f"fused, its logits differ by {deviation:.4f} of their spread"
+            reason = f"fused, {difference}"
     except UNFIT as error:  # out of memory too, which transformers' own code may still have enough of
         reason = f"{type(error).__name__}: {error}"
     if runner is not None:
@@ -198,15 +198,23 @@ def _with_graphs(
     try:
         reason = "the rotation of a token depends on how long the sequences are"
         if fused.has_fixed_rotations:
-            deviation = _deviation(expected, _slotted_logits(graphed, _check_ids(model)))
-            if deviation <= MAX_FUSED_DEVIATION.get(model.dtype, MAX_MEAN_DEVIATION):
+            difference = _find_difference(graphed, expected, model)
+            if difference is None:
                 return graphed
-            reason = f"recorded, its logits differ by {deviation:.4f} of their spread"
+            reason = f"recorded, {difference}"
     except UNFIT as error:
         reason = f"{type(error).__name__}: {error}"
     graphed.forget()
     logger.warning("%s decodes without graphs (%s).", _name(model), reason)
     return fused
+
+
+def _find_difference(runner: ModelRunner, expected: torch.Tensor, model: PreTrainedModel) -> str | None:
+    """How far a fused runner's logits are from the `expected` ones; None where rounding explains it."""
+    deviation = _deviation(expected, _slotted_logits(runner, _check_ids(model)))
+    if deviation <= MAX_FUSED_DEVIATION.get(model.dtype, MAX_MEAN_DEVIATION):
+        return None
+    return f"its logits differ by {deviation:.4f} of their spread"
 
 
 def _find_obstacle(model: PreTrainedModel) -> str | None:
