@@ -19,19 +19,17 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from benchmarks.summary import Spread
-from benchmarks.trial_people import add_version, champion_of
-from bot.chat.platform import IncomingMessage
+from benchmarks.trial_people import add_version, champion_of, pieces, question
 from bot.service.service import Service
 from core.engine.base import EngineStats
 from core.errors import NotFound, PersonasError
 from core.generation import GenerationRequest, SamplingOverrides
-from core.messages import ChatMessage
 from core.settings import Settings, load_settings
 from core.store import rollouts
 from core.voice import Voice
@@ -66,11 +64,9 @@ class Bench:
     slugs: Sequence[str]
     shadows: Mapping[str, Any]
     max_new_tokens: int
-    turns: int = field(default=0, init=False)
 
     async def turn(self, mode: str, seed: int) -> list[float]:
         """Seconds of each step in which exactly the wanted rows wrote."""
-        self.turns += 1
         self.service.worker.shadow = self.shadows[mode]
         seen: list[tuple[float, EngineStats]] = []
         replies = [self._read(slug, seed, seen if at == 0 else None) for at, slug in enumerate(self.slugs)]
@@ -82,20 +78,10 @@ class Bench:
     async def _read(self, slug: str, seed: int, seen: list[tuple[float, EngineStats]] | None) -> None:
         place = f"api:cost-{slug}"  # each persona's slot keeps its prompt, so that turns differ in the shadow alone
         prompts = read_prompts("everyday")
-        reply = await self.service.responder.open(
-            IncomingMessage(
-                source="api",
-                event_id=f"{place}-{self.turns}-{time.monotonic_ns()}",
-                conversation_id=place,
-                user_id=f"api:{slug}",
-                messages=(ChatMessage("user", prompts[seed % len(prompts)] + ASK_MORE),),
-                model=slug,
-                sampling=SamplingOverrides(max_new_tokens=self.max_new_tokens, seed=seed),
-            )
-        )
-        async for chunk in reply.chunks():
-            if chunk.error is not None:
-                raise RuntimeError(chunk.error)
+        sampling = SamplingOverrides(max_new_tokens=self.max_new_tokens, seed=seed)
+        asked = question(slug, prompts[seed % len(prompts)] + ASK_MORE, place, f"api:{slug}", sampling)
+        reply = await self.service.responder.open(asked)
+        async for _ in pieces(reply):
             if seen is not None:
                 seen.append((time.perf_counter(), self.service.engine.stats()))
 

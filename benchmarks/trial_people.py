@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
 from bot.chat.platform import IncomingMessage
+from bot.chat.responder import PendingReply
 from bot.service.service import Service
 from core.adapters.content_hash import CONFIG_FILE, LINEAGE_FILE, WEIGHTS_FILE
 from core.adapters.registry import RegisteredAdapter
@@ -60,6 +61,21 @@ def _write_scaled(source: Path, folder: Path, factor: float) -> None:
     shutil.copyfile(source / CONFIG_FILE, folder / CONFIG_FILE)
 
 
+def question(slug: str, text: str, place: str, person: str, sampling: SamplingOverrides) -> IncomingMessage:
+    """What a person asks a persona in a conversation, as the API's clients do; never the same event twice."""
+    event_id = f"{place}-{uuid.uuid4().hex}"
+    messages = (ChatMessage("user", text),)
+    return IncomingMessage("api", event_id, place, person, messages, model=slug, sampling=sampling)
+
+
+async def pieces(reply: PendingReply) -> AsyncGenerator[None]:
+    """Once for each piece of a reply, as it comes. Raises RuntimeError with why there is none."""
+    async for chunk in reply.chunks():
+        if chunk.error is not None:
+            raise RuntimeError(chunk.error)
+        yield
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A reply that a person got, and the content hash of the version that wrote it."""
@@ -85,20 +101,11 @@ class Crowd:
         """The next person asks the next question. Raises what the responder raises."""
         number, self.asked = self.asked, self.asked + 1
         person, place = f"api:person-{number % self.people}", f"api:trial-{self._run}-{number}"
-        reply = await self.service.responder.open(
-            IncomingMessage(
-                source="api",
-                event_id=place,
-                conversation_id=place,
-                user_id=person,
-                messages=(ChatMessage("user", self.prompts[number % len(self.prompts)]),),
-                model=self.slug,
-                sampling=SamplingOverrides(max_new_tokens=self.max_new_tokens, seed=number),
-            )
-        )
-        async for chunk in reply.chunks():
-            if chunk.error is not None:
-                raise RuntimeError(chunk.error)
+        sampling = SamplingOverrides(max_new_tokens=self.max_new_tokens, seed=number)
+        asked = question(self.slug, self.prompts[number % len(self.prompts)], place, person, sampling)
+        reply = await self.service.responder.open(asked)
+        async for _ in pieces(reply):
+            pass
         async with self.service.store.read() as session:
             written = await session.get(Exchange, reply.exchange_id)
         assert written is not None
