@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from core.engine.kv_slots import AttentionRule
-from core.engine.lora_block import LoraBlock
+from core.engine.lora_block import JoinedLora
 
 
 class Norm:
@@ -40,7 +40,7 @@ class Joined:
     """Linear layers that read one input, as one, and the adapters' updates of it. `members` are the model's own."""
 
     linear: nn.Linear
-    lora: LoraBlock
+    lora: JoinedLora
     members: Sequence[nn.Linear]
     order: torch.Tensor
     """[out_features]: where each output lies among those of the members, one after another."""

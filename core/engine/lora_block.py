@@ -9,11 +9,30 @@ Knows neither models nor adapter files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 
 from core.engine.adapter_files import LoraPair
 from core.engine.lora_step import LoraStep
+
+
+class StackPart(Protocol):
+    """Rows of the stack on one layer, or on some that read the same input."""
+
+    rows: int
+
+    def resize(self, rows: int, r: int, like: torch.Tensor) -> None: ...
+
+    def clear(self, row: int) -> None: ...
+
+
+class JoinedLora(StackPart, Protocol):
+    """Rows of the stack on layers that are computed as one: a LoraBlock, or LoraRows where a CPU decodes."""
+
+    def put(self, row: int, member: int, pair: LoraPair) -> None: ...
+
+    def add_to(self, y: torch.Tensor, x: torch.Tensor) -> None: ...
 
 
 class LoraBlock:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+
+from core.engine.row_plan import RowPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Segment:
 
 @dataclass
 class LoraStep:
-    """What the current forward pass uses. Tokens outside the segments use no adapter.
+    """What the current forward pass uses. Tokens outside the segments use no adapter. `plan` says the same by rows.
 
     `is_for_any`: the pass is recorded, and must be right for whatever the rows hold when it is repeated.
     """
@@ -38,3 +40,4 @@ class LoraStep:
     segments: tuple[Segment, ...] = ()
     rows: int = 0
     is_for_any: bool = False
+    plan: RowPlan = field(default_factory=RowPlan)

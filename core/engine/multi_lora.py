@@ -8,35 +8,24 @@ requests.
 
 from __future__ import annotations
 
-import functools
 import itertools
-import operator
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from transformers import PreTrainedModel
 
 from core.engine.adapter_files import AdapterWeights
-from core.engine.lora_block import LoraBlock
+from core.engine.lora_block import JoinedLora, LoraBlock, StackPart
 from core.engine.lora_linear import MultiLoraLinear, SharedA, linear_shape
+from core.engine.lora_rows import LoraRows
 from core.engine.lora_step import LoraStep, Segment
+from core.engine.row_plan import plan_rows
 
 # Modules that read the same input.
 SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 RANK_STEP = 8
 # On a CPU, to begin the products of one more run of tokens takes as long as so many products of a token and a row.
 DENSE_PER_RUN = 8
-
-
-class _Part(Protocol):
-    """Rows of the stack on one layer, or on some that read the same input."""
-
-    rows: int
-
-    def resize(self, rows: int, r: int, like: torch.Tensor) -> None: ...
-
-    def clear(self, row: int) -> None: ...
 
 
 class AdapterStack:
@@ -58,24 +47,30 @@ class AdapterStack:
         self._step = LoraStep()
         self._groups: dict[tuple[str, ...], SharedA] = {}
         self._layers: dict[str, MultiLoraLinear] = {}
-        self._joined: dict[str, tuple[LoraBlock, int]] = {}
-        self._blocks: set[LoraBlock] = set()  # of the joined layers that an adapter has targeted
+        self._joined: dict[str, tuple[JoinedLora, int]] = {}
+        self._blocks: set[JoinedLora] = set()  # of the joined layers that an adapter has targeted
+        self._has_plan = False  # the joined layers go by the plan of rows, not by segments
+        self._planned: tuple[tuple[int, tuple[tuple[int, float], ...]], ...] = ()
         self._weights = torch.zeros(slots, rows, dtype=dtype, device=self._device)
         self._slot_weights: list[dict[int, float]] = [{} for _ in range(slots)]
 
-    def join(self, columns: Mapping[str, torch.Tensor]) -> LoraBlock:
+    def join(self, columns: Mapping[str, torch.Tensor], *, is_recorded: bool) -> JoinedLora:
         """Hand layers that read one input over to a runner that computes them as one; before any adapter is loaded.
 
-        `columns`: for each layer's name, where its outputs lie in the joined layer's.
+        `columns`: for each layer's name, where its outputs lie in the joined layer's. `is_recorded`: passes over it may
+        be prepared by `activate_for_any`.
         """
         in_features = self.targets[next(iter(columns))][0]
-        block = LoraBlock(self._step, tuple(columns.values()), in_features, self._weights)
+        self._has_plan = self._device.type == "cpu" and not is_recorded
+        kind = LoraRows if self._has_plan else LoraBlock
+        block = kind(self._step, tuple(columns.values()), in_features, self._weights)
         self._joined |= {name: (block, member) for member, name in enumerate(columns)}
         return block
 
     def split(self) -> None:
         """Undo every `join`."""
         self._joined.clear()
+        self._has_plan = False
 
     def unwrap(self) -> None:
         """Put the model's own layers back; this stack is of no use any more."""
@@ -116,7 +111,21 @@ class AdapterStack:
         not mostly zeros. The many tokens of a prompt get one of their own over their own rows only, because there it
         is the arithmetic that counts.
         """
-        segments: list[Segment] = []
+        self._step.rows = sum(1 << row for row in {row for slot, _ in parts for row in self._slot_weights[slot]})
+        self._step.is_for_any = False
+        if self._has_plan:
+            self._plan(parts)
+        if self._layers or not self._has_plan:
+            self._step.segments = tuple(self._segments(parts, token_slots))
+
+    def _plan(self, parts: Sequence[tuple[int, int]]) -> None:
+        """Kept from step to step: while the same replies are written, it is the same."""
+        planned = tuple((tokens, tuple(self._slot_weights[slot].items())) for slot, tokens in parts)
+        if planned != self._planned:
+            self._planned = planned
+            self._step.plan = plan_rows([(tokens, dict(weights)) for tokens, weights in planned])
+
+    def _segments(self, parts: Sequence[tuple[int, int]], token_slots: torch.Tensor) -> Iterator[Segment]:
         begin = 0
         decoding = 0
         while decoding < len(parts) and parts[decoding][1] == 1:
@@ -124,11 +133,8 @@ class AdapterStack:
         for group in (*self._decode_groups(parts[:decoding]), *((part,) for part in parts[decoding:])):
             end = begin + sum(tokens for _, tokens in group)
             if segment := self._make_segment([slot for slot, _ in group], begin, end, token_slots):
-                segments.append(segment)
+                yield segment
             begin = end
-        self._step.segments = tuple(segments)
-        self._step.rows = functools.reduce(operator.or_, (segment.rows for segment in segments), 0)
-        self._step.is_for_any = False
 
     def activate_for_any(self, token_slots: torch.Tensor, rows: int) -> None:
         """Prepare a forward pass over tokens of these slots [tokens] that is right whatever the slots' weights are.
@@ -172,10 +178,10 @@ class AdapterStack:
         for part in self._parts():
             part.resize(self.rows, r, self._weights)
 
-    def _parts(self) -> list[_Part]:
+    def _parts(self) -> list[StackPart]:
         return [*self._groups.values(), *self._layers.values(), *self._blocks]
 
-    def _make_room(self, block: LoraBlock) -> None:
+    def _make_room(self, block: JoinedLora) -> None:
         if block not in self._blocks:
             block.resize(self.rows, self._r, self._weights)
             self.moves += 1
