@@ -58,7 +58,7 @@ class Bags:
     def _make_outputs(
         self, members: torch.Tensor, rows: int, r: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        uses_of_token = torch.arange(len(self.tokens)).split(self._uses_by_token)
+        uses_of_token = torch.split(torch.arange(len(self.tokens)), self._uses_by_token)
         blocks, ranks = torch.arange(len(members)).view(-1, 1, 1), torch.arange(r)
         count = int(members.max()) + 1
         index = [((blocks * rows + self._row_of[uses].view(-1, 1)) * r + ranks).flatten() for uses in uses_of_token]
