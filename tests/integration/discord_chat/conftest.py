@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
 import pytest
+from discord.state import AutoShardedConnectionState
 
 from bot.chat import calls, mending
-from bot.discord_chat import catch_up, profiles
+from bot.discord_chat import catch_up, parts, profiles
+from bot.discord_chat.connection import CAPABILITIES
 from core.engine.echo_engine import EchoEngine
 from tests.discord.commands import registered
 from tests.discord.rooms import DiscordRoom, discord_room, process_in
@@ -25,6 +29,19 @@ Run = Callable[..., AbstractAsyncContextManager[DiscordRoom]]
 def profile_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine, the bot's profile changes before the reply that waits for it goes on without."""
     monkeypatch.setattr(profiles, "PROFILE_WAIT_S", TIMEOUT_S)
+
+
+@pytest.fixture(autouse=True)
+def edits_are_given_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a channel is edited in five seconds it is here in a fifth of one; the fake counts no edits by itself."""
+    monkeypatch.setattr(parts, "CAPABILITIES", replace(CAPABILITIES, edits_window_s=0.2))
+
+
+@pytest.fixture(autouse=True)
+def servers_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """discord.py takes the list of servers for whole when no more has come for two seconds; the fake sends all at once."""
+    begin = AutoShardedConnectionState.__init__
+    monkeypatch.setattr(AutoShardedConnectionState, "__init__", partialmethod(begin, guild_ready_timeout=0.3))
 
 
 @pytest.fixture

@@ -142,8 +142,12 @@ async def test_a_command_is_never_in_the_ledger_without_the_way_to_end_its_think
             interaction = await room.ann.uses("ask", room.channel, question="one two three")
             answer = await interaction.wait_reply()
             await room.channel.wait_for(lambda _, answer=answer: answer.content.endswith("three"))
+
+            async def has_begun(acting: list[asyncio.Task[None]] = acting) -> bool:
+                return bool(acting)
+
+            await room.until(has_begun)
         await asyncio.gather(*acting)
-        assert acting
     assert len(await room.exchanges()) == 5
     assert not orphans
 

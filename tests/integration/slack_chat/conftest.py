@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack_chat import parts
+from bot.slack_chat.connection import CAPABILITIES
 from tests.fakes.fake_slack.channels import Channel
 from tests.fakes.fake_slack.people import Person
 from tests.fakes.fake_slack.server import FakeSlack
 from tests.slack.rooms import SlackRoom, slack_room
 from tests.slack.small_app import SmallApp
+
+
+@pytest.fixture(autouse=True)
+def edits_are_given_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a channel is edited in three seconds it is here in a fifth of one; the fake counts no edits by itself."""
+    monkeypatch.setattr(parts, "CAPABILITIES", replace(CAPABILITIES, edits_window_s=0.2))
 
 
 @pytest.fixture
