@@ -70,7 +70,14 @@ class _Stage:
     def __init__(self, first: ProgressUpdate, now_s: float) -> None:
         # A first update of nothing done starts the clock; another comes when its unit is done already.
         self._first, self._began_s = first, now_s
+        self._done = first.done
         self._is_told = False
+
+    def goes_on(self, update: ProgressUpdate) -> bool:
+        """Whether an update is of this run of the stage; False where another run has begun."""
+        is_later = update.done >= self._done
+        self._done = update.done
+        return is_later
 
     def left_s(self, update: ProgressUpdate, now_s: float) -> float | None:
         """Seconds to the end; None before enough is measured."""
@@ -116,12 +123,12 @@ class _Lines:
 
     def report(self, update: ProgressUpdate) -> None:
         now = self._clock()
-        if update.stage not in self._stages:
+        stage = self._stages.get(update.stage)
+        if stage is None or not stage.goes_on(update):
             stage = self._stages[update.stage] = _Stage(update, now)
             self._print(stage.opening(), now)
             if not update.done:
                 return
-        stage = self._stages[update.stage]
         self._print(stage.announcement(update, now), now)
         head = f"{update.stage}: {update.unit} {update.done} of {update.total}"
         if update.done == update.total:
@@ -146,11 +153,12 @@ class _Bars:
 
     def report(self, update: ProgressUpdate) -> None:
         now = self._clock()
-        if update.stage not in self._stages:
+        stage, bar = self._stages.get(update.stage, (None, None))
+        if stage is None or bar is None or not stage.goes_on(update):
             stage = _Stage(update, now)
-            self._stages[update.stage] = stage, self._bars.add_task(update.stage, total=update.total, note="")
+            bar = self._bars.add_task(update.stage, total=update.total, note="")
+            self._stages[update.stage] = stage, bar
             self._print(stage.opening())
-        stage, bar = self._stages[update.stage]
         self._print(stage.announcement(update, now))
         note = stage.figures(update, now) if update.done else ""
         self._bars.update(bar, completed=update.done, total=update.total, note=note)

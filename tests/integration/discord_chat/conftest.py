@@ -39,7 +39,7 @@ def edits_are_given_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def servers_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """discord.py takes the list of servers for whole when no more has come for two seconds; the fake sends all at once."""
+    """discord.py takes its list of servers for whole once two seconds bring no more; the fake sends all at once."""
     begin = AutoShardedConnectionState.__init__
     monkeypatch.setattr(AutoShardedConnectionState, "__init__", partialmethod(begin, guild_ready_timeout=0.3))
 

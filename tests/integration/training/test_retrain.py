@@ -78,7 +78,7 @@ class Shop:
         judged = tuple(
             JudgedReply(one, asked[at], f"Reply {at}.", at % 2 == 0, 1.0) for at, one in enumerate(ids[:VOTES])
         )
-        corrected = CorrectedReply(ids[VOTES], asked[VOTES], "It is 4711.", 5.0)
+        corrected = CorrectedReply(ids[VOTES], asked[VOTES], "It is 471100815.", 5.0)
         held = (HeldBack("cool_down", 3, "[feedback] cool_down_s"),)
         self.feedback = FeedbackSet("zen", "smollm2", judged, (), (corrected,), held, {"sha256": "ab"}, tuple(ids))
 
@@ -113,7 +113,7 @@ class Shop:
 
     def ask(self, persona: Any, settings: Any, folder: Path, reasked: Any, progress: Any) -> tuple[int, ...]:
         self.at("ask", "before")
-        assert [one.key_words for one in reasked] == [("4711",)]
+        assert [one.key_words for one in reasked] == [("471100815",)]
         return (0 if adapter_content_hash(folder) == self.anchor else 3,)
 
     def score(self, persona: Any, settings: Any, folders: Any, votes: Any, progress: Any) -> Any:
@@ -336,7 +336,7 @@ def test_the_journal_holds_nothing_that_people_said(shop: Shop) -> None:
         retrain(shop.task())
     written = "".join(path.read_text() for path in (shop.settings.data_dir / "retraining").rglob("*.json"))
     assert "exchange_ids" in written
-    assert not any(words in written for words in ("Reply 1", "What is number", "4711"))
+    assert not any(words in written for words in ("Reply 1", "What is number", "471100815"))
 
 
 def test_a_champion_that_is_promoted_meanwhile_is_judged_against_in_its_turn(shop: Shop) -> None:

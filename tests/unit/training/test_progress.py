@@ -60,6 +60,14 @@ def test_a_stage_that_is_over_in_a_moment_is_one_line() -> None:
     assert shown(rows) == ["Perplexity: row 80 of 80, took less than a minute"]
 
 
+def test_a_stage_that_runs_again_is_timed_anew() -> None:
+    """As when one adapter is measured after another, with something else between."""
+    run = [(10.0 * number, ProgressUpdate("Adapter", number, 9)) for number in range(10)]
+    lines = shown(run + [(3600.0 + at_s, update) for at_s, update in run])
+    assert lines[-3:] == shown(run)[-3:]
+    assert lines[-1] == "Adapter: row 9 of 9, took about 2 minutes"
+
+
 def test_a_training_that_goes_on_says_from_where_and_its_pace_is_that_of_its_own_steps() -> None:
     lines = shown([(0.0, step(200, "rows")), (100.0, step(201)), (200.0, step(202))])
     assert lines == [
