@@ -19,7 +19,7 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.contenders import ENGINE, GOALS, REFERENCES, SYSTEMS
-from benchmarks.measure import DifferentTokens, Sample, Turn, measure, warm_up
+from benchmarks.measure import DifferentTokens, Sample, Turn, measure, warm_up, warm_up_workload
 from benchmarks.plot import plot_figures
 from benchmarks.random_base import QUICK_SHAPE, BaseShape, RandomBase, copy_base, make_random_base
 from benchmarks.report import Setting, print_report, write_json
@@ -117,13 +117,15 @@ def _default_model() -> Path:
 def _compare(name: str, options: argparse.Namespace, console: Console) -> None:
     load_before = os.getloadavg()[0]
     workloads = QUICK_WORKLOADS if options.quick else _workloads(options)
+    adapters = max(workload.adapters for workload in workloads)
+    served = [*workloads, warm_up_workload(adapters, adapters)]
     capacity = Capacity(
-        rows=max(workload.requests for workload in workloads),
-        context_tokens=max(workload.longest_tokens for workload in workloads),
+        rows=max(workload.requests for workload in served),
+        context_tokens=max(workload.longest_tokens for workload in served),
     )
     with tempfile.TemporaryDirectory() as folder:
         console.print(f"Building the base model {name}, the adapters and every system ...")
-        base = _make_base(name, Path(folder), max(workload.adapters for workload in workloads), options)
+        base = _make_base(name, Path(folder), adapters, options)
         kinds = _choose(base, options.systems, console)
         with _running(kinds, base, capacity) as systems:
             samples = _measure(systems, base, plan_turns(workloads, kinds, options.rounds), options.dtype, console)

@@ -90,8 +90,11 @@ def measure(
 def warm_up(systems: Sequence[SystemProcess], draw: DrawRequests, adapters: int) -> None:
     """Let every system serve once unmeasured: adapters are loaded and memory is allocated."""
     for system in systems:
-        requests = 1 if system.kind.is_lone else adapters
-        system.serve(draw(Workload(requests, "at once", "ragged", adapters), "warm-up"))
+        system.serve(draw(warm_up_workload(1 if system.kind.is_lone else adapters, adapters), "warm-up"))
+
+
+def warm_up_workload(requests: int, adapters: int) -> Workload:
+    return Workload(requests, "at once", "ragged", adapters)
 
 
 def _sample(

@@ -19,7 +19,7 @@ class GatePolicy:
     formats_margin: float = 0.25
     identity_margin: float = 0.15
     flawed_margin: float = 0.06
-    facts_margin: float = 0.05
+    facts_margin: float = 0.08
     facts_margin_to_base: float = 0.20
     refusals_margin: float = 0.15
     general_text_ratio: float = 1.03
