@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from core.adapters.content_hash import adapter_content_hash
 from core.generation import AdapterRef
@@ -130,6 +130,8 @@ def copy_base(
         tokenizer = _make_tokenizer(shape.vocab_size)
         # As above; where the head is tied, these tokens are read as nothing, too, which takes as long.
         model.get_output_embeddings().weight[: len(SPECIAL)] = 0
+        # Its own sampling, a penalty for instance, would make some systems write other tokens than the rest.
+        model.generation_config = GenerationConfig()
         for config in (model.config, model.generation_config):
             config.bos_token_id, config.pad_token_id = None, tokenizer.pad_token_id
             config.eos_token_id = tokenizer.eos_token_id
