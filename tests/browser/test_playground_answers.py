@@ -79,8 +79,10 @@ async def test_another_answer_can_be_stopped(page, server):
     await say(page, "take your time")
     server.echo.gate.close()
     await again(page).click()
-    server.echo.gate.let_through(2)
     await expect(again(page)).to_have_count(0)
+    await server.echo.gate.wait_until_held()
+    server.echo.gate.let_through(2)  # a stop before its first word leaves the answer that was there
+    await expect(page.get_by_text("[codebeard@1]", exact=True)).to_be_visible()
     await page.get_by_role("button", name="Stop").click()
     await expect(page.get_by_text("2/2")).to_be_visible()
     assert [one.status for one in await answers(server, "take your time")] == ["succeeded", "cancelled"]
