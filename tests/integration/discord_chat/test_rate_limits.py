@@ -54,9 +54,9 @@ async def test_an_edit_that_cloudflare_refuses_arrives_after_the_time_it_names(
     page = await half_shown(room)
     fault = room.fake.faults.refuse("PATCH", EDITS, 429, retry_after=0.5, by_cloudflare=True)
     await is_shown_whole(room, page, fault)
-    refused, *_ = [one for one in room.fake.requests_of("PATCH", EDITS) if one.status == 429]
-    after = room.fake.requests[room.fake.requests.index(refused) + 1]
-    assert after.method == "PATCH"
+    edits = room.fake.requests_of("PATCH", EDITS)
+    [refused] = [one for one in edits if one.status == 429]
+    after = edits[edits.index(refused) + 1]
     assert after.at - refused.at >= timedelta(seconds=0.5)
 
 
