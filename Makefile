@@ -16,7 +16,7 @@ NVIDIA_DEVICE := /dev/nvidia0
 TEST_ENV := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1 PYTHONDONTWRITEBYTECODE=
 PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 # Processes that test side by side, each a whole file at a time: many tests wait more than they compute.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 3
 NEWEST_VENV := .venv-newest
 NEWEST_PYTHON ?= $(lastword $(foreach minor,12 13 14 15,$(wildcard \
 	/usr/bin/python3.$(minor) /usr/local/bin/python3.$(minor) $(HOME)/.pyenv/versions/3.$(minor).*/bin/python)))
