@@ -61,6 +61,10 @@ class LoraPair:
     def r(self) -> int:
         return self.a.shape[0]
 
+    def scaled_b(self, device: torch.device) -> torch.Tensor:
+        """[r, out_features] in fp32: Bᵀ with the scale folded in, before it is rounded to a model's dtype."""
+        return (self.b.to(device, torch.float32) * self.scale).T
+
 
 @dataclass(frozen=True)
 class AdapterWeights:

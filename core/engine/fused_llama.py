@@ -118,16 +118,12 @@ def find_fuse_obstacle(model: PreTrainedModel) -> str | None:
     return None
 
 
-def fuse(
-    model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int, is_recorded: bool = False
-) -> FusedRunner:
+def fuse(model: PreTrainedModel, stack: AdapterStack, *, slots: int, max_tokens: int) -> FusedRunner:
     """Move a model's weights into a fused runner, layer by layer, so that they lie in memory once.
-
-    `is_recorded`: its steps may be recorded, and repeated after the rows of the stack are filled anew.
 
     Raises what a model raises that is built in other ways than its family; it has its weights back then.
     """
-    reader = _Reader(model, stack, is_recorded=is_recorded)
+    reader = _Reader(model, stack)
     try:
         layers = [reader.read_layer(index) for index in range(model.config.num_hidden_layers)]
         body: Any = model.model
@@ -142,10 +138,9 @@ def fuse(
 class _Reader:
     """Reads the layers of one model."""
 
-    def __init__(self, model: PreTrainedModel, stack: AdapterStack, *, is_recorded: bool) -> None:
+    def __init__(self, model: PreTrainedModel, stack: AdapterStack) -> None:
         self._model = model
         self._stack = stack
-        self._is_recorded = is_recorded
         self._config: Any = model.config
         self._family = FAMILIES[model.config.model_type]
         self.joined: list[Joined] = []
@@ -214,7 +209,7 @@ class _Reader:
             order[: len(begin)] = begin
         columns = torch.split(order.argsort(), sizes)
         names = [f"{parent}.{child}" for child in children]
-        lora = self._stack.join(dict(zip(names, columns, strict=True)), is_recorded=self._is_recorded)
+        lora = self._stack.join(dict(zip(names, columns, strict=True)))
         joined = Joined(join_linears(members, order), lora, members, order)
         self.joined.append(joined)
         return joined

@@ -60,8 +60,7 @@ class LoraBlock:
         """Write a member's pair into a row."""
         begin = member * self._r
         self._a[row, begin : begin + pair.r] = pair.a.to(self._a)
-        # The scale is folded in at full precision, before B is rounded to the model's dtype.
-        scaled = (pair.b.to(self._b.device, torch.float32) * pair.scale).T.to(self._b.dtype)
+        scaled = pair.scaled_b(self._b.device).to(self._b.dtype)
         self._b[row, begin : begin + pair.r].index_copy_(1, self._columns[member], scaled)
         self.rows |= 1 << row
 

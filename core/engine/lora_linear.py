@@ -106,9 +106,7 @@ class MultiLoraLinear(nn.Module):
     def put(self, row: int, pair: LoraPair) -> None:
         """Write a pair into a row."""
         self.shared.put(row, self.member, pair.a)
-        # The scale is folded in at full precision, before B is rounded to the model's dtype.
-        scaled = (pair.b.to(self.stacked.device, torch.float32) * pair.scale).T
-        self.stacked[row, : pair.r] = scaled.to(self.stacked.dtype)
+        self.stacked[row, : pair.r] = pair.scaled_b(self.stacked.device).to(self.stacked.dtype)
         self.rows |= 1 << row
 
     def clear(self, row: int) -> None:

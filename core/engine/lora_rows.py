@@ -52,8 +52,7 @@ class LoraRows:
         """Write a member's pair into a row."""
         begin = member * self._r
         self._a[row, :, begin : begin + pair.r] = pair.a.T.to(self._a)
-        # The scale is folded in at full precision, before B is rounded to the model's dtype.
-        scaled = (pair.b.to(torch.float32) * pair.scale).T.to(self._b.dtype)
+        scaled = pair.scaled_b(self._b.device).to(self._b.dtype)
         first, count = self._members.index(member), self._members.count(member)
         columns = self._columns[member] - first * self._width
         ordered = torch.empty_like(scaled).index_copy_(1, columns, scaled)

@@ -143,8 +143,9 @@ def make_runner(
     """
     own_attention = model.config._attn_implementation
     expected = _own_logits(model)
-    is_recorded = recorder is not None
-    if fused := _make_fused(model, stack, expected, slots=slots, max_tokens=max_tokens, is_recorded=is_recorded):
+    if recorder is not None:
+        stack.expect_recordings()
+    if fused := _make_fused(model, stack, expected, slots=slots, max_tokens=max_tokens):
         return fused if recorder is None else _with_graphs(fused, recorder, expected, model)
     try:
         reason = _find_obstacle(model)
@@ -169,20 +170,14 @@ def make_runner(
 
 
 def _make_fused(
-    model: PreTrainedModel,
-    stack: AdapterStack,
-    expected: torch.Tensor,
-    *,
-    slots: int,
-    max_tokens: int,
-    is_recorded: bool,
+    model: PreTrainedModel, stack: AdapterStack, expected: torch.Tensor, *, slots: int, max_tokens: int
 ) -> FusedRunner | None:
     """A fused runner if the model is of a family that it knows and its logits are the `expected` ones."""
     runner: FusedRunner | None = None
     try:
         reason = find_fuse_obstacle(model)
         if reason is None:
-            runner = fuse(model, stack, slots=slots, max_tokens=max_tokens, is_recorded=is_recorded)
+            runner = fuse(model, stack, slots=slots, max_tokens=max_tokens)
             pack_linears(runner.linears)
             difference = _find_difference(runner, expected, model)
             if difference is None:

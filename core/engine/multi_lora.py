@@ -19,7 +19,7 @@ from core.engine.lora_block import JoinedLora, LoraBlock, StackPart
 from core.engine.lora_linear import MultiLoraLinear, SharedA, linear_shape
 from core.engine.lora_rows import LoraRows
 from core.engine.lora_step import LoraStep, Segment
-from core.engine.row_plan import plan_rows
+from core.engine.row_plan import mask_of, plan_rows
 
 # Modules that read the same input.
 SHARED_INPUTS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -49,20 +49,22 @@ class AdapterStack:
         self._layers: dict[str, MultiLoraLinear] = {}
         self._joined: dict[str, tuple[JoinedLora, int]] = {}
         self._blocks: set[JoinedLora] = set()  # of the joined layers that an adapter has targeted
-        self._has_plan = False  # the joined layers go by the plan of rows, not by segments
+        self._looks_up = self._device.type == "cpu"  # joined layers go by the plan of rows, not by segments
         self._planned: tuple[tuple[int, tuple[tuple[int, float], ...]], ...] = ()
         self._weights = torch.zeros(slots, rows, dtype=dtype, device=self._device)
         self._slot_weights: list[dict[int, float]] = [{} for _ in range(slots)]
 
-    def join(self, columns: Mapping[str, torch.Tensor], *, is_recorded: bool) -> JoinedLora:
+    def expect_recordings(self) -> None:
+        """Before any `join`: passes over joined layers will be prepared by `activate_for_any`, too."""
+        self._looks_up = False
+
+    def join(self, columns: Mapping[str, torch.Tensor]) -> JoinedLora:
         """Hand layers that read one input over to a runner that computes them as one; before any adapter is loaded.
 
-        `columns`: for each layer's name, where its outputs lie in the joined layer's. `is_recorded`: passes over it may
-        be prepared by `activate_for_any`.
+        `columns`: for each layer's name, where its outputs lie in the joined layer's.
         """
         in_features = self.targets[next(iter(columns))][0]
-        self._has_plan = self._device.type == "cpu" and not is_recorded
-        kind = LoraRows if self._has_plan else LoraBlock
+        kind = LoraRows if self._looks_up else LoraBlock
         block = kind(self._step, tuple(columns.values()), in_features, self._weights)
         self._joined |= {name: (block, member) for member, name in enumerate(columns)}
         return block
@@ -70,7 +72,6 @@ class AdapterStack:
     def split(self) -> None:
         """Undo every `join`."""
         self._joined.clear()
-        self._has_plan = False
 
     def unwrap(self) -> None:
         """Put the model's own layers back; this stack is of no use any more."""
@@ -105,17 +106,13 @@ class AdapterStack:
         self._weights[slot] = torch.tensor([weights.get(row, 0.0) for row in range(self.rows)]).to(self._weights)
 
     def activate(self, parts: Sequence[tuple[int, int]], token_slots: torch.Tensor) -> None:
-        """Prepare the next forward pass over packed parts (slot, tokens). `token_slots`: [tokens], on the device.
-
-        Decoding slots share one dense product, because what counts there is the number of products, as long as it is
-        not mostly zeros. The many tokens of a prompt get one of their own over their own rows only, because there it
-        is the arithmetic that counts.
-        """
-        self._step.rows = sum(1 << row for row in {row for slot, _ in parts for row in self._slot_weights[slot]})
+        """Prepare the next forward pass over packed parts (slot, tokens). `token_slots`: [tokens], on the device."""
+        self._step.rows = mask_of(row for slot, _ in parts for row in self._slot_weights[slot])
         self._step.is_for_any = False
-        if self._has_plan:
+        has_plan = self._looks_up and bool(self._joined)
+        if has_plan:
             self._plan(parts)
-        if self._layers or not self._has_plan:
+        if self._layers or not has_plan:
             self._step.segments = tuple(self._segments(parts, token_slots))
 
     def _plan(self, parts: Sequence[tuple[int, int]]) -> None:
@@ -126,6 +123,10 @@ class AdapterStack:
             self._step.plan = plan_rows([(tokens, dict(weights)) for tokens, weights in planned])
 
     def _segments(self, parts: Sequence[tuple[int, int]], token_slots: torch.Tensor) -> Iterator[Segment]:
+        """Decoding slots share one dense product, because what counts there is the number of products, as long as it is
+        not mostly zeros. The many tokens of a prompt get one of their own over their own rows only, because there it
+        is the arithmetic that counts.
+        """
         begin = 0
         decoding = 0
         while decoding < len(parts) and parts[decoding][1] == 1:
@@ -166,7 +167,7 @@ class AdapterStack:
         if not used:
             return None
         start, stop = min(used), max(used) + 1
-        rows = sum(1 << row for row in used)
+        rows = mask_of(used)
         if stop - start == 1 and all(self._slot_weights[slot].get(start) == 1 for slot in slots):
             return Segment(begin, end, start, stop, rows, None)
         weights = self._weights[token_slots[begin:end], start:stop].unsqueeze(-1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,11 @@ import torch
 # A row that so many decoding tokens use is cheaper multiplied once than looked up by each. Where fewer tokens decode,
 # the number of operators is what counts, and every row gets a product.
 SHARED_BY = 4
+
+
+def mask_of(rows: Iterable[int]) -> int:
+    """A bit for each of these rows, which may come more than once."""
+    return functools.reduce(lambda mask, row: mask | 1 << row, rows, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,7 @@ class Bags:
     def __init__(self, uses: Sequence[Mapping[int, float]]) -> None:
         self.count = len(uses)
         pairs = [(token, row, weight) for token, rows in enumerate(uses) for row, weight in rows.items()]
-        self.rows = sum(1 << row for row in {row for _, row, _ in pairs})
+        self.rows = mask_of(row for _, row, _ in pairs)
         self.tokens = torch.tensor([token for token, _, _ in pairs])
         self.weights = _column([weight for _, _, weight in pairs])
         self._uses_by_token = [len(rows) for rows in uses]
