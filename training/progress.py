@@ -70,14 +70,7 @@ class _Stage:
     def __init__(self, first: ProgressUpdate, now_s: float) -> None:
         # A first update of nothing done starts the clock; another comes when its unit is done already.
         self._first, self._began_s = first, now_s
-        self._done = first.done
         self._is_told = False
-
-    def goes_on(self, update: ProgressUpdate) -> bool:
-        """Whether an update is of this run of the stage; False where another run has begun."""
-        is_later = update.done >= self._done
-        self._done = update.done
-        return is_later
 
     def left_s(self, update: ProgressUpdate, now_s: float) -> float | None:
         """Seconds to the end; None before enough is measured."""
@@ -112,20 +105,35 @@ class _Stage:
         return ", ".join(filter(None, (update.note, f"{duration_text(left or 0)} left" if is_running else "")))
 
 
+class _Stages:
+    """The run of each stage that goes on. A stage whose count falls has begun another run."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[_Stage, int]] = {}  # each with what was done at its last update
+
+    def of(self, update: ProgressUpdate, now_s: float) -> tuple[_Stage, bool]:
+        """The run that an update belongs to, and whether it begins with it."""
+        stage, done = self._runs.get(update.stage, (None, 0))
+        is_new = stage is None or update.done < done
+        if stage is None or is_new:
+            stage = _Stage(update, now_s)
+        self._runs[update.stage] = stage, update.done
+        return stage, is_new
+
+
 class _Lines:
     """A line for each stage's beginning and end, and one about every half minute."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
         self._clock = clock
-        self._stages: dict[str, _Stage] = {}
+        self._stages = _Stages()
         self._printed_s = clock()
 
     def report(self, update: ProgressUpdate) -> None:
         now = self._clock()
-        stage = self._stages.get(update.stage)
-        if stage is None or not stage.goes_on(update):
-            stage = self._stages[update.stage] = _Stage(update, now)
+        stage, is_new = self._stages.of(update, now)
+        if is_new:
             self._print(stage.opening(), now)
             if not update.done:
                 return
@@ -149,19 +157,18 @@ class _Bars:
     def __init__(self, bars: Progress, clock: Callable[[], float]) -> None:
         self._bars = bars
         self._clock = clock
-        self._stages: dict[str, tuple[_Stage, TaskID]] = {}
+        self._stages = _Stages()
+        self._tasks: dict[str, TaskID] = {}
 
     def report(self, update: ProgressUpdate) -> None:
         now = self._clock()
-        stage, bar = self._stages.get(update.stage, (None, None))
-        if stage is None or bar is None or not stage.goes_on(update):
-            stage = _Stage(update, now)
-            bar = self._bars.add_task(update.stage, total=update.total, note="")
-            self._stages[update.stage] = stage, bar
+        stage, is_new = self._stages.of(update, now)
+        if is_new:
+            self._tasks[update.stage] = self._bars.add_task(update.stage, total=update.total, note="")
             self._print(stage.opening())
         self._print(stage.announcement(update, now))
         note = stage.figures(update, now) if update.done else ""
-        self._bars.update(bar, completed=update.done, total=update.total, note=note)
+        self._bars.update(self._tasks[update.stage], completed=update.done, total=update.total, note=note)
 
     def _print(self, line: str | None) -> None:
         if line is not None:
