@@ -105,6 +105,9 @@ def make_random_base(
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        # As models are published: fp32 on a CPU then computes with weights that fp16 holds.
+        for weight in model.parameters():
+            weight.copy_(weight.bfloat16())
         # A logit of 0 is never the highest of thousands: no reply ends before its length, and every token shows.
         model.lm_head.weight[: len(SPECIAL)] = 0
         base = RandomBase(folder, dtype, name, shape, _count(model), has_clear_choices=True, adapters=adapters)

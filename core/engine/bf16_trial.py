@@ -87,7 +87,7 @@ def measure_speed() -> float:
     Medians of interleaved rounds, a fraction of a second.
     """
     outputs, inputs = SHAPE
-    plain = torch.linspace(-1, 1, outputs * inputs).view(SHAPE)
+    plain = torch.linspace(-1, 1, outputs * inputs).view(SHAPE).bfloat16()  # as published: fp32 may pack it in half
     layers: dict[torch.dtype, nn.Module] = {}
     for dtype in (torch.float32, torch.bfloat16):
         layer = nn.Linear(inputs, outputs, bias=False, device="meta")

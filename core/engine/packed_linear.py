@@ -1,9 +1,9 @@
-"""Linear layers on the CPU with their weights in oneDNN's own order, which batches of a few tokens multiply faster.
+"""Linear layers on the CPU with their weights in a library's own order, which batches of a few tokens multiply faster.
 
-MKL, which torch takes for fp32, rearranges a weight for each product. That costs as much as multiplying by eight
-tokens, and oneDNN's order saves it. The packed weight takes the plain one's place, so no memory is spent on it; only a
-head that shares its weight with the embeddings is packed as a copy. With oneDNN's kernels for AVX2, a packed product
-was seen to round a token the same in whatever company, which MKL's does not.
+Where fp16 holds an fp32 weight, that is FBGEMM's: see half_weights.py. Else it is oneDNN's. MKL, which torch takes for
+fp32, rearranges a weight for each product. That costs as much as multiplying by eight tokens, and oneDNN's order saves
+it. The packed weight takes the plain one's place, so no memory is spent on it; only a head that shares its weight with
+the embeddings is packed as a copy.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 from core.engine.cpu_features import has_fast_bf16
+from core.engine.half_weights import is_faster_in_half, multiply_half, pack_in_half, unpack_half
 from core.engine.host_memory import free_bytes
 
 # A product through oneDNN takes about 15 µs longer to begin than MKL's, which smaller weights do not earn back. In bf16
@@ -45,6 +47,30 @@ class PackedLinear(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return _multiply(x, self.weight, self.bias)
 
+    def pack(self, weight: torch.Tensor) -> None:
+        """Take a plain weight [out, in], which is not changed."""
+        self.weight = nn.Parameter(_pack(weight), requires_grad=False)
+
+    def to_dense(self) -> torch.Tensor:
+        """[out, in]: the weight in plain order."""
+        return self.weight.detach().to_dense()
+
+
+class HalfLinear(PackedLinear):
+    """PackedLinear that keeps an fp32 weight in fp16. Its `weight` holds no numbers, and is on no device."""
+
+    _packed: Any
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return multiply_half(x, self._packed)
+
+    def pack(self, weight: torch.Tensor) -> None:
+        self._packed = pack_in_half(weight, self.bias)
+        self.weight = nn.Parameter(torch.empty_like(weight, device="meta"), requires_grad=False)
+
+    def to_dense(self) -> torch.Tensor:
+        return unpack_half(self._packed)
+
 
 def is_faster_packed(weight: torch.Tensor, capability: str | None = None) -> bool:
     """Whether packing a weight [out, in] pays, by its shape and dtype. `capability` is the CPU's, in torch's words."""
@@ -54,10 +80,17 @@ def is_faster_packed(weight: torch.Tensor, capability: str | None = None) -> boo
     return weight.numel() >= MIN_ELEMENTS.get(weight.dtype, 0) and (is_wide or not needs_width)
 
 
+def choose_packing(weight: torch.Tensor) -> type[PackedLinear] | None:
+    """What a weight [out, in] is multiplied fastest as on this machine; None where that is nn.Linear."""
+    if is_faster_in_half(weight):
+        return HalfLinear
+    return PackedLinear if can_pack(weight.dtype) and is_faster_packed(weight) else None
+
+
 def pack_linears(
     model: nn.Module,
     *,
-    is_worth_it: Callable[[torch.Tensor], bool] = is_faster_packed,
+    choose: Callable[[torch.Tensor], type[PackedLinear] | None] = choose_packing,
     free: Callable[[], int] = free_bytes,
 ) -> None:
     """Pack a frozen model's linear layers on the CPU in place, where this machine can and it is known to be faster.
@@ -70,19 +103,21 @@ def pack_linears(
     for name, module in model.named_modules():
         if type(module) is not nn.Linear or module.weight.device.type != "cpu":
             continue
-        if not can_pack(module.weight.dtype) or not is_worth_it(module.weight):
+        if (kind := choose(module.weight.detach())) is None:
             continue
         is_shared = owners[id(module.weight)] > 1
-        if is_shared and module.weight.nbytes > free() // 2:
+        size = module.weight.nbytes // (2 if kind is HalfLinear else 1)
+        if is_shared and size > free() // 2:
             logger.warning(
                 "%s is not packed: its copy of %.1f GB would take over half of the free memory; replies are slower.",
                 name,
-                module.weight.nbytes / 1e9,
+                size / 1e9,
             )
             continue
         plain = module.weight
-        _turn_into(PackedLinear, module, nn.Parameter(_pack(plain.detach()), requires_grad=False))
+        _turn_into(kind, module)
         assert isinstance(module, PackedLinear)  # noqa: S101  # which mypy cannot know
+        module.pack(plain.detach())
         module.shared = (plain,) if is_shared else ()
 
 
@@ -91,9 +126,10 @@ def unpack_linears(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, PackedLinear):
             shared = module.shared
-            del module.shared
-            dense = shared[0] if shared else nn.Parameter(module.weight.detach().to_dense(), requires_grad=False)
-            _turn_into(nn.Linear, module, dense)
+            module.weight = shared[0] if shared else nn.Parameter(module.to_dense(), requires_grad=False)
+            for name in ("shared", "_packed"):
+                module.__dict__.pop(name, None)
+            _turn_into(nn.Linear, module)
 
 
 @functools.cache
@@ -120,8 +156,7 @@ def _has_avx2() -> bool:
     return torch.backends.cpu.get_cpu_capability().startswith(("AVX512", "AVX2"))
 
 
-def _turn_into(kind: type[nn.Linear], module: nn.Linear, weight: torch.Tensor) -> None:
-    module.weight = weight
+def _turn_into(kind: type[nn.Linear], module: nn.Module) -> None:
     module.__class__ = kind
 
 

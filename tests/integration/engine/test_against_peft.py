@@ -12,10 +12,11 @@ from transformers import AutoModelForCausalLM
 
 from core.engine.adapter_files import AdapterReader
 from core.engine.fused_llama import FusedRunner
+from core.engine.half_weights import can_halve
 from core.engine.kv_slots import SlotTokens
 from core.engine.model_runner import PackedRunner, SingleRunner, make_runner
 from core.engine.multi_lora import AdapterStack
-from core.engine.packed_linear import can_pack, pack_linears
+from core.engine.packed_linear import HalfLinear, PackedLinear, can_pack, pack_linears
 from tests.models.tiny_models import ARCHITECTURES, SLIDING_WINDOW, make_adapter, make_tiny_model
 
 # Row of weights per slot: blends, three personas, the base model, a half-strength and an over-strength one. Blends
@@ -53,7 +54,11 @@ def expected(case):
 
 
 def load_model(folder):
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    """Its weights are such that fp16 holds them, as it does those of most models."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    for weight in model.parameters():
+        weight.data = weight.data.bfloat16().float()
+    return model
 
 
 def make_fused(model, stack):
@@ -62,19 +67,26 @@ def make_fused(model, stack):
     return runner
 
 
-def make_fused_packed(model, stack):
-    runner = make_fused(model, stack)
-    pack_linears(runner.linears, is_worth_it=lambda weight: True)
-    return runner
-
-
 def make_generic(model, stack):
     return PackedRunner(model, stack, slots=len(ROWS), max_tokens=128)
 
 
-def make_generic_packed(model, stack):
-    pack_linears(model, is_worth_it=lambda weight: True)
-    return make_generic(model, stack)
+def fused_as(kind):
+    def make(model, stack):
+        runner = make_fused(model, stack)
+        pack_linears(runner.linears, choose=lambda weight: kind)
+        assert {type(each) for each in runner.linears["layers"]} == {kind}
+        return runner
+
+    return make
+
+
+def generic_as(kind):
+    def make(model, stack):
+        pack_linears(model, choose=lambda weight: kind)
+        return make_generic(model, stack)
+
+    return make
 
 
 def slotted_logits(folder, adapters, make):
@@ -137,15 +149,18 @@ def peft_row(model, prompt, weights):
 
 
 needs_packing = pytest.mark.skipif(not can_pack(), reason="this processor or torch cannot pack weights")
+needs_half = pytest.mark.skipif(not can_halve(), reason="this processor or torch does not multiply with fp16 weights")
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        make_fused,
-        make_generic,
-        pytest.param(make_fused_packed, marks=needs_packing),
-        pytest.param(make_generic_packed, marks=needs_packing),
+        pytest.param(make_fused, id="fused"),
+        pytest.param(make_generic, id="generic"),
+        pytest.param(fused_as(PackedLinear), id="fused, packed", marks=needs_packing),
+        pytest.param(generic_as(PackedLinear), id="generic, packed", marks=needs_packing),
+        pytest.param(fused_as(HalfLinear), id="fused, in half", marks=needs_half),
+        pytest.param(generic_as(HalfLinear), id="generic, in half", marks=needs_half),
     ],
 )
 def test_personas_blends_and_strengths_in_one_batch_equal_peft(case, expected, make):
