@@ -187,7 +187,8 @@ class AdapterReader:
 
 def _is_in_range(half: torch.Tensor, largest: float) -> bool:
     """Whether no number is larger, or NaN."""
-    return all(bool((piece.abs() <= largest).all()) for piece in torch.split(half.flatten(), SERIAL_NUMBERS))
+    pieces = (half,) if half.numel() <= SERIAL_NUMBERS else torch.split(half.flatten(), SERIAL_NUMBERS)
+    return all(abs(float(end)) <= largest for piece in pieces for end in torch.aminmax(piece))
 
 
 def _parse_config(ref: AdapterRef, text: bytes) -> dict[str, Any]:
