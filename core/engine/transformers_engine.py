@@ -27,6 +27,7 @@ from core.engine.chat_tokens import ChatTokens
 from core.engine.decode_graphs import recorder_for
 from core.engine.detokenizer import Detokenizer
 from core.engine.generation_loop import GenerationLoop, Reply
+from core.engine.host_memory import trim_heap
 from core.engine.loading import LoadedBase, base_fingerprint
 from core.engine.model_facts import context_limit, default_sampling, stop_tokens
 from core.engine.model_runner import ModelRunner, make_runner
@@ -295,6 +296,7 @@ class TransformersEngine:
             device=base.device,
             clock=self._clock,
         )
+        trim_heap()  # laying out weights anew has freed as much as the model takes
         chat = ChatTokens(base.tokenizer)
         sampling = default_sampling(model)
         return _Parts(base, chat, shelf, loop, runner, max_tokens, sampling, chat.begins_in_thought)
