@@ -106,7 +106,8 @@ unit-newest: ## Run the unit tests that need no torch on the newest Python that 
 	[ $(NEWEST_VENV)/.installed -nt pyproject.toml ] || { $$python -m venv --clear $(NEWEST_VENV) && \
 		$(NEWEST_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-compile \
 			-e '.[discord,slack,postgres,unit]' && touch $(NEWEST_VENV)/.installed; } && \
-	$(TEST_ENV) $(NEWEST_VENV)/bin/python -m pytest -q --hypothesis-profile quick -W error::ResourceWarning \
+	$(TEST_ENV) $(NEWEST_VENV)/bin/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
+		--hypothesis-profile quick -W error::ResourceWarning \
 		tests/unit/bot tests/unit/core tests/unit/store $(addprefix --ignore=tests/unit/,$(NEED_MORE))
 
 .PHONY: integration

@@ -30,9 +30,13 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.register_profile("quick", settings.get_profile("shared"), max_examples=10)
 settings.load_profile("shared")
 
-# What computes all the time, while other tests wait for sockets, databases and pauses.
-COMPUTING = ("tests/acceptance/", "tests/browser/", "tests/integration/engine/", "tests/integration/training/")
-CHEAP = ("tests/unit/",)
+# What computes all the time, while other tests wait for sockets, databases and pauses. Of those with a real model, two
+# side by side wait for the same memory.
+KINDS = {
+    "real model": ("tests/acceptance/", "tests/browser/"),
+    "computing": ("tests/integration/engine/", "tests/integration/training/"),
+    "cheap": ("tests/unit/",),
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,12 +52,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """For processes side by side: files that compute lie evenly between those that wait, and cheap ones at the end."""
     if not hasattr(config, "workerinput"):
         return
-    kinds: dict[str, list[str]] = {"computing": [], "waiting": [], "cheap": []}
+    kinds: dict[str, list[str]] = {kind: [] for kind in (*KINDS, "waiting")}
     for file in dict.fromkeys(_file(item) for item in items):
-        kind = "computing" if file.startswith(COMPUTING) else "cheap" if file.startswith(CHEAP) else "waiting"
-        kinds[kind].append(file)
+        kinds[next((kind for kind, folders in KINDS.items() if file.startswith(folders)), "waiting")].append(file)
     place = {file: number / len(files) for files in kinds.values() for number, file in enumerate(files)}
-    place |= {file: 0.9 * place[file] for file in kinds["computing"]}  # so that no long one is the last
+    place |= {file: 0.8 * place[file] for file in kinds["real model"]}  # so that no long one is the last
+    place |= {file: 0.9 * place[file] for file in kinds["computing"]}
     place |= dict.fromkeys(kinds["cheap"], 1.0)
     items.sort(key=lambda item: place[_file(item)])  # in a file, and among equals, the order stays
 
