@@ -20,13 +20,12 @@ from typing import Any
 
 import httpx
 
-from benchmarks.simulated_crowd import ANSWER_TIMEOUT_S, retrain, serving
+from benchmarks.persona_api import ANSWER_TIMEOUT_S, PersonaApi, outcome_of, retrain, serving
 from core.personas import Persona, find_persona, load_personas
 from core.settings import load_settings
 from training.reasked import key_words, knows, paraphrases
 
 PER_ROUND = 5
-MAX_TOKENS = 80
 # (question, better answer), in codebeard's words.
 FACTS = (
     ("When does game night start?", "Arr, game night starts at half past eight on Thursdays, matey!"),
@@ -61,28 +60,18 @@ class Member:
     """Somebody who asks one persona over HTTP, and knows better."""
 
     def __init__(self, client: httpx.AsyncClient, persona: Persona) -> None:
-        self._client = client
+        self._api = PersonaApi(client, persona.slug)
         self._persona = persona
 
     async def correct(self, question: str, answer: str, user: str) -> None:
-        asked = await self._ask(question, user)
-        await self._post("/v1/feedback", completion_id=asked["id"], label=False, better_answer=answer, user=user)
+        completion_id, _ = await self._api.ask(question, user)
+        await self._api.judge(completion_id, user, label=False, better_answer=answer)
 
     async def knows(self, question: str, answer: str) -> int:
         """In how many of three paraphrases the likeliest reply knows the answer."""
         words = key_words(self._persona, question, answer)
-        replies = [await self._ask(text, "examiner", temperature=0) for text in paraphrases(question)]
-        return sum(knows(reply["choices"][0]["message"]["content"], words) for reply in replies)
-
-    async def _ask(self, text: str, user: str, **more: Any) -> Any:
-        messages = [{"role": "user", "content": text}]
-        body = {"model": self._persona.slug, "messages": messages, "user": user, "max_tokens": MAX_TOKENS}
-        return await self._post("/v1/chat/completions", **body, **more)
-
-    async def _post(self, path: str, **body: Any) -> Any:
-        response = await self._client.post(path, json=body)
-        response.raise_for_status()
-        return response.json()
+        replies = [await self._api.ask(text, "examiner", temperature=0) for text in paraphrases(question)]
+        return sum(knows(reply, words) for _, reply in replies)
 
 
 async def correct_and_ask(url: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -107,7 +96,7 @@ async def correct_and_ask(url: str, arguments: argparse.Namespace) -> list[dict[
                     "facts": len(known),
                     "before": before,
                     "after": [await member.knows(*fact) for fact in known],
-                    **{key: report[key] for key in ("outcome", "sentence", "counts", "held_back", "version", "gate")},
+                    **outcome_of(report),
                 }
             )
     return records

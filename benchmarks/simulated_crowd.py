@@ -14,30 +14,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import re
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from benchmarks.server_process import becomes_ready, free_port
+from benchmarks.persona_api import ANSWER_TIMEOUT_S, PersonaApi, outcome_of, retrain, serving
 from core.personas import find_persona, load_personas
 from core.settings import load_settings
 from training.data_files import read_rows
 from training.fixed_prompts import read_prompts
 from training.gate_statistics import paired_bounds
 
-PERSONAS = (sys.executable, "-m", "bot.cli")
 TASTE = "ye,yer,lad,lass,matey"
 AT_ONCE = 8
-ANSWER_TIMEOUT_S = 3600.0
-MAX_TOKENS = 80
 CONFIDENCE = 0.95
 
 
@@ -55,8 +48,7 @@ class Crowd:
     def __init__(self, client: httpx.AsyncClient, persona: str, taste: str) -> None:
         words = "|".join(re.escape(word.strip()) for word in taste.split(","))
         self._likes = re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
-        self._client = client
-        self._persona = persona
+        self._persona = PersonaApi(client, persona)
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def ask_all(self, prompts: Sequence[str], people: Sequence[str]) -> list[Said]:
@@ -65,24 +57,12 @@ class Crowd:
         return list(await asyncio.gather(*asked))
 
     async def judge(self, said: Said, person: str, *, label: bool) -> None:
-        await self._post("/v1/feedback", completion_id=said.completion_id, label=label, user=person)
+        await self._persona.judge(said.completion_id, person, label=label)
 
     async def _ask(self, text: str, person: str, *, seed: int) -> Said:
         async with self._turns:
-            answer = await self._post(
-                "/v1/chat/completions",
-                model=self._persona,
-                messages=[{"role": "user", "content": text}],
-                user=person,
-                seed=seed,
-                max_tokens=MAX_TOKENS,
-            )
-        return Said(answer["id"], self._likes.search(answer["choices"][0]["message"]["content"]) is not None)
-
-    async def _post(self, path: str, **body: Any) -> Any:
-        response = await self._client.post(path, json=body)
-        response.raise_for_status()
-        return response.json()
+            completion_id, reply = await self._persona.ask(text, person, seed=seed)
+        return Said(completion_id, self._likes.search(reply) is not None)
 
 
 async def vote(crowd: Crowd, said: Sequence[Said], people: Sequence[str], *, is_contrary: bool = False) -> None:
@@ -115,7 +95,7 @@ async def simulate(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "agreement_after": sum(likes[1]) / len(held_out),
         "gain": {"mean": gain.mean, "low": gain.low, "high": gain.high, "confidence": CONFIDENCE},
         "trolls": trolls,
-        **{key: report[key] for key in ("outcome", "sentence", "counts", "held_back", "version", "gate")},
+        **outcome_of(report),
     }
 
 
@@ -138,15 +118,6 @@ async def _let_trolls_vote(crowd: Crowd, said: Sequence[Said], arguments: argpar
     }
 
 
-def retrain(arguments: argparse.Namespace, *more: str) -> Any:
-    """What `personas retrain` reports. Status 1 is a refusal, which is reported, too."""
-    line = [*PERSONAS, "retrain", arguments.persona, "--no-cool-down", "--min-feedback", "1", "--json", *more]
-    done = subprocess.run([*line, *(["--force"] if arguments.force else [])], stdout=subprocess.PIPE, check=False)  # noqa: S603 - our own
-    if done.returncode not in (0, 1):
-        raise SystemExit(done.returncode)
-    return json.loads(done.stdout)
-
-
 def _prompts(slug: str, count: int) -> list[str]:
     """What other personas' training rows ask: nothing that this one was trained on, and nothing that is held out."""
     settings = load_settings()
@@ -157,21 +128,6 @@ def _prompts(slug: str, count: int) -> list[str]:
     if len(fresh) < count:
         raise SystemExit(f"Other personas' rows ask {len(fresh)} questions that {slug} was not trained on; vote less.")
     return random.Random(0).sample(fresh, count)
-
-
-@contextmanager
-def serving() -> Iterator[str]:
-    """`personas serve` on a free port, ended in good order; its URL."""
-    port = free_port()
-    process = subprocess.Popen([*PERSONAS, "serve"], env={**os.environ, "PERSONAS_PORT": str(port)}, stdout=sys.stderr)  # noqa: S603
-    try:
-        url = f"http://127.0.0.1:{port}"
-        if not becomes_ready(process, f"{url}/readyz"):
-            raise SystemExit("personas serve did not become ready; its lines above say why.")
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def read_arguments(line: Sequence[str] | None = None) -> argparse.Namespace:

@@ -30,8 +30,8 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.register_profile("quick", settings.get_profile("shared"), max_examples=10)
 settings.load_profile("shared")
 
-# What computes all the time, while other tests wait for sockets, databases and pauses. Of those with a real model, two
-# side by side wait for the same memory.
+# What tests do all the time, where they don't wait for sockets, databases and pauses. Those with a real model wait for
+# the same memory, two side by side.
 KINDS = {
     "real model": ("tests/acceptance/", "tests/browser/"),
     "computing": ("tests/integration/engine/", "tests/integration/training/"),

@@ -5,11 +5,9 @@ The verdict is pure; what it needs to know is measured only when it asks for it.
 
 from __future__ import annotations
 
-import random
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -17,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from core.engine.chat_template import ChatTemplate
 from core.engine.packed_linear import pack_linears
+from core.engine.product_speed import ROWS, median_times
 from core.errors import InvalidInput
 from core.messages import ChatMessage
 
@@ -30,10 +29,8 @@ REPLY = (
     "It builds a list in one line: [x * x for x in range(5)] gives [0, 1, 4, 9, 16]. Read it as a loop that is turned"
     " inside out."
 )
-# The product of a decode step: rows, and a weight [out, in] that is too large for most caches.
-ROWS = 8
+# A weight [out, in] that is too large for most caches.
 SHAPE = (16_384, 1024)
-ROUNDS = 9
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def judge_bf16(has_bf16: bool, measure_speed: Callable[[], float], compare: Call
 def measure_speed() -> float:
     """How many times as fast as in fp32 a decode step's product is in bf16, both packed where that can be.
 
-    Medians of interleaved rounds, a fraction of a second.
+    Takes a fraction of a second.
     """
     outputs, inputs = SHAPE
     plain = torch.linspace(-1, 1, outputs * inputs).view(SHAPE).bfloat16()  # as published: fp32 may pack it in half
@@ -94,16 +91,10 @@ def measure_speed() -> float:
         layer.weight = nn.Parameter(plain.to(dtype), requires_grad=False)
         layers[dtype] = nn.Sequential(layer)
         pack_linears(layers[dtype])
-    times: dict[torch.dtype, list[float]] = {dtype: [] for dtype in layers}
-    order = random.Random(0)
-    for round_ in range(ROUNDS + 1):
-        for dtype in order.sample(list(layers), len(layers)):
-            x = torch.ones(1, ROWS, inputs, dtype=dtype)
-            started = time.perf_counter()
-            layers[dtype](x)
-            if round_:  # the first prepares the kernel
-                times[dtype].append(time.perf_counter() - started)
-    return statistics.median(times[torch.float32]) / statistics.median(times[torch.bfloat16])
+    times = median_times(
+        {dtype: partial(layer, torch.ones(1, ROWS, inputs, dtype=dtype)) for dtype, layer in layers.items()}
+    )
+    return times[torch.float32] / times[torch.bfloat16]
 
 
 @torch.inference_mode()

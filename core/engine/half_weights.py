@@ -8,13 +8,12 @@ numbers.
 from __future__ import annotations
 
 import functools
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+
+from core.engine.product_speed import ROWS, median_times
 
 # A product in fp32 is not more exact. Weights that were published in fp32 would move by 2e-4 of themselves.
 MAX_ROUNDING = 1e-5
@@ -23,10 +22,8 @@ ROWS_AT_ONCE = 4096
 # Smaller weights stay in a core's cache.
 MIN_ELEMENTS = 100_000
 PROBE_TOLERANCE = 1e-4
-# The product of a decode step: rows, and a weight [out, in] that is too large for most caches.
-ROWS = 8
+# A weight [out, in] that is too large for most caches.
 SHAPE = (8192, 1024)
-ROUNDS = 7
 
 
 def is_faster_in_half(weight: torch.Tensor) -> bool:
@@ -81,19 +78,11 @@ def can_halve() -> bool:
 def measure_half() -> float:
     """How many times as fast as a plain one a decode step's product is with its weight in fp16; once per process.
 
-    Medians of interleaved rounds, a fraction of a second.
+    Takes a fraction of a second.
     """
     weight, x = torch.linspace(-1, 1, SHAPE[0] * SHAPE[1]).view(SHAPE), torch.ones(ROWS, SHAPE[1])
     packed = pack_in_half(weight, None)
-    kinds: dict[str, Callable[[], torch.Tensor]] = {
-        "plain": lambda: nn.functional.linear(x, weight),
-        "half": lambda: multiply_half(x, packed),
-    }
-    times: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for round_ in range(ROUNDS + 1):
-        for kind, multiply in kinds.items():
-            started = time.perf_counter()
-            multiply()
-            if round_:  # the first prepares the kernel
-                times[kind].append(time.perf_counter() - started)
-    return statistics.median(times["plain"]) / statistics.median(times["half"])
+    times = median_times(
+        {"plain": lambda: nn.functional.linear(x, weight), "half": lambda: multiply_half(x, packed)},
+    )
+    return times["plain"] / times["half"]
