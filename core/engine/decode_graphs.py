@@ -17,7 +17,8 @@ from typing import Protocol
 import torch
 
 from core.engine.fused_llama import FusedRunner
-from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, attend_heads
+from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, attend_heads, rows_of
+from core.engine.program import Program
 
 # Lengths are padded to this many tokens times a power of two, adapter rows to this many times a power of four.
 LEAST_LENGTH = 256
@@ -109,34 +110,45 @@ class Recording:
 class DecodeRows:
     """Attention of one token a row in a fixed shape; `slots` and `positions` are [rows], on the device.
 
-    Rows without a token lie at the first position of the slot behind the last: they write to the spare place, and what
-    they read is thrown away. Where there is a row for every slot, row i is slot i, and keys are read where they lie.
+    Rows without a token lie at a slot's spare place, and what they read is thrown away. Where there is a row for every
+    slot, row i is slot i, and keys are read where they lie.
     """
 
     def __init__(self, kv: KvSlots, slots: torch.Tensor, positions: torch.Tensor, length: int) -> None:
         self._kv = kv
         self._length = length
+        self._slots = slots
         self._positions = positions.unsqueeze(-1)
-        self._places = kv.places(slots, positions)
         self._masks: dict[int | None, torch.Tensor] = {}
-        self.readable = slots.clamp(max=kv.slots - 1)
 
-    def attend(
-        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: AttentionRule
-    ) -> torch.Tensor:
-        """Each [rows, heads, dim]; returns [rows, heads, value_dim]."""
-        keys, values = self._kv.write(layer, self._places, key, value)
-        rows, heads, dim = query.shape
-        packed = query.reshape(rows, key.shape[1], -1, dim)
+    def bind(
+        self,
+        program: Program,
+        layer: int,
+        states: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        rule: AttentionRule,
+        out: torch.Tensor,
+    ) -> None:
+        """See Attention."""
+        query, key, value = states
+        buffers = self._kv.buffers(layer, key, value)
+        places = self._kv.places(self._slots, self._positions[:, 0], key.shape[1])
+        for buffer, new in zip(buffers, (key, value), strict=True):
+            program.add(rows_of(buffer).index_put_, (places,), new)
         mask = self._mask(rule.window, query)
+        program.store(out, self._attend, query, *buffers, mask, rule)
+
+    def _attend(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, rule: AttentionRule
+    ) -> torch.Tensor:
+        rows, heads, dim = query.shape
+        packed = query.reshape(rows, keys.shape[1], -1, dim)
         return attend_heads(packed, self._read(keys), self._read(values), mask, rule).reshape(rows, heads, -1)
 
     def _read(self, buffer: torch.Tensor) -> torch.Tensor:
         """[rows, kv_heads, length, dim]"""
-        seen = buffer[:, : self._length]
-        if len(self.readable) < self._kv.slots:
-            seen = seen.index_select(0, self.readable)
-        return seen.transpose(1, 2)
+        seen = buffer[:, :, : self._length]
+        return seen if len(self._slots) == self._kv.slots else seen.index_select(0, self._slots)
 
     def _mask(self, window: int | None, like: torch.Tensor) -> torch.Tensor:
         """[rows, 1, 1, length]: a query at position p sees the keys at max(0, p - window + 1) to p."""
@@ -212,7 +224,8 @@ class GraphedRunner:
         self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], rows: Sequence[int], shape: StepShape
     ) -> torch.Tensor:
         """The inputs of a step on the host, padded."""
-        ids, positions, slots = [0] * shape.rows, [0] * shape.rows, [self.slots] * shape.rows
+        ids, positions = [0] * shape.rows, [self.inner.kv.max_tokens] * shape.rows
+        slots = [self.slots - 1] * shape.rows
         for row, (part, tokens) in zip(rows, parts, strict=True):
             ids[row], positions[row], slots[row] = tokens[0], part.start, part.slot
         return torch.tensor([ids, positions, slots])
@@ -233,7 +246,7 @@ class GraphedRunner:
         return self.recordings.get(shape)
 
     def _compute(self, inputs: torch.Tensor, shape: StepShape) -> torch.Tensor:
-        ids, positions, slots = inputs
+        _, positions, slots = inputs
         rows = DecodeRows(self.inner.kv, slots, positions, shape.length)
-        self.inner.stack.activate_for_any(rows.readable, shape.adapters)
-        return self.inner.compute(ids.unsqueeze(0), positions.unsqueeze(0), rows)
+        self.inner.stack.activate_for_any(slots, shape.adapters)
+        return self.inner.compute(inputs, rows)

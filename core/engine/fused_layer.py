@@ -1,7 +1,8 @@
-"""One decoder layer of the Llama family in about 18 operators: joined products, one rotation, one norm for q and k.
+"""One decoder layer of the Llama family in about 25 operators: joined products, one rotation, one norm for q and k.
 
 What differs between the families is data: biases, norms, windows, soft caps, gate functions. Adapters are added to the
-joined products by their LoraBlock. Knows neither transformers nor requests.
+joined products by their JoinedLora. A layer is bound to a step's tensors once, see program.py, and then only run. Knows
+neither transformers nor requests.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import nn
 
 from core.engine.kv_slots import AttentionRule
 from core.engine.lora_block import JoinedLora
+from core.engine.program import Program
 
 
 class Norm:
@@ -29,10 +31,17 @@ class Norm:
         self._weight = weight.float() * math.sqrt(features)
         self._eps = torch.tensor(math.sqrt(features * eps), device=weight.device)
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def bind(self, program: Program, x: torch.Tensor, out: torch.Tensor) -> None:
+        """x and out: [..., features] or [..., heads, features], which may be the same."""
         # |x| / √features is the root mean square; three operators less than squaring, averaging and adding.
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        return (x / torch.hypot(length, self._eps)).mul_(self._weight).to(x.dtype)
+        length = program.room("length", *x.shape[:-1], 1, dtype=torch.float32)
+        wide = out if out.dtype == torch.float32 else program.room("wide", *x.shape, dtype=torch.float32)
+        program.add(torch.linalg.vector_norm, x, dim=-1, keepdim=True, dtype=torch.float32, out=length)
+        program.add(torch.hypot, length, self._eps, out=length)
+        program.add(torch.div, x, length, out=wide)
+        program.add(wide.mul_, self._weight)
+        if wide is not out:
+            program.add(out.copy_, wide)
 
 
 @dataclass(slots=True)
@@ -45,10 +54,15 @@ class Joined:
     order: torch.Tensor
     """[out_features]: where each output lies among those of the members, one after another."""
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.linear(x)
-        self.lora.add_to(y, x)
-        return y
+    def bind(self, program: Program, x: torch.Tensor, out: torch.Tensor) -> None:
+        """x: [tokens, in_features], out: [tokens, out_features]."""
+        program.store(out, self.linear, x)
+        self.lora.bind(program, out, x)
+
+    def bind_sum(self, program: Program, x: torch.Tensor, total: torch.Tensor) -> None:
+        """Add the outputs to `total` [tokens, out_features]."""
+        program.accumulate(total, self.linear, x)
+        self.lora.bind(program, total, x)
 
     def give_back(self) -> None:
         """Undo the joining: each member gets its own weight again."""
@@ -91,22 +105,30 @@ def pair_up(heads: int, dim: int, rotary: int, device: torch.device) -> torch.Te
     return (torch.arange(heads, device=device).unsqueeze(1) * dim + head).flatten()
 
 
-def rotate_(x: torch.Tensor, turns: torch.Tensor) -> None:
+def bind_rotation(program: Program, x: torch.Tensor, turns: torch.Tensor) -> None:
     """Turn the pairs of x [tokens, heads, dim] in place by complex turns [tokens, 1, rotary / 2]."""
     part = x[..., : 2 * turns.shape[-1]]
-    wide = part.float()  # the same tensor where it is fp32
-    torch.view_as_complex(wide.view(*wide.shape[:-1], -1, 2)).mul_(turns)
-    if wide is not part:
-        part.copy_(wide)
+    is_wide = part.dtype == torch.float32
+    wide = part if is_wide else program.room("turned", *part.shape, dtype=torch.float32)
+    if not is_wide:
+        program.add(wide.copy_, part)
+    program.add(torch.view_as_complex(wide.view(*wide.shape[:-1], -1, 2)).mul_, turns)
+    if not is_wide:
+        program.add(part.copy_, wide)
 
 
 class Attention(Protocol):
-    """Stores a step's keys and values, and attends to all that its tokens may see: KvSlots, for one."""
+    """Stores a step's keys and values, and attends to all that its tokens may see: StepAttention, for one."""
 
-    def attend(
-        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: AttentionRule
-    ) -> torch.Tensor:
-        """Each [tokens, heads, dim]; returns [tokens, heads, value_dim]."""
+    def bind(
+        self,
+        program: Program,
+        layer: int,
+        states: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        rule: AttentionRule,
+        out: torch.Tensor,
+    ) -> None:
+        """`states` are query, key and value, and each of them and `out` is [tokens, heads, dim]."""
 
 
 @dataclass(slots=True)
@@ -129,16 +151,39 @@ class FusedLayer:
     attention_out_norm: Norm | None = None
     mlp_out_norm: Norm | None = None
 
-    def forward(self, x: torch.Tensor, turns: torch.Tensor, attention: Attention) -> torch.Tensor:
-        """x: [tokens, features]. `turns` is the rotation of every token, see `rotate_`."""
-        states = self.qkv(self.input_norm(x)).view(len(x), self.heads + 2 * self.kv_heads, -1)
-        rotated = states[:, : self.heads + self.kv_heads]
+    def bind(self, program: Program, x: torch.Tensor, turns: torch.Tensor, attention: Attention) -> None:
+        """x: [tokens, features], which is changed. `turns` is the rotation of every token, see `bind_rotation`."""
+        normed = program.room("normed", *x.shape)
+        self.input_norm.bind(program, x, normed)
+        heads = [self.heads, self.kv_heads, self.kv_heads]
+        states = program.room("states", len(x), self.qkv.linear.out_features)
+        self.qkv.bind(program, normed, states)
+        query, key, value = torch.split(by_head := states.view(len(x), sum(heads), -1), heads, dim=1)
+        rotated = by_head[:, : self.heads + self.kv_heads]
         if self.heads_norm is not None:
-            rotated.copy_(self.heads_norm(rotated))
-        rotate_(rotated, turns)
-        query, key, value = torch.split(states, [self.heads, self.kv_heads, self.kv_heads], dim=1)
-        y = self.o(attention.attend(self.index, query, key, value, self.rule).flatten(1))
-        x = x + (y if self.attention_out_norm is None else self.attention_out_norm(y))
-        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        y = self.down(self.activation(gate).mul_(up))
-        return y.add_(x) if self.mlp_out_norm is None else self.mlp_out_norm(y).add_(x)
+            self.heads_norm.bind(program, rotated, rotated)
+        bind_rotation(program, rotated, turns)
+        mixed = program.room("mixed", *query.shape)
+        attention.bind(program, self.index, (query, key, value), self.rule, mixed)
+        self._bind_update(program, x, self.o, mixed.flatten(1), self.attention_out_norm)
+        self.mlp_norm.bind(program, x, normed)
+        gate_up = program.room("gate_up", len(x), self.gate_up.linear.out_features)
+        self.gate_up.bind(program, normed, gate_up)
+        gate, up = gate_up.chunk(2, dim=-1)
+        gated = program.room("gated", *gate.shape)
+        program.store(gated, self.activation, gate)
+        program.add(gated.mul_, up)
+        self._bind_update(program, x, self.down, gated, self.mlp_out_norm)
+
+    def _bind_update(
+        self, program: Program, x: torch.Tensor, part: Joined, inputs: torch.Tensor, norm: Norm | None
+    ) -> None:
+        """x += norm(part(inputs))"""
+        if norm is None and x.dtype == torch.float32:
+            part.bind_sum(program, inputs, x)
+            return
+        update = program.room("update", *x.shape)  # in less than fp32, x would round the adapters' part away
+        part.bind(program, inputs, update)
+        if norm is not None:
+            norm.bind(program, update, update)
+        program.add(x.add_, update)

@@ -16,11 +16,13 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from core.engine.fused_layer import Attention, FusedLayer, Joined, Norm, join_linears, pair_up
-from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, pack_step
+from core.engine.kv_slots import AttentionRule, KvSlots, PackedStep, SlotTokens, pack_step
 from core.engine.lora_linear import linear_shape
 from core.engine.multi_lora import AdapterStack
 from core.engine.packed_linear import unpack_linears
+from core.engine.program import Program
 from core.engine.slot_keeper import SlotKeeper
+from core.engine.step_attention import StepAttention, shape_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,9 @@ class Family:
     has_rope_by_layer: bool = False
 
 
+# Each takes about a megabyte for eight replies of a small model.
+MAX_PROGRAMS = 16
+
 # By the config's model_type. SmolLM2 is a Llama.
 FAMILIES = {
     "llama": Family(),
@@ -42,6 +47,15 @@ FAMILIES = {
     "gemma2": Family(norm_offset=1.0, has_score_cap=True),
     "gemma3_text": Family(norm_offset=1.0, has_rope_by_layer=True),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class BoundStep:
+    """A program that reads ids, positions and slots, `inputs` [3, tokens], and writes `output` [tokens, features]."""
+
+    program: Program
+    inputs: torch.Tensor
+    output: torch.Tensor
 
 
 class FusedRunner(SlotKeeper):
@@ -58,6 +72,8 @@ class FusedRunner(SlotKeeper):
         self._cap: float | None = getattr(model.config, "final_logit_softcapping", None)
         self._norm = norm
         self._like = torch.empty(0, device=model.device)  # so that rotations come in fp32
+        self._dtype_like = self._like.to(model.dtype)
+        self._programs: dict[Any, BoundStep] = {}
         self.stack = stack
         self.device = model.device
         self.layers = layers
@@ -68,19 +84,55 @@ class FusedRunner(SlotKeeper):
     @torch.inference_mode()
     def forward(self, parts: Sequence[tuple[SlotTokens, Sequence[int]]], wanted: Sequence[int]) -> torch.Tensor:
         step = pack_step(parts, self.device)
-        self.kv.begin(step)
         self.stack.activate([(part.slot, part.count) for part, _ in parts], step.slots)
-        return self.compute(step.ids, step.positions, self.kv, step.last_of(wanted))
+        bound = self._find(step) or self._bind_step(step)
+        bound.inputs.copy_(step.rows)
+        bound.program.run()
+        is_all = list(wanted) == list(range(len(step.slots)))
+        return self._logits(bound.output if is_all else bound.output[step.last_of(wanted)])
 
-    def compute(
-        self, ids: torch.Tensor, positions: torch.Tensor, attention: Attention, chosen: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Logits [chosen, vocab] of packed tokens [1, tokens], or of all; the stack is prepared for them."""
+    def compute(self, inputs: torch.Tensor, attention: Attention) -> torch.Tensor:
+        """Logits [tokens, vocab] of packed ids, positions and slots [3, tokens]; the stack is prepared for them."""
+        bound = self._bind(inputs, attention)
+        bound.program.run()
+        return self._logits(bound.output)
+
+    def reset(self) -> None:
+        self._programs.clear()
+        super().reset()
+
+    def _find(self, step: PackedStep) -> BoundStep | None:
+        """The program of a step that only decodes; kept for those that follow, which are mostly alike."""
+        if not all(span.is_decode for span in step.spans):
+            return None
+        uses = self.stack.uses(part.slot for span in step.spans for part in span.parts)
+        key = tuple(map(shape_of, step.spans)), uses
+        bound = self._programs.pop(key, None) or self._bind_step(step)
+        self._programs[key] = bound  # as the latest
+        if len(self._programs) > MAX_PROGRAMS:
+            del self._programs[next(iter(self._programs))]
+        return bound
+
+    def _bind_step(self, step: PackedStep) -> BoundStep:
+        inputs = step.rows.clone()
+        return self._bind(inputs, StepAttention(self.kv, step.spans, inputs[2], inputs[1]))
+
+    def _bind(self, inputs: torch.Tensor, attention: Attention) -> BoundStep:
+        program = Program(self._dtype_like)
+        ids, positions = inputs[:1], inputs[1:2]
         turns = {kind: self._turns(positions, kind) for kind in {layer.rope for layer in self.layers}}
-        x: torch.Tensor = self._embed(ids)[0]
+        x = program.room("x", inputs.shape[1], self._embed.embedding_dim)
+        program.store(x.unsqueeze(0), self._embed, ids)
+        for kind, each in turns.items():
+            program.store(each, self._turns, positions, kind)
         for layer in self.layers:
-            x = layer.forward(x, turns[layer.rope], attention)
-        logits: torch.Tensor = self._head(self._norm(x if chosen is None else x[chosen]))
+            layer.bind(program, x, turns[layer.rope], attention)
+        output = program.room("output", *x.shape)
+        self._norm.bind(program, x, output)
+        return BoundStep(program, inputs, output)
+
+    def _logits(self, output: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self._head(output)
         return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
 
     @property

@@ -40,7 +40,7 @@ class SlotTokens:
 
 @dataclass(slots=True)
 class Span:
-    """Packed tokens [begin, end) that attend in one call.
+    """Packed tokens [begin, end) that attend together.
 
     Either one token each of neighbouring slots (decode), or several tokens of one slot (prefill).
     """
@@ -83,18 +83,31 @@ def make_spans(parts: Sequence[SlotTokens]) -> list[Span]:
 
 @dataclass(frozen=True, slots=True)
 class PackedStep:
-    """The tokens of a step side by side: `ids` and `positions` are [1, tokens], `slots` is [tokens]."""
+    """The tokens of a step side by side: `rows` are their ids, positions and slots [3, tokens]."""
 
-    ids: torch.Tensor
-    positions: torch.Tensor
-    slots: torch.Tensor
+    rows: torch.Tensor
     spans: list[Span]
     ends: list[int]
+
+    @property
+    def ids(self) -> torch.Tensor:
+        """[1, tokens]"""
+        return self.rows[:1]
+
+    @property
+    def positions(self) -> torch.Tensor:
+        """[1, tokens]"""
+        return self.rows[1:2]
+
+    @property
+    def slots(self) -> torch.Tensor:
+        """[tokens]"""
+        return self.rows[2]
 
     def last_of(self, wanted: Sequence[int]) -> torch.Tensor:
         """Where the last tokens of these parts lie."""
         # In a step of unfinished prompts nobody wants a token, and an empty list alone would make a tensor of floats.
-        return torch.tensor([self.ends[i] for i in wanted], dtype=torch.long, device=self.ids.device)
+        return torch.tensor([self.ends[i] for i in wanted], dtype=torch.long, device=self.rows.device)
 
 
 def pack_step(parts: Sequence[tuple[SlotTokens, Sequence[int]]], device: torch.device) -> PackedStep:
@@ -110,83 +123,84 @@ def pack_step(parts: Sequence[tuple[SlotTokens, Sequence[int]]], device: torch.d
         ends.append(len(ids) - 1)
     # One transfer for everything that the step needs on the device.
     rows = torch.tensor([ids, positions, slots]).to(device, non_blocking=True)
-    return PackedStep(rows[:1], rows[1:2], rows[2], make_spans([part for part, _ in parts]), ends)
-
-
-@dataclass(frozen=True, slots=True)
-class _Buffer:
-    """`places`: [slots · max_tokens + 1, kv_heads, head_dim]; `slots` is a view of all but the spare one at its end."""
-
-    places: torch.Tensor
-    slots: torch.Tensor
+    return PackedStep(rows, make_spans([part for part, _ in parts]), ends)
 
 
 class KvSlots:
-    """Keys and values of all slots: per layer two buffers [slots, max_tokens, kv_heads, head_dim].
+    """Keys and values of all slots: per layer two buffers [slots, kv_heads, max_tokens + 1, head_dim].
 
-    Buffers are made when a layer first writes, because only then its heads are known. Sliding-window layers keep
-    every position too, so that any prefix of a slot can be reused.
+    The last position of each slot is a spare place that nobody reads. Buffers are made when a layer first writes,
+    because only then its heads are known. Sliding-window layers keep every position too, so that any prefix of a slot
+    can be reused.
     """
 
     def __init__(self, slots: int, max_tokens: int) -> None:
         self.slots = slots
         self.max_tokens = -(-max_tokens // LENGTH_STEP) * LENGTH_STEP
-        self._layers: dict[int, tuple[_Buffer, _Buffer]] = {}
-        self._spans: list[Span] = []
-        self._places = torch.empty(0, dtype=torch.long)
+        self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._step = PackedStep(torch.empty(3, 0, dtype=torch.long), [], [])
+        self._places: dict[int, torch.Tensor] = {}
 
     @property
     def has_buffers(self) -> bool:
         """Whether a step has been here since the last `reset`."""
         return bool(self._layers)
 
-    def begin(self, step: PackedStep) -> None:
-        """Prepare a step."""
-        self._spans, self._places = step.spans, self.places(step.slots, step.positions[0])
+    def places(self, slots: torch.Tensor, positions: torch.Tensor, kv_heads: int) -> torch.Tensor:
+        """[tokens, kv_heads]: which of a buffer's rows are these tokens', each a place for one head."""
+        heads = slots.unsqueeze(1) * kv_heads + torch.arange(kv_heads, device=slots.device)
+        return heads * (self.max_tokens + 1) + positions.unsqueeze(1)
 
-    def places(self, slots: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Where tokens are stored. Position 0 of the slot behind the last is a spare place that nobody reads."""
-        return slots * self.max_tokens + positions
-
-    def write(
-        self, layer: int, places: torch.Tensor, key: torch.Tensor, value: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store a step's keys and values [tokens, kv_heads, head_dim]; returns the layer's two buffers."""
+    def buffers(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A layer's two buffers, for keys and values like these [tokens, kv_heads, head_dim]."""
         if layer not in self._layers:
-            self._layers[layer] = (self._make_buffer(key), self._make_buffer(value))
-        keys, values = self._layers[layer]
-        keys.places.index_copy_(0, places, key)
-        values.places.index_copy_(0, places, value)
-        return keys.slots, values.slots
+            self._layers[layer] = self._make_buffer(key), self._make_buffer(value)
+        return self._layers[layer]
 
     def copy(self, source: int, target: int, tokens: int) -> None:
         """Copy the first tokens of a slot to another."""
         for buffers in self._layers.values():
             for buffer in buffers:
-                buffer.slots[target, :tokens] = buffer.slots[source, :tokens]
+                buffer[target, :, :tokens] = buffer[source, :, :tokens]
 
     def clear(self, slot: int) -> None:
         """Zero a slot: NaN in masked positions would spoil the next reply."""
         for buffers in self._layers.values():
             for buffer in buffers:
-                buffer.slots[slot].zero_()
+                buffer[slot].zero_()
 
     def reset(self) -> None:
         """Give all buffers back."""
         self._layers.clear()
 
-    def _make_buffer(self, new: torch.Tensor) -> _Buffer:
-        places = new.new_zeros(self.slots * self.max_tokens + 1, *new.shape[1:])
-        return _Buffer(places, places[:-1].view(self.slots, self.max_tokens, *new.shape[1:]))
+    def begin(self, step: PackedStep) -> None:
+        """Prepare the calls of `attend` that are one step."""
+        self._step = step
+        self._places.clear()
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: AttentionRule
     ) -> torch.Tensor:
         """Attention of all packed tokens, each [tokens, heads, dim]; returns [tokens, heads, value_dim]."""
-        keys, values = self.write(layer, self._places, key, value)
-        if len(self._spans) == 1:
-            return _attend_span(self._spans[0], query, keys, values, rule)
-        return torch.cat([_attend_span(span, query[span.begin : span.end], keys, values, rule) for span in self._spans])
+        keys, values = self.buffers(layer, key, value)
+        kv_heads = key.shape[1]
+        if kv_heads not in self._places:
+            self._places[kv_heads] = self.places(self._step.slots, self._step.positions[0], kv_heads)
+        for buffer, new in ((keys, key), (values, value)):
+            rows_of(buffer).index_put_((self._places[kv_heads],), new)
+        spans = self._step.spans
+        if len(spans) == 1:
+            return attend_span(spans[0], query, keys, values, rule)
+        return torch.cat([attend_span(span, query[span.begin : span.end], keys, values, rule) for span in spans])
+
+    def _make_buffer(self, new: torch.Tensor) -> torch.Tensor:
+        _, kv_heads, dim = new.shape
+        return new.new_zeros(self.slots, kv_heads, self.max_tokens + 1, dim)
+
+
+def rows_of(buffer: torch.Tensor) -> torch.Tensor:
+    """A buffer of KvSlots as [rows, head_dim], which `KvSlots.places` counts."""
+    return buffer.view(-1, buffer.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,21 +234,20 @@ def slot_attention(
     return kv_slots.attend(layer, query, key, value, AttentionRule(scale, sliding_window, softcap)).unsqueeze(0), None
 
 
-def _attend_span(
+def attend_span(
     span: Span, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, rule: AttentionRule
 ) -> torch.Tensor:
-    """query: [tokens, heads, dim] of this span; returns [tokens, heads, value_dim].
+    """query: [tokens, heads, dim] of this span, the others a layer's buffers; returns [tokens, heads, value_dim].
 
     Query heads that share a key head are laid side by side as more queries, so keys are never repeated.
     """
     tokens, heads, dim = query.shape
-    kv_heads = keys.shape[2]
+    kv_heads = keys.shape[1]
     group = heads // kv_heads
     first, last = span.parts[0].slot, span.parts[-1].slot
     begin, mask = _mask(span, rule.window, 1 if span.is_decode else group, query)
     length = span.length if mask is None else begin + mask.shape[-1]
-    key = keys[first : last + 1, begin:length].transpose(1, 2)
-    value = values[first : last + 1, begin:length].transpose(1, 2)
+    key, value = keys[first : last + 1, :, begin:length], values[first : last + 1, :, begin:length]
     if span.is_decode:
         packed = query.reshape(tokens, kv_heads, group, dim)
     else:

@@ -15,6 +15,7 @@ import torch
 
 from core.engine.adapter_files import LoraPair
 from core.engine.lora_step import LoraStep
+from core.engine.program import Program
 
 
 class StackPart(Protocol):
@@ -32,7 +33,7 @@ class JoinedLora(StackPart, Protocol):
 
     def put(self, row: int, member: int, pair: LoraPair) -> None: ...
 
-    def add_to(self, y: torch.Tensor, x: torch.Tensor) -> None: ...
+    def bind(self, program: Program, y: torch.Tensor, x: torch.Tensor) -> None: ...
 
 
 class LoraBlock:
@@ -70,18 +71,19 @@ class LoraBlock:
         self._b[row].zero_()
         self.rows &= ~(1 << row)
 
-    def add_to(self, y: torch.Tensor, x: torch.Tensor) -> None:
+    def bind(self, program: Program, y: torch.Tensor, x: torch.Tensor) -> None:
         """Add the step's updates to the layer's output. y: [tokens, out_features], x: [tokens, in_features]."""
         rows = self._room if self._step.is_for_any else self.rows
         if not rows & self._step.rows:
             return
         for segment in self._step.segments:
             if rows & segment.rows:
-                is_all = segment.end - segment.begin == len(x)
                 part = slice(segment.begin, segment.end)
                 a, b = self._rows_of(segment.start, segment.stop)
-                hidden = segment.weigh((x if is_all else x[part]) @ a)
-                (y if is_all else y[part]).addmm_(hidden, b)
+                hidden = program.room("lora hidden", segment.end - segment.begin, a.shape[1])
+                program.add(torch.mm, x[part], a, out=hidden)
+                program.add(segment.weigh, hidden)
+                program.add(y[part].addmm_, hidden, b)
 
     def _rows_of(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         """[in_features, n] and [n, out_features], views; kept, because every step of a batch asks for the same."""

@@ -14,10 +14,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch.nn.functional import embedding_bag
 
 from core.engine.adapter_files import LoraPair
 from core.engine.lora_step import LoraStep
+from core.engine.program import Program
 from core.engine.row_plan import Bags, Product
 
 
@@ -65,38 +65,59 @@ class LoraRows:
         self._b[:, row].zero_()
         self.rows &= ~(1 << row)
 
-    def add_to(self, y: torch.Tensor, x: torch.Tensor) -> None:
+    def bind(self, program: Program, y: torch.Tensor, x: torch.Tensor) -> None:
         """Add the step's updates to the layer's output. y: [tokens, out_features], x: [tokens, in_features]."""
         plan = self._step.plan
         if not self.rows & self._step.rows:
             return
         for product in plan.products:
             if self.rows & 1 << product.row:
-                self._multiply(y, x, product)
+                self._bind_product(program, y, x, product)
         if plan.bags is not None and self.rows & plan.bags.rows:
-            self._look_up(y, x, plan.bags)
+            self._bind_bags(program, y, x, plan.bags)
 
-    def _multiply(self, y: torch.Tensor, x: torch.Tensor, product: Product) -> None:
-        hidden = x[product.tokens] @ self._a[product.row]
+    def _bind_product(self, program: Program, y: torch.Tensor, x: torch.Tensor, product: Product) -> None:
+        at = product.tokens
+        if isinstance(at, slice):
+            read, part = x[at], y[at]
+        else:
+            read = program.room("lora read", len(at), x.shape[1])
+            part = program.room("lora part", len(at), y.shape[1])
+            program.add(torch.index_select, x, 0, at, out=read)
+            program.add(torch.index_select, y, 0, at, out=part)
+        hidden = program.room("lora hidden", len(read), self._a.shape[2])
+        program.add(torch.mm, read, self._a[product.row], out=hidden)
         if product.weight is not None:
-            hidden.mul_(product.weight)
-        hidden = hidden.view(len(hidden), -1, self._r).transpose(0, 1)
-        if len(self._members) > len(hidden):
-            hidden = hidden[self._member_index]
-        part = y[product.tokens]
-        part.view(len(part), -1, self._width).transpose(0, 1).baddbmm_(hidden, self._b[:, product.row])
-        if not isinstance(product.tokens, slice):  # what an index selects is a copy
-            y[product.tokens] = part
+            program.add(hidden.mul_, product.weight)
+        inner = hidden.view(len(read), -1, self._r).transpose(0, 1)
+        if len(self._members) > len(inner):
+            spread = program.room("lora spread", len(self._members), len(read), self._r)
+            program.add(torch.index_select, inner, 0, self._member_index, out=spread)
+            inner = spread
+        blocks = part.view(len(part), -1, self._width).transpose(0, 1)
+        program.add(blocks.baddbmm_, inner, self._b[:, product.row])
+        if not isinstance(at, slice):
+            program.add(y.index_copy_, 0, at, part)
 
-    def _look_up(self, y: torch.Tensor, x: torch.Tensor, bags: Bags) -> None:
+    def _bind_bags(self, program: Program, y: torch.Tensor, x: torch.Tensor, bags: Bags) -> None:
+        read = x[: bags.count]
+        if not bags.is_one_each:
+            read = program.room("lora read", len(bags.tokens), x.shape[1])
+            program.add(torch.index_select, x, 0, bags.tokens, out=read)
+        hidden = program.room("lora hidden", len(read), self._a.shape[2])
         inputs, begins = bags.inputs(x.shape[1])
-        features = x.index_select(0, bags.tokens).flatten()
-        hidden = embedding_bag(inputs, self._a.flatten(0, 1), begins, mode="sum", per_sample_weights=features)
+        program.store(hidden, _add_rows, self._a.flatten(0, 1), inputs, begins, read.view(-1))
         if bags.weights is not None:
-            hidden.mul_(bags.weights)
+            program.add(hidden.mul_, bags.weights)
         outputs, begins, order = bags.outputs(self._members, self._b.shape[1], self._r)
-        rows = self._b.view(-1, self._width)
-        update = embedding_bag(
-            outputs, rows, begins, mode="sum", per_sample_weights=hidden.flatten().index_select(0, order)
-        )
-        y[: bags.count].add_(update.view(bags.count, -1))
+        scales = program.room("lora scales", len(order))
+        program.add(torch.index_select, hidden.view(-1), 0, order, out=scales)
+        blocks = y[: bags.count].view(-1, self._width)
+        program.accumulate(blocks, _add_rows, self._b.view(-1, self._width), outputs, begins, scales)
+
+
+def _add_rows(rows: torch.Tensor, indices: torch.Tensor, begins: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """[bags, width]: a weighted sum of rows [n, width] for each bag of indices; each begins in that list where told."""
+    # What torch.nn.functional.embedding_bag calls, without its checks, which take as long as the sums.
+    sums: torch.Tensor = torch.embedding_bag(rows, indices, begins, False, 0, False, weights)[0]
+    return sums

@@ -30,7 +30,10 @@ class Product:
 
 
 class Bags:
-    """The other uses of rows by the first `count` tokens of a step. `uses`: for each token {row: weight}."""
+    """The other uses of rows by the first `count` tokens of a step. `uses`: for each token {row: weight}.
+
+    `is_one_each`: every one of these tokens uses exactly one row.
+    """
 
     def __init__(self, uses: Sequence[Mapping[int, float]]) -> None:
         self.count = len(uses)
@@ -39,6 +42,7 @@ class Bags:
         self.tokens = torch.tensor([token for token, _, _ in pairs])
         self.weights = _column([weight for _, _, weight in pairs])
         self._uses_by_token = [len(rows) for rows in uses]
+        self.is_one_each = all(count == 1 for count in self._uses_by_token)
         self._row_of = torch.tensor([row for _, row, _ in pairs], dtype=torch.int32)
         self._inputs: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._outputs: dict[tuple[tuple[int, ...], int, int], tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = {}

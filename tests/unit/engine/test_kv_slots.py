@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, make_spans, pack_step, slot_attention
+from core.engine.program import Program
+from core.engine.step_attention import DECODE_STEP, StepAttention, shape_of
 
 HEADS, KV_HEADS, DIM = 4, 2, 8
 
@@ -29,11 +31,21 @@ def begin(kv, parts):
     kv.begin(pack_step([(part, [0] * part.count) for part in parts], torch.device("cpu")))
 
 
+def attend_bound(kv, parts, states, rule):
+    """What StepAttention attends to."""
+    step = pack_step([(part, [0] * part.count) for part in parts], torch.device("cpu"))
+    program = Program(states[0])
+    out = torch.empty_like(states[0])
+    StepAttention(kv, step.spans, step.slots, step.positions[0]).bind(program, 0, states, rule, out)
+    program.run()
+    return out
+
+
 class Scene:
     """Slots filled with known keys and values."""
 
     def __init__(self, slots, max_tokens, rule, seed):
-        self.kv = KvSlots(slots, max_tokens)
+        self.kv, self.bound_kv = KvSlots(slots, max_tokens), KvSlots(slots, max_tokens)
         self.rule = rule
         self.random = torch.Generator().manual_seed(seed)
         self.keys = torch.zeros(slots, max_tokens, KV_HEADS, DIM)
@@ -50,11 +62,12 @@ class Scene:
             self.values[slot, position] = value[token]
         begin(self.kv, parts)
         actual = self.kv.attend(0, query, key, value, self.rule)
+        bound = attend_bound(self.bound_kv, parts, (query, key, value), self.rule)
         expected = [
             naive_attention(query[token], self.keys[slot], self.values[slot], position, self.rule)
             for token, (slot, position) in enumerate(places)
         ]
-        return torch.allclose(actual, torch.stack(expected), rtol=1e-4, atol=1e-5)
+        return all(torch.allclose(each, torch.stack(expected), rtol=1e-4, atol=1e-5) for each in (actual, bound))
 
 
 rules = st.builds(
@@ -94,6 +107,34 @@ def test_neighbouring_decodes_share_a_call_and_prompts_get_their_own():
 def test_a_very_long_row_does_not_make_short_ones_pay():
     spans = make_spans([SlotTokens(0, 20, 1), SlotTokens(1, 1900, 1), SlotTokens(2, 1500, 1)])
     assert [len(span.parts) for span in spans] == [1, 2]
+
+
+@pytest.mark.parametrize("rule", [AttentionRule(0.3), AttentionRule(0.3, window=20), AttentionRule(0.3, softcap=5.0)])
+def test_a_program_of_decoding_slots_holds_until_one_outgrows_its_length(rule):
+    kv, reference = KvSlots(3, 128), KvSlots(3, 128)
+    random = torch.Generator().manual_seed(1)
+    draw = lambda tokens: tuple(torch.randn(tokens, n, DIM, generator=random) for n in (HEADS, KV_HEADS, KV_HEADS))  # noqa: E731
+    lengths = {0: 40, 1: 9}
+    for slot, length in lengths.items():
+        prompt = draw(length)
+        for each in (kv, reference):
+            begin(each, [SlotTokens(slot, 0, length)])
+            each.attend(0, *prompt, rule)
+    states = draw(2)
+    slots, positions, out = torch.tensor([0, 1]), torch.zeros(2, dtype=torch.long), torch.empty_like(states[0])
+    spans = make_spans([SlotTokens(slot, length, 1) for slot, length in lengths.items()])
+    program = Program(out)
+    StepAttention(kv, spans, slots, positions).bind(program, 0, states, rule, out)
+    for step in range(DECODE_STEP - 40):
+        parts = [SlotTokens(slot, length + step, 1) for slot, length in lengths.items()]
+        assert shape_of(make_spans(parts)[0]) == shape_of(spans[0])
+        for state, new in zip(states, draw(2), strict=True):
+            state.copy_(new)
+        positions.copy_(torch.tensor([part.start for part in parts]))
+        program.run()
+        begin(reference, parts)
+        torch.testing.assert_close(out, reference.attend(0, *states, rule), rtol=1e-4, atol=1e-5)
+    assert shape_of(make_spans([SlotTokens(0, DECODE_STEP, 1), SlotTokens(1, 33, 1)])[0]) != shape_of(spans[0])
 
 
 def test_numbers_that_are_none_do_not_outlive_a_clear():
