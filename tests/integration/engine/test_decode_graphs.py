@@ -9,18 +9,16 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from core.engine import decode_graphs, transformers_engine
-from core.engine.adapter_files import AdapterWeights, LoraPair
 from core.engine.decode_graphs import GraphedRunner, StepShape, pad
 from core.engine.fused_llama import FusedRunner
 from core.engine.kv_slots import SlotTokens
 from core.engine.model_runner import make_runner
 from core.engine.multi_lora import AdapterStack
-from core.generation import AdapterRef
+from tests.models.decoding_side import MAX_TOKENS, SLOTS, Side
 from tests.models.engine_cases import collect_all, mixed_requests, request, running_engine
 from tests.models.tape_recorder import TapeRecorder
 from tests.models.tiny_models import ARCHITECTURES, make_tiny_model
 
-SLOTS, ROWS, MAX_TOKENS = 8, 8, 128
 # A persona, a blend, a strength, the base model, and others of the same adapters.
 WEIGHTS = ({0: 1.0}, {0: 0.7, 1: 0.3}, {1: 0.5}, {}, {1: 1.0}, {2: 1.0}, {0: 0.2, 1: 0.9, 2: 0.4}, {})
 PROMPTS = [[(13 * i + 7 * slot) % 290 + 3 for i in range(9 + 5 * slot)] for slot in range(SLOTS)]
@@ -30,51 +28,6 @@ PROMPTS = [[(13 * i + 7 * slot) % 290 + 3 for i in range(9 + 5 * slot)] for slot
 def short_lengths(monkeypatch):
     """So that small prompts fall into several lengths."""
     monkeypatch.setattr(decode_graphs, "LEAST_LENGTH", 32)
-
-
-def make_adapter(targets, seed, *, r=8, only=""):
-    random = torch.Generator().manual_seed(seed)
-    pairs = {
-        name: LoraPair(
-            0.1 * torch.randn(r, inputs, generator=random), 0.1 * torch.randn(outputs, r, generator=random), 2.0
-        )
-        for name, (inputs, outputs) in targets.items()
-        if only in name
-    }
-    return AdapterWeights(AdapterRef(f"a{seed}@1", f"a{seed}"), pairs)
-
-
-class Side:
-    """A runner with its stack and what its slots hold."""
-
-    def __init__(self, folder, recorder=None):
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-        self.stack = AdapterStack(model, rows=ROWS, slots=SLOTS, dtype=torch.float32)
-        self.runner = make_runner(model, self.stack, slots=SLOTS, max_tokens=MAX_TOKENS, recorder=recorder)
-        self.texts = {}
-
-    def load(self, row, **changes):
-        self.stack.load(row, make_adapter(self.stack.targets, **changes))
-
-    def begin(self, slot, weights, prompt):
-        self.stack.assign(slot, weights)
-        self.texts[slot] = list(prompt)
-        return self.step([(SlotTokens(slot, 0, len(prompt)), prompt)])
-
-    def decode(self, slots):
-        """One more token for each of these slots."""
-        return self.step([self.next_part(slot) for slot in slots])
-
-    def next_part(self, slot):
-        text = self.texts[slot]
-        return SlotTokens(slot, len(text) - 1, 1), text[-1:]
-
-    def step(self, parts):
-        """The logits of all parts, each of which gets the likeliest token."""
-        logits = self.runner.forward(parts, range(len(parts)))
-        for (part, _), token in zip(parts, logits.argmax(-1).tolist(), strict=True):
-            self.texts[part.slot].append(token)
-        return logits
 
 
 class Both:
