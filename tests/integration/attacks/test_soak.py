@@ -6,8 +6,8 @@ from tests.running.soak import soak
 
 
 async def test_memory_descriptors_tasks_slots_and_places_in_the_queue_come_back(tmp_path):
-    (before, after), ends = await soak(tmp_path, parts=(20, 60))
-    assert ends.total() == 80
+    (before, after), ends = await soak(tmp_path, parts=(16, 40))
+    assert ends.total() == 56
     assert before.is_idle and after.is_idle  # connections, replies, adapters in use
     assert after.descriptors <= before.descriptors + 8  # the database opens its readers when they are wanted
     assert after.tasks <= before.tasks + 8  # some end just now
