@@ -119,6 +119,7 @@ class DecodeRows:
         self._length = length
         self._slots = slots
         self._positions = positions.unsqueeze(-1)
+        self._places: dict[int, torch.Tensor] = {}
         self._masks: dict[int | None, torch.Tensor] = {}
 
     def bind(
@@ -132,9 +133,11 @@ class DecodeRows:
         """See Attention."""
         query, key, value = states
         buffers = self._kv.buffers(layer, key, value)
-        places = self._kv.places(self._slots, self._positions[:, 0], key.shape[1])
+        kv_heads = key.shape[1]
+        if kv_heads not in self._places:
+            self._places[kv_heads] = self._kv.places(self._slots, self._positions[:, 0], kv_heads)
         for buffer, new in zip(buffers, (key, value), strict=True):
-            program.add(rows_of(buffer).index_put_, (places,), new)
+            program.add(rows_of(buffer).index_put_, (self._places[kv_heads],), new)
         mask = self._mask(rule.window, query)
         program.store(out, self._attend, query, *buffers, mask, rule)
 

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from core.engine.fused_layer import Attention, FusedLayer, Joined, Norm, join_linears, pair_up
+from core.engine.fused_layer import Attention, FusedLayer, Norm
+from core.engine.joined_linear import JoinedLinear, join_linears, pair_up
 from core.engine.kv_slots import AttentionRule, KvSlots, PackedStep, SlotTokens, pack_step
 from core.engine.lora_linear import linear_shape
 from core.engine.multi_lora import AdapterStack
@@ -34,9 +35,8 @@ class Family:
     has_rope_by_layer: bool = False
 
 
-# Each takes about a megabyte for eight replies of a small model.
-MAX_PROGRAMS = 16
-
+# Of steps that decode. Replies come and go, and what decodes together seldom does so again.
+MAX_PROGRAMS = 8
 # By the config's model_type. SmolLM2 is a Llama.
 FAMILIES = {
     "llama": Family(),
@@ -74,6 +74,7 @@ class FusedRunner(SlotKeeper):
         self._like = torch.empty(0, device=model.device)  # so that rotations come in fp32
         self._dtype_like = self._like.to(model.dtype)
         self._programs: dict[Any, BoundStep] = {}
+        self._changes = stack.changes
         self.stack = stack
         self.device = model.device
         self.layers = layers
@@ -105,8 +106,10 @@ class FusedRunner(SlotKeeper):
         """The program of a step that only decodes; kept for those that follow, which are mostly alike."""
         if not all(span.is_decode for span in step.spans):
             return None
-        uses = self.stack.uses(part.slot for span in step.spans for part in span.parts)
-        key = tuple(map(shape_of, step.spans)), uses
+        if self._changes != self.stack.changes:
+            self._programs.clear()
+            self._changes = self.stack.changes
+        key = tuple(map(shape_of, step.spans)), self.stack.uses(part.slot for span in step.spans for part in span.parts)
         bound = self._programs.pop(key, None) or self._bind_step(step)
         self._programs[key] = bound  # as the latest
         if len(self._programs) > MAX_PROGRAMS:
@@ -195,7 +198,7 @@ class _Reader:
         self._stack = stack
         self._config: Any = model.config
         self._family = FAMILIES[model.config.model_type]
-        self.joined: list[Joined] = []
+        self.joined: list[JoinedLinear] = []
 
     def read_layer(self, index: int) -> FusedLayer:
         layer = self._model.model.layers[index]
@@ -249,7 +252,7 @@ class _Reader:
 
     def _join(
         self, parent: str, children: tuple[str, ...], whole: str | None = None, begin: torch.Tensor | None = None
-    ) -> Joined:
+    ) -> JoinedLinear:
         """These layers of a parent as one, or its `whole` that is one already. `begin`: the first outputs' order."""
         module = self._model.get_submodule(parent)
         if whole is not None and hasattr(module, whole):
@@ -262,6 +265,6 @@ class _Reader:
         columns = torch.split(order.argsort(), sizes)
         names = [f"{parent}.{child}" for child in children]
         lora = self._stack.join(dict(zip(names, columns, strict=True)))
-        joined = Joined(join_linears(members, order), lora, members, order)
+        joined = JoinedLinear(join_linears(members, order), lora, members, order)
         self.joined.append(joined)
         return joined

@@ -147,7 +147,7 @@ class KvSlots:
         return bool(self._layers)
 
     def places(self, slots: torch.Tensor, positions: torch.Tensor, kv_heads: int) -> torch.Tensor:
-        """[tokens, kv_heads]: which of a buffer's rows are these tokens', each a place for one head."""
+        """[tokens, kv_heads]: the rows of a buffer, see `rows_of`, where the heads of these tokens are stored."""
         heads = slots.unsqueeze(1) * kv_heads + torch.arange(kv_heads, device=slots.device)
         return heads * (self.max_tokens + 1) + positions.unsqueeze(1)
 
@@ -199,7 +199,7 @@ class KvSlots:
 
 
 def rows_of(buffer: torch.Tensor) -> torch.Tensor:
-    """A buffer of KvSlots as [rows, head_dim], which `KvSlots.places` counts."""
+    """A buffer of KvSlots as [rows, head_dim]."""
     return buffer.view(-1, buffer.shape[-1])
 
 

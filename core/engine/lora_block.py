@@ -82,7 +82,8 @@ class LoraBlock:
                 a, b = self._rows_of(segment.start, segment.stop)
                 hidden = program.room("lora hidden", segment.end - segment.begin, a.shape[1])
                 program.add(torch.mm, x[part], a, out=hidden)
-                program.add(segment.weigh, hidden)
+                if segment.weights is not None:
+                    program.add(segment.weigh, hidden)
                 program.add(y[part].addmm_, hidden, b)
 
     def _rows_of(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -44,7 +44,8 @@ class AdapterStack:
         self._r = 0
         self.moves = 0
         """How often matrices were laid elsewhere in memory; whoever recorded a pass over them records it anew."""
-        self._changes = 0  # of what any row holds, or where
+        self.changes = 0
+        """How often something was written to a row or laid elsewhere; a program holds until the next time."""
         self._step = LoraStep()
         self._groups: dict[tuple[str, ...], SharedA] = {}
         self._layers: dict[str, MultiLoraLinear] = {}
@@ -96,7 +97,7 @@ class AdapterStack:
     @torch.inference_mode()
     def clear(self, row: int) -> None:
         """Take the adapter of a row out."""
-        self._changes += 1
+        self.changes += 1
         for part in self._parts():
             if part.rows & 1 << row:
                 part.clear(row)
@@ -118,8 +119,8 @@ class AdapterStack:
             self._step.segments = tuple(self._segments(parts, token_slots))
 
     def uses(self, slots: Iterable[int]) -> Hashable:
-        """Equal for steps that decode in these slots and use the same adapters in the same rows as strongly."""
-        return self._changes, tuple(tuple(self._slot_weights[slot].items()) for slot in slots)
+        """Equal for steps whose slots use the same rows as strongly."""
+        return tuple(tuple(self._slot_weights[slot].items()) for slot in slots)
 
     def _plan(self, parts: Sequence[tuple[int, int]]) -> None:
         """Kept from step to step: while the same replies are written, it is the same."""
