@@ -9,8 +9,9 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -24,7 +25,7 @@ from benchmarks.plot import plot_figures
 from benchmarks.random_base import QUICK_SHAPE, BaseShape, RandomBase, copy_base, make_random_base
 from benchmarks.report import Setting, print_report, write_json
 from benchmarks.summary import judge, summarise
-from benchmarks.system_process import SystemFailed, SystemProcess
+from benchmarks.system_process import SideBySide, SystemFailed, SystemProcess
 from benchmarks.systems import Capacity, SystemKind
 from benchmarks.workloads import ARRIVALS, LENGTHS, Request, Workload, all_workloads
 from core.default_model import DEFAULT_MODEL, SAMPLING, default_model_file
@@ -127,8 +128,8 @@ def _compare(name: str, options: argparse.Namespace, console: Console) -> None:
         console.print(f"Building the base model {name}, the adapters and every system ...")
         base = _make_base(name, Path(folder), adapters, options)
         kinds = _choose(base, options.systems, console)
-        with _running(kinds, base, capacity) as systems:
-            samples = _measure(systems, base, plan_turns(workloads, kinds, options.rounds), options.dtype, console)
+        with _running(kinds, base, capacity, console) as running:
+            samples = _measure(running, base, plan_turns(workloads, kinds, options.rounds), options.dtype, console)
     setting = Setting(
         base_model={"name": name, **asdict(base.shape), "parameters": base.parameters},
         dtype=options.dtype,
@@ -173,19 +174,18 @@ def _choose(base: RandomBase, wanted: Sequence[str] | None, console: Console) ->
 
 
 @contextmanager
-def _running(kinds: Sequence[SystemKind], base: RandomBase, capacity: Capacity) -> Iterator[list[SystemProcess]]:
+def _running(
+    kinds: Sequence[SystemKind], base: RandomBase, capacity: Capacity, console: Console
+) -> Iterator[SideBySide]:
     systems = [SystemProcess(kind, base, capacity) for kind in kinds]
-    try:
-        for system in systems:
-            system.wait_until_built()
-        yield systems
-    finally:
-        for system in systems:
-            system.close()
+    running = SideBySide(systems, ENGINE.name, partial(console.print, soft_wrap=True, markup=False))
+    with closing(running):
+        running.wait_until_built()
+        yield running
 
 
 def _measure(
-    systems: Sequence[SystemProcess],
+    running: SideBySide,
     base: RandomBase,
     turns: Sequence[Turn],
     dtype: str,
@@ -196,9 +196,9 @@ def _measure(
     def draw(workload: Workload, seed: str) -> list[Request]:
         return workload.draw(encode, base.shape.vocab_size, seed)
 
-    warm_up(systems, draw, base.adapters)
+    warm_up(running, draw, base.adapters)
     samples = measure(
-        systems,
+        running,
         turns,
         draw,
         references=REFERENCES,

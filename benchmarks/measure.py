@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from benchmarks.system_process import SystemProcess
+from benchmarks.system_process import SideBySide
 from benchmarks.systems import Reply, Served, SystemKind
 from benchmarks.workloads import Request, Workload
 
@@ -60,14 +60,14 @@ class DifferentTokens(Exception):
 
 
 def measure(
-    systems: Sequence[SystemProcess],
+    running: SideBySide,
     turns: Sequence[Turn],
     draw: DrawRequests,
     *,
     references: Mapping[bool, str],
     must_agree: bool,
 ) -> Iterator[Sample]:
-    """Yield a sample for each turn and system.
+    """Yield a sample for each turn and system that takes part in it to its end.
 
     All systems of a turn get the same requests, one system after another in an order that is drawn anew for every turn.
     `references` names, with and without LoRA, the system whose tokens count as right where it takes part; with
@@ -76,9 +76,10 @@ def measure(
     order = random.Random(0)
     for turn in turns:
         requests = draw(turn.workload, f"round {turn.round}")
-        present = [system for system in systems if system.kind in turn.systems]
-        served = {system.kind.name: system.serve(requests) for system in order.sample(present, len(present))}
-        for kind in turn.systems:
+        present = [system for system in running.systems if system.kind in turn.systems]
+        answers = {system.kind: running.serve(system, requests) for system in order.sample(present, len(present))}
+        served = {kind.name: answer for kind, answer in answers.items() if answer is not None}
+        for kind in (kind for kind in turn.systems if kind.name in served):
             reference = references[kind.has_lora]
             expected = served.get(reference) if kind.is_checked else None
             same = None if expected is None else _same_tokens(served[kind.name].replies, expected.replies)
@@ -87,10 +88,10 @@ def measure(
             yield _sample(kind.name, turn.workload, turn.round, requests, served[kind.name], same)
 
 
-def warm_up(systems: Sequence[SystemProcess], draw: DrawRequests, adapters: int) -> None:
+def warm_up(running: SideBySide, draw: DrawRequests, adapters: int) -> None:
     """Let every system serve once unmeasured: adapters are loaded and memory is allocated."""
-    for system in systems:
-        system.serve(draw(warm_up_workload(1 if system.kind.is_lone else adapters, adapters), "warm-up"))
+    for system in tuple(running.systems):
+        running.serve(system, draw(warm_up_workload(1 if system.kind.is_lone else adapters, adapters), "warm-up"))
 
 
 def warm_up_workload(requests: int, adapters: int) -> Workload:

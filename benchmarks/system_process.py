@@ -10,7 +10,8 @@ import gc
 import multiprocessing
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 
 import psutil
@@ -67,21 +68,55 @@ class SystemProcess:
         return answer
 
 
+class SideBySide:
+    """Running systems. One that fails is taken out, and `say` is told; without the `needed` one nothing is measured."""
+
+    def __init__(self, systems: Sequence[SystemProcess], needed: str, say: Callable[[str], None]) -> None:
+        self.systems = list(systems)
+        self._needed = needed
+        self._say = say
+
+    def wait_until_built(self) -> None:
+        """Raises SystemFailed for the needed one."""
+        for system in tuple(self.systems):
+            self._try(system, system.wait_until_built)
+
+    def serve(self, system: SystemProcess, requests: Sequence[Request]) -> Served | None:
+        """What a system took for a workload; None where it failed. Raises SystemFailed for the needed one."""
+        return self._try(system, partial(system.serve, requests))
+
+    def close(self) -> None:
+        """End all processes."""
+        while self.systems:
+            self.systems.pop().close()
+
+    def _try(self, system: SystemProcess, do: Callable[[], Served | None]) -> Served | None:
+        try:
+            return do()
+        except SystemFailed as error:
+            if system.kind.name == self._needed:
+                raise
+            self.systems.remove(system)
+            system.close()
+            why = str(error).strip().splitlines()[-1]
+            self._say(f"From here on without {system.kind.name}, which failed ({why}).")
+            return None
+
+
 def _run(kind: SystemKind, base: RandomBase, capacity: Capacity, connection: Connection) -> None:
     """The system's process: build, then serve workloads until None comes."""
     # What the libraries say to their users is no part of a measurement's output.
     transformers_logging.disable_progress_bar()
     warnings.simplefilter("ignore")
     try:
-        system = kind.build(base, capacity)
-        connection.send(Served([], *_used()))
-        while (requests := connection.recv()) is not None:
-            gc.collect()
-            cpu_before_s, _ = _used()
-            replies = system.serve(requests)
-            cpu_s, memory_bytes = _used()
-            connection.send(Served(replies, cpu_s - cpu_before_s, memory_bytes))
-        system.close()
+        with contextlib.closing(kind.build(base, capacity)) as system:
+            connection.send(Served([], *_used()))
+            while (requests := connection.recv()) is not None:
+                gc.collect()
+                cpu_before_s, _ = _used()
+                replies = system.serve(requests)
+                cpu_s, memory_bytes = _used()
+                connection.send(Served(replies, cpu_s - cpu_before_s, memory_bytes))
     except Exception:
         connection.send(traceback.format_exc())
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import closing
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks import many_personas
+from benchmarks import many_personas, system_process
 from benchmarks.contenders import GOALS, SYSTEMS
 from benchmarks.decode_graphs import compare
 from benchmarks.engine_vs_peers import main, plan_turns
 from benchmarks.many_personas import Asked
-from benchmarks.measure import Sample
+from benchmarks.measure import Sample, Turn, measure
 from benchmarks.peers_vllm import VARIABLE, why_no_vllm
 from benchmarks.random_base import QUICK_SHAPE, SPECIAL, copy_base, make_random_base, words_to_ids
 from benchmarks.summary import Goal, Spread, judge, summarise
-from benchmarks.workloads import ADAPTERS, Workload, all_workloads
+from benchmarks.system_process import SideBySide, SystemFailed, SystemProcess
+from benchmarks.systems import Capacity, Reply, System, SystemKind
+from benchmarks.workloads import ADAPTERS, Request, Workload, all_workloads
+from core.messages import ChatMessage
 from core.settings import ROOT
 from tests.models.tape_recorder import TapeRecorder
 from tests.models.tiny_models import make_tiny_model
@@ -54,6 +58,51 @@ def test_a_quick_run_measures_every_system_and_all_write_the_same_tokens(tmp_pat
     assert all(row["memory_bytes"] > 0 and row["gap_p99_s"] >= row["gap_s"] for row in report["figures"])
     assert (tmp_path / "engine_vs_peers-quick-float32.png").read_bytes().startswith(b"\x89PNG")
     assert "figures mean nothing" in said
+
+
+def test_a_peer_that_fails_takes_nobody_elses_figures_with_it(monkeypatch):
+    class Wrote(System):
+        def serve(self, requests):
+            return [Reply((1,) * request.new_tokens, (0.5,) * request.new_tokens) for request in requests]
+
+        def close(self):
+            pass
+
+    class Weary(Wrote):
+        left = 2
+
+        def serve(self, requests):
+            self.left -= 1
+            if not self.left:
+                raise ValueError("so tired")
+            return super().serve(requests)
+
+    def unbuilt(base, capacity):
+        raise OSError("no room")
+
+    monkeypatch.setattr(system_process, "START_METHOD", "fork")
+    ours, weary, none = (
+        SystemKind(name, build, is_checked=False)
+        for name, build in (("ours", lambda *_: Wrote()), ("weary", lambda *_: Weary()), ("none", unbuilt))
+    )
+    said = []
+    kinds = (ours, weary, none)
+    processes = [SystemProcess(kind, None, Capacity(1, 8)) for kind in kinds]
+    requests = [Request("a", 0.0, 0, ChatMessage("user", "hi"), (1,), 2)]
+    with closing(SideBySide(processes, "ours", said.append)) as all_:
+        all_.wait_until_built()
+        turns = [Turn(round_, EIGHT, kinds) for round_ in range(3)]
+        samples = list(
+            measure(all_, turns, lambda *_: requests, references={True: "ours", False: "ours"}, must_agree=True)
+        )
+    assert [(each.system, each.round) for each in samples] == [("ours", 0), ("weary", 0), ("ours", 1), ("ours", 2)]
+    assert said == [
+        "From here on without none, which failed (OSError: no room).",
+        "From here on without weary, which failed (ValueError: so tired).",
+    ]
+    failing = SideBySide([SystemProcess(none, None, Capacity(1, 8))], "none", said.append)
+    with closing(failing), pytest.raises(SystemFailed, match="no room"):
+        failing.wait_until_built()
 
 
 def test_ratios_are_taken_round_by_round():
