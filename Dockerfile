@@ -1,8 +1,8 @@
 # One image for one machine. TORCH_INDEX chooses torch's build: PyPI's own carries CUDA, PyTorch's CPU index does not.
-# The release is named, but a tag can be moved. To pin the very image, look its digest up once, with
-#   docker buildx imagetools inspect python:3.11.14-slim-bookworm
-# and build with --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:...
-ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+# The base image is named by its bytes, for all architectures, because a tag can be moved. To take a newer one, look it up with
+#   docker buildx imagetools inspect python:3.11-slim-bookworm
+# and build with PYTHON_IMAGE, or write it here and in docker-compose.yml.
+ARG PYTHON_IMAGE=python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 FROM ${PYTHON_IMAGE} AS build
 ARG TORCH_INDEX=""
 WORKDIR /app

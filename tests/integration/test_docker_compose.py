@@ -87,10 +87,14 @@ def test_nothing_takes_the_whole_machine_and_no_log_grows_for_ever():
         assert service["cap_drop"] == ["ALL"]
 
 
-def test_the_base_image_is_named_by_its_release_and_can_be_given_by_digest():
+def test_the_base_image_is_named_by_its_digest_and_another_can_be_given():
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    assert re.search(r"^ARG PYTHON_IMAGE=python:3\.11\.\d+-", dockerfile, flags=re.MULTILINE)
+    pinned = re.search(r"^ARG PYTHON_IMAGE=(.+)$", dockerfile, flags=re.MULTILINE)
+    assert pinned and re.fullmatch(r"python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}", pinned[1])
     assert re.findall(r"^FROM (\S+)", dockerfile, flags=re.MULTILINE) == ["${PYTHON_IMAGE}"] * 2
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    given = {service["build"]["args"]["PYTHON_IMAGE"] for service in services.values()}
+    assert given == {f"${{PYTHON_IMAGE:-{pinned[1]}}}"}
 
 
 def test_the_image_is_built_from_every_folder_that_the_wheel_is_made_of():
