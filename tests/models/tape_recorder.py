@@ -41,13 +41,17 @@ class _Tape(TorchDispatchMode):
 
 
 class TapeRecorder:
-    """A Recorder. `error` is raised by the next step that is recorded or repeated, then forgotten."""
+    """A Recorder. `error` is raised by the next step that is recorded or repeated, then forgotten.
+
+    `repeat_error` likewise by the next that is repeated.
+    """
 
     def __init__(self) -> None:
         self.recorded = 0
         self.repeated = 0
         self.forgotten = 0
         self.error: Exception | None = None
+        self.repeat_error: Exception | None = None
 
     def record(self, step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
         self._fail()
@@ -58,6 +62,8 @@ class TapeRecorder:
         self.recorded += 1
 
         def repeat() -> torch.Tensor:
+            self.error = self.error or self.repeat_error
+            self.repeat_error = None
             self._fail()
             self.repeated += 1
             tape.repeat()

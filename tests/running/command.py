@@ -16,7 +16,7 @@ NEED_MODEL = ("chat", "doctor", "evaluate", "retrain", "serve", "train")
 WITHOUT = """
 import sys
 for name in {packages}:
-    assert name not in sys.modules, name
+    assert name not in sys.modules or name in sys.stdlib_module_names, name  # Python itself has imported some by now
     sys.modules[name] = None  # importing it is an ImportError from now on
 {first}
 from bot.cli import main

@@ -10,7 +10,11 @@ from typing import Any
 
 async def is_cut_at(step: int, work: Coroutine[Any, Any, object]) -> bool:
     """Run this as a task that is cancelled at its await number `step`, from 0. False when it ends before that."""
-    task = asyncio.create_task(_cut(step, work))
+
+    async def cut() -> bool:  # a task's work is no generator since Python 3.12
+        return await _cut(step, work)
+
+    task = asyncio.create_task(cut())
     try:
         await task
     except asyncio.CancelledError:

@@ -311,7 +311,7 @@ async def test_an_engine_writes_the_same_replies_with_graphs_even_through_a_cras
         assert recorder.repeated > recorder.recorded
         assert engine.stats().restarts == 0
         steps = recorder.repeated
-        engine._parts.loop.call(lambda: setattr(recorder, "error", RuntimeError("broken")))
+        engine._parts.loop.call(lambda: setattr(recorder, "repeat_error", RuntimeError("broken")))
         replies = await collect_all(engine, drawn_requests(refs, "crashing "))
         assert [text for text, _ in replies] == expected
         assert engine.stats().restarts == 1
