@@ -76,11 +76,10 @@ def test_the_same_training_again_repairs_a_damaged_folder(workshop: Workshop, da
     assert again.folder == first.folder
     assert adapter_content_hash(again.folder) == first.content_hash
     measured, before = (lineage["metrics"]["evaluation"] for lineage in (read_lineage(again.folder), first.lineage))
-    assert measured.keys() == before.keys()
-    # Not the measures of sampled replies: the company that a reply is written in rounds its numbers, and once in ten
-    # runs a tiny model, for which all tokens are nearly as likely, chooses another one.
-    for name in ("adapter_perplexity", "base_perplexity", "held_out_rows"):
-        assert measured[name] == before[name]
+    # Once in ten runs the AUC differs, and nothing else does; see docs/runs.md.
+    for lineage in (measured, before):
+        assert 0 <= lineage["adherence"].pop("auc") <= 1
+    assert measured == before
     assert len(list(first.folder.parent.iterdir())) == 1
 
 
