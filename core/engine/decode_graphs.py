@@ -8,7 +8,6 @@ passes to another reply, needs no new recording. Knows neither requests nor what
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +16,9 @@ from typing import Protocol
 import torch
 
 from core.engine.fused_llama import FusedRunner
-from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, attend_heads, rows_of
+from core.engine.kv_slots import AttentionRule, KvSlots, SlotTokens, attend_heads
 from core.engine.program import Program
+from core.engine.step_attention import SlotAttention, fill_mask
 
 # Lengths are padded to this many tokens times a power of two, adapter rows to this many times a power of four.
 LEAST_LENGTH = 256
@@ -107,7 +107,7 @@ class Recording:
     repeat: Callable[[], torch.Tensor]
 
 
-class DecodeRows:
+class DecodeRows(SlotAttention):
     """Attention of one token a row in a fixed shape; `slots` and `positions` are [rows], on the device.
 
     Rows without a token lie at a slot's spare place, and what they read is thrown away. Where there is a row for every
@@ -115,31 +115,20 @@ class DecodeRows:
     """
 
     def __init__(self, kv: KvSlots, slots: torch.Tensor, positions: torch.Tensor, length: int) -> None:
-        self._kv = kv
+        super().__init__(kv, slots, positions)
         self._length = length
-        self._slots = slots
-        self._positions = positions.unsqueeze(-1)
-        self._places: dict[int, torch.Tensor] = {}
         self._masks: dict[int | None, torch.Tensor] = {}
 
-    def bind(
+    def bind_reading(
         self,
         program: Program,
-        layer: int,
-        states: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
         rule: AttentionRule,
         out: torch.Tensor,
     ) -> None:
-        """See Attention."""
-        query, key, value = states
-        buffers = self._kv.buffers(layer, key, value)
-        kv_heads = key.shape[1]
-        if kv_heads not in self._places:
-            self._places[kv_heads] = self._kv.places(self._slots, self._positions[:, 0], kv_heads)
-        for buffer, new in zip(buffers, (key, value), strict=True):
-            program.add(rows_of(buffer).index_put_, (self._places[kv_heads],), new)
-        mask = self._mask(rule.window, query)
-        program.store(out, self._attend, query, *buffers, mask, rule)
+        program.store(out, self._attend, query, keys, values, self._bind_mask(program, rule.window), rule)
 
     def _attend(
         self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, rule: AttentionRule
@@ -151,17 +140,13 @@ class DecodeRows:
     def _read(self, buffer: torch.Tensor) -> torch.Tensor:
         """[rows, kv_heads, length, dim]"""
         seen = buffer[:, :, : self._length]
-        return seen if len(self._slots) == self._kv.slots else seen.index_select(0, self._slots)
+        return seen if len(self.slots) == self.kv.slots else seen.index_select(0, self.slots)
 
-    def _mask(self, window: int | None, like: torch.Tensor) -> torch.Tensor:
-        """[rows, 1, 1, length]: a query at position p sees the keys at max(0, p - window + 1) to p."""
+    def _bind_mask(self, program: Program, window: int | None) -> torch.Tensor:
+        """[rows, 1, 1, length], filled once in each run."""
         if window not in self._masks:
-            key_at = torch.arange(self._length, device=like.device)
-            is_hidden = key_at > self._positions
-            if window is not None:
-                is_hidden |= key_at <= self._positions - window
-            mask = torch.zeros(is_hidden.shape, dtype=like.dtype, device=like.device)
-            self._masks[window] = mask.masked_fill_(is_hidden, -math.inf)[:, None, None]
+            self._masks[window] = program.like.new_empty(len(self.slots), 1, 1, self._length)
+            program.add(fill_mask, self._masks[window], self.positions, 0, window)
         return self._masks[window]
 
 

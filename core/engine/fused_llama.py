@@ -109,7 +109,7 @@ class FusedRunner(SlotKeeper):
         if self._changes != self.stack.changes:
             self._programs.clear()
             self._changes = self.stack.changes
-        key = tuple(map(shape_of, step.spans)), self.stack.uses(part.slot for span in step.spans for part in span.parts)
+        key = tuple(map(shape_of, step.spans)), self.stack.uses
         bound = self._programs.pop(key, None) or self._bind_step(step)
         self._programs[key] = bound  # as the latest
         if len(self._programs) > MAX_PROGRAMS:

@@ -277,11 +277,14 @@ def _capped_attention(
     return scores.softmax(-1, dtype=torch.float32).to(value.dtype) @ value
 
 
-def _mask(span: Span, window: int | None, group: int, like: torch.Tensor) -> tuple[int, torch.Tensor | None]:
-    """(first key position, additive mask or None where every key may be seen), made once per step and kind of layer.
+def hidden_keys(query_at: torch.Tensor, key_at: torch.Tensor, window: int | None) -> torch.Tensor:
+    """[queries, keys]: a query at position p of `query_at` [queries, 1] sees the keys at max(0, p - window + 1) to p."""
+    is_hidden = key_at > query_at
+    return is_hidden if window is None else is_hidden | (key_at <= query_at - window)
 
-    A query at position p sees the keys at max(0, p - window + 1) to p.
-    """
+
+def _mask(span: Span, window: int | None, group: int, like: torch.Tensor) -> tuple[int, torch.Tensor | None]:
+    """(first key position, additive mask or None where every key may be seen), made once per step and kind of layer."""
     if (window, group) not in span.masks:
         span.masks[window, group] = _make_mask(span, window, group, like)
     return span.masks[window, group]
@@ -299,8 +302,6 @@ def _make_mask(span: Span, window: int | None, group: int, like: torch.Tensor) -
         query_at = torch.tensor(starts, device=like.device).view(-1, 1)
     else:
         query_at = torch.arange(starts[0], span.length, device=like.device).view(-1, 1)
-    is_hidden = key_at > query_at
-    if window is not None:
-        is_hidden |= key_at <= query_at - window
+    is_hidden = hidden_keys(query_at, key_at, window)
     mask = torch.zeros(is_hidden.shape, dtype=like.dtype, device=like.device).masked_fill_(is_hidden, -math.inf)
     return begin, mask.view(-1, 1, 1, len(key_at)) if span.is_decode else mask.repeat(group, 1)

@@ -9,7 +9,7 @@ requests.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from transformers import PreTrainedModel
@@ -52,7 +52,8 @@ class AdapterStack:
         self._joined: dict[str, tuple[JoinedLora, int]] = {}
         self._blocks: set[JoinedLora] = set()  # of the joined layers that an adapter has targeted
         self._looks_up = self._device.type == "cpu"  # joined layers go by the plan of rows, not by segments
-        self._planned: tuple[tuple[int, tuple[tuple[int, float], ...]], ...] = ()
+        self.uses: tuple[tuple[int, tuple[tuple[int, float], ...]], ...] = ()
+        """Of the pass that `activate` has prepared: each part's tokens, and the rows it uses, how strongly."""
         self._weights = torch.zeros(slots, rows, dtype=dtype, device=self._device)
         self._slot_weights: list[dict[int, float]] = [{} for _ in range(slots)]
 
@@ -112,22 +113,12 @@ class AdapterStack:
         """Prepare the next forward pass over packed parts (slot, tokens). `token_slots`: [tokens], on the device."""
         self._step.rows = mask_of(row for slot, _ in parts for row in self._slot_weights[slot])
         self._step.is_for_any = False
+        before, self.uses = self.uses, tuple((n, tuple(self._slot_weights[slot].items())) for slot, n in parts)
         has_plan = self._looks_up and bool(self._joined)
-        if has_plan:
-            self._plan(parts)
+        if has_plan and self.uses != before:  # while the same replies are written, it is the same
+            self._step.plan = plan_rows([(tokens, dict(weights)) for tokens, weights in self.uses])
         if self._layers or not has_plan:
             self._step.segments = tuple(self._segments(parts, token_slots))
-
-    def uses(self, slots: Iterable[int]) -> Hashable:
-        """Equal for steps whose slots use the same rows as strongly."""
-        return tuple(tuple(self._slot_weights[slot].items()) for slot in slots)
-
-    def _plan(self, parts: Sequence[tuple[int, int]]) -> None:
-        """Kept from step to step: while the same replies are written, it is the same."""
-        planned = tuple((tokens, tuple(self._slot_weights[slot].items())) for slot, tokens in parts)
-        if planned != self._planned:
-            self._planned = planned
-            self._step.plan = plan_rows([(tokens, dict(weights)) for tokens, weights in planned])
 
     def _segments(self, parts: Sequence[tuple[int, int]], token_slots: torch.Tensor) -> Iterator[Segment]:
         """Decoding slots share one dense product, because what counts there is the number of products, as long as it is

@@ -7,11 +7,21 @@ steps in which the same slots decode and no reply outgrows its length.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
 
-from core.engine.kv_slots import LENGTH_STEP, AttentionRule, KvSlots, Span, attend_heads, attend_span, rows_of
+from core.engine.kv_slots import (
+    LENGTH_STEP,
+    AttentionRule,
+    KvSlots,
+    Span,
+    attend_heads,
+    attend_span,
+    hidden_keys,
+    rows_of,
+)
 from core.engine.program import Program
 
 # A multiple of kv_slots.LENGTH_STEP. A program is made anew when a reply outgrows it; in between, masked keys are read.
@@ -28,16 +38,17 @@ def shape_of(span: Span) -> SpanShape:
     return span.parts[0].slot, len(starts), min(starts) // DECODE_STEP, max(starts) // DECODE_STEP
 
 
-class StepAttention:
-    """An Attention, see fused_layer.py. `slots` and `positions` are [tokens], and may change from run to run."""
+class SlotAttention(ABC):
+    """An Attention, see fused_layer.py, that stores in KvSlots. `slots` and `positions` are [tokens].
 
-    def __init__(self, kv: KvSlots, spans: Sequence[Span], slots: torch.Tensor, positions: torch.Tensor) -> None:
-        self._kv = kv
-        self._spans = spans
-        self._slots = slots
-        self._positions = positions
+    What they hold may change from run to run.
+    """
+
+    def __init__(self, kv: KvSlots, slots: torch.Tensor, positions: torch.Tensor) -> None:
+        self.kv = kv
+        self.slots = slots
+        self.positions = positions
         self._places: dict[int, torch.Tensor] = {}
-        self._masks: dict[tuple[int, int | None, int], tuple[int, torch.Tensor]] = {}
 
     def bind(
         self,
@@ -49,23 +60,55 @@ class StepAttention:
     ) -> None:
         """See Attention."""
         query, key, value = states
-        keys, values = self._kv.buffers(layer, key, value)
+        keys, values = self.kv.buffers(layer, key, value)
         places = self._bind_places(program, key.shape[1])
         for buffer, new in ((keys, key), (values, value)):
             program.add(rows_of(buffer).index_put_, (places,), new)
+        self.bind_reading(program, query, keys, values, rule, out)
+
+    @abstractmethod
+    def bind_reading(
+        self,
+        program: Program,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        rule: AttentionRule,
+        out: torch.Tensor,
+    ) -> None:
+        """Attend to the layer's buffers, which hold this step's keys and values, too."""
+
+    def _bind_places(self, program: Program, kv_heads: int) -> torch.Tensor:
+        """Where keys and values go; found out once in each run."""
+        if kv_heads not in self._places:
+            self._places[kv_heads] = self.slots.new_empty(len(self.slots), kv_heads)
+            program.store(self._places[kv_heads], self.kv.places, self.slots, self.positions, kv_heads)
+        return self._places[kv_heads]
+
+
+class StepAttention(SlotAttention):
+    """Attention of the spans of a packed step."""
+
+    def __init__(self, kv: KvSlots, spans: Sequence[Span], slots: torch.Tensor, positions: torch.Tensor) -> None:
+        super().__init__(kv, slots, positions)
+        self._spans = spans
+        self._masks: dict[tuple[int, int | None, int], tuple[int, torch.Tensor]] = {}
+
+    def bind_reading(
+        self,
+        program: Program,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        rule: AttentionRule,
+        out: torch.Tensor,
+    ) -> None:
         for span in self._spans:
             part = slice(span.begin, span.end)
             if span.is_decode:
                 self._bind_decode(program, span, query[part], keys, values, rule, out[part])
             else:
                 program.store(out[part], attend_span, span, query[part], keys, values, rule)
-
-    def _bind_places(self, program: Program, kv_heads: int) -> torch.Tensor:
-        """Where keys and values go; found out once in each run."""
-        if kv_heads not in self._places:
-            self._places[kv_heads] = self._slots.new_empty(len(self._slots), kv_heads)
-            program.store(self._places[kv_heads], self._kv.places, self._slots, self._positions, kv_heads)
-        return self._places[kv_heads]
 
     def _bind_decode(
         self,
@@ -106,18 +149,15 @@ class StepAttention:
         if name not in self._masks:
             _, rows, least, most = shape_of(span)
             begin = 0 if window is None else max(0, least * DECODE_STEP - window + 1) // LENGTH_STEP * LENGTH_STEP
-            end = min((most + 1) * DECODE_STEP, self._kv.max_tokens)
+            end = min((most + 1) * DECODE_STEP, self.kv.max_tokens)
             mask = program.like.new_empty(rows, kv_heads, 1, end - begin)
-            program.add(_fill_mask, mask, self._positions[span.begin : span.end], begin, window)
+            program.add(fill_mask, mask, self.positions[span.begin : span.end], begin, window)
             self._masks[name] = begin, mask
         return self._masks[name]
 
 
-def _fill_mask(mask: torch.Tensor, positions: torch.Tensor, begin: int, window: int | None) -> None:
-    """A query at position p sees the keys at max(0, p - window + 1) to p. The mask's keys begin at `begin`."""
+def fill_mask(mask: torch.Tensor, positions: torch.Tensor, begin: int, window: int | None) -> None:
+    """Hide what queries at these positions [rows] do not see. mask: [rows, heads, 1, keys from `begin` on], additive."""
     key_at = torch.arange(begin, begin + mask.shape[-1], device=positions.device)
-    query_at = positions.unsqueeze(-1)
-    is_hidden = key_at > query_at
-    if window is not None:
-        is_hidden |= key_at <= query_at - window
+    is_hidden = hidden_keys(positions.unsqueeze(-1), key_at, window)
     mask.zero_().masked_fill_(is_hidden[:, None, None], -math.inf)
