@@ -278,7 +278,7 @@ def _capped_attention(
 
 
 def hidden_keys(query_at: torch.Tensor, key_at: torch.Tensor, window: int | None) -> torch.Tensor:
-    """[queries, keys]: a query at position p of `query_at` [queries, 1] sees the keys at max(0, p - window + 1) to p."""
+    """[queries, keys]: a query at position p, of [queries, 1], sees the keys at max(0, p - window + 1) to p alone."""
     is_hidden = key_at > query_at
     return is_hidden if window is None else is_hidden | (key_at <= query_at - window)
 

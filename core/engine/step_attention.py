@@ -157,7 +157,7 @@ class StepAttention(SlotAttention):
 
 
 def fill_mask(mask: torch.Tensor, positions: torch.Tensor, begin: int, window: int | None) -> None:
-    """Hide what queries at these positions [rows] do not see. mask: [rows, heads, 1, keys from `begin` on], additive."""
+    """Hide what queries at these positions [rows] do not see. mask: [rows, heads, 1, keys from `begin`], additive."""
     key_at = torch.arange(begin, begin + mask.shape[-1], device=positions.device)
     is_hidden = hidden_keys(positions.unsqueeze(-1), key_at, window)
     mask.zero_().masked_fill_(is_hidden[:, None, None], -math.inf)
