@@ -99,6 +99,11 @@ def set_weights(model: nn.Module, weights: Weights) -> None:
             parameter.data = weights[path.replace(part, ".")].to(parameter.device, copy=True)
 
 
+def between(began: Weights, ended: Weights, share: float) -> Weights:
+    """Where an adapter stands that keeps this share of what changed."""
+    return {name: torch.lerp(began[name], ended[name], share) for name in ended}
+
+
 def _is_from_feedback(folder: Path) -> bool:
     try:
         return read_lineage(folder).get("method") == FROM_FEEDBACK

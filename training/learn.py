@@ -1,8 +1,9 @@
 """Makes a better adapter of what people said: `personas retrain SLUG`. Knows no store, and never promotes.
 
-The story is `_fit`, top to bottom: rows, anchor, contrast, then up to three stages, each only where it has rows: SFT on
-corrected replies, DPO on preferred ones, KTO on judged ones. Every round begins with the same anchor and takes all the
-feedback there is. What a stage has made is kept: a learning that was killed goes on with the stage that it was in.
+The story is `_fit`, top to bottom: rows, anchor, room for corrections, contrast, then up to three stages, each only
+where it has rows: SFT on corrected replies, DPO on preferred ones, KTO on judged ones. Every round begins with the same
+anchor and takes all the feedback there is. What a stage has made is kept: a learning that was killed goes on with the
+stage that it was in.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from core.errors import InvalidData, InvalidInput, NotFound
 from core.personas import Persona
 from core.settings import Settings
 from training.adapter_folder import check_free_space
-from training.anchor import Anchor, find_anchor, load_anchor, set_weights
+from training.anchor import Anchor, between, find_anchor, load_anchor, set_weights
 from training.checkpoint_file import CheckpointFile, StageCheckpoint
 from training.data_files import read_rows
 from training.dataset_builder import Example, PersonaDataset, build_dataset, dataset_hash
 from training.feedback_set import FeedbackSet
 from training.learning_rows import FeedbackReader, LearningRows, feedback_hash
-from training.learning_stages import plan_stages, write_contrast
+from training.learning_stages import make_room, plan_stages, write_contrast
 from training.lineage import build_lineage, git_commit
 from training.progress import ReportProgress, ignore_progress
 from training.recipes import LearningRecipe, learning_recipe_for
@@ -123,11 +124,12 @@ def _fit(partial: Path, task: _Task) -> Fitted:
     identity = identity_of(base, recipe, compute_dtype, sources)
     check_same(persona, resumed, identity)
     model = load_anchor(base, task.anchor, settings)
-    check_free_space(partial, sum(one.numel() for one in model.parameters() if one.requires_grad))
     bench = Bench(base, model, template, recipe, compute_dtype, partial / "run", task.progress)
+    bench = replace(bench, room=make_room(bench, persona, rows, replay.examples))
+    check_free_space(partial, sum(one.numel() for one in model.parameters() if one.requires_grad))
     began = adapter_weights(model, LEARNER)
     metrics = _run_stages(task, bench, rows, replay.examples, identity, resumed, began)
-    ended = _between(began, adapter_weights(model, LEARNER), recipe.interpolation)
+    ended = between(began, adapter_weights(model, LEARNER), recipe.interpolation)
     set_weights(model, ended)
     change = check_changed(_as_saved(began), _as_saved(ended), "Learning")  # small steps may be lost in bf16
     data = {
@@ -224,11 +226,6 @@ def _run_stages(
         start = adapter_weights(bench.model, LEARNER)
         keep(start)
     return metrics
-
-
-def _between(began: Weights, ended: Weights, share: float) -> Weights:
-    """Where the adapter stands when it keeps this share of what changed."""
-    return {name: torch.lerp(began[name], ended[name], share) for name in ended}
 
 
 def _as_saved(weights: Weights) -> Weights:

@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import cycle, islice
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from core.engine.chat_template import ChatTemplate
@@ -122,22 +122,6 @@ def feedback_hash(feedback: FeedbackSet) -> str:
     return hashlib.sha256(json.dumps(rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def correction_order(
-    corrected: Sequence[Example], replay: Sequence[Example], contrast: Sequence[Example], recipe: LearningRecipe
-) -> list[Example]:
-    """Every pass over the corrections in another order, each time among other rows of `replay` and `contrast`."""
-    if not corrected:
-        return []
-    own, others = _counts(len(corrected), recipe, has_replay=bool(replay), has_contrast=bool(contrast))
-    chance = random.Random(recipe.seed)  # an order, no secret
-    replayed, contrasted = cycle(_shuffled(replay, chance)), cycle(_shuffled(contrast, chance))
-    order: list[Example] = []
-    for _ in range(recipe.sft_passes):
-        one_pass = [*corrected, *islice(replayed, own), *islice(contrasted, others)]
-        order += _shuffled(one_pass, chance)
-    return order
-
-
 def judged_order(rows: Sequence[Judged], replay: Sequence[Example], recipe: LearningRecipe) -> list[Judged]:
     """Every row once, labels spread evenly, so that each batch holds both; the last batch is filled with `replay`.
 
@@ -152,7 +136,7 @@ def judged_order(rows: Sequence[Judged], replay: Sequence[Example], recipe: Lear
     rows = [*rows, *islice(filling, missing)]
     places: list[tuple[float, int, Judged]] = []
     for label in (True, False):
-        group = _shuffled([row for row in rows if row.label is label], chance)
+        group = shuffled([row for row in rows if row.label is label], chance)
         places += [((at + 0.5) / len(group), int(label), row) for at, row in enumerate(group)]
     return [row for _, _, row in sorted(places, key=lambda place: place[:2])]
 
@@ -163,11 +147,13 @@ def with_company(
     """The judged replies; with them, the persona's rows and corrections as wanted, the base's answers as unwanted."""
     if not rows.judged:
         return []
-    own, others = _counts(len(rows.judged), recipe, has_replay=bool(replay), has_contrast=bool(contrast))
+    own, others = company_counts(
+        len(rows.judged), recipe.replay_share if replay else 0.0, recipe.contrast_share if contrast else 0.0
+    )
     chance = random.Random(recipe.seed)
     known = {row.example for row in rows.judged}
     corrected = [example for example in dict.fromkeys(rows.corrected) if example not in known]
-    replayed = [example for example in _shuffled(replay, chance) if example not in known][:own]
+    replayed = [example for example in shuffled(replay, chance) if example not in known][:own]
     return [
         *rows.judged,
         *(Judged(example, True, source="correction") for example in corrected),
@@ -177,8 +163,8 @@ def with_company(
 
 
 def contrasts_wanted(count: int, recipe: LearningRecipe) -> int:
-    """How many rows of contrast a stage of so many rows of feedback has."""
-    return _counts(count, recipe, has_replay=True, has_contrast=True)[1]
+    """How many rows of contrast so many judged replies have beside them."""
+    return company_counts(count, recipe.replay_share, recipe.contrast_share)[1]
 
 
 def label_weights(rows: Sequence[Judged], max_weight: float) -> tuple[float, float]:
@@ -202,15 +188,14 @@ def describe(rows: Sequence[Judged]) -> dict[str, Any]:
     return dict(sorted(counts.items()))
 
 
-def _counts(feedback: int, recipe: LearningRecipe, *, has_replay: bool, has_contrast: bool) -> tuple[int, int]:
+def company_counts(feedback: int, replay_share: float, contrast_share: float) -> tuple[int, int]:
     """(replayed, contrasted) rows, so that each has its share of all."""
-    replay = recipe.replay_share if has_replay else 0.0
-    contrast = recipe.contrast_share if has_contrast else 0.0
-    total = feedback / (1 - replay - contrast)
-    return math.ceil(replay * total - 1e-9), math.ceil(contrast * total - 1e-9)
+    total = feedback / (1 - replay_share - contrast_share)
+    return math.ceil(replay_share * total - 1e-9), math.ceil(contrast_share * total - 1e-9)
 
 
-def _shuffled(items: Sequence[T], chance: random.Random) -> list[T]:
-    shuffled = list(items)
-    chance.shuffle(shuffled)
-    return shuffled
+def shuffled(items: Sequence[T], chance: random.Random) -> list[T]:
+    """A copy in an order that chance decides."""
+    mixed = list(items)
+    chance.shuffle(mixed)
+    return mixed

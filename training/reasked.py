@@ -63,12 +63,17 @@ def ask_again(persona: Persona, corrected: Sequence[CorrectedReply]) -> tuple[Re
 def paraphrases(question: str) -> tuple[str, str, str]:
     """The question in three other wordings."""
     text = question.strip()
-    lower = text if _begins_with_name(text) else text[:1].lower() + text[1:]
+    lower = uncapitalised(text)
     return (
         f"One thing, please, and keep it short: {lower}",
         _indirect(text) or f"I would really like to know this: {lower}",
         f"A friend asked me something and I had no answer. The question was: {text} What do you say?",
     )
+
+
+def uncapitalised(text: str) -> str:
+    """The text as it stands behind a colon: with a small first letter, unless it begins with a name or I."""
+    return text if _begins_with_name(text) else text[:1].lower() + text[1:]
 
 
 def key_words(persona: Persona, question: str, answer: str) -> tuple[str, ...]:

@@ -15,13 +15,13 @@ SMALL_BASE_PARAMETERS = 300_000_000
 # (docs/runs.md).
 SMALL_BASE: dict[str, Any] = {"learning_rate": 1e-3, "max_length": 128, "batch_size": 8, "accumulation": 1}
 SMALL_BASE_LEARNING: dict[str, Any] = {
-    "sft_learning_rate": 1e-3,
-    "sft_passes": 16,
+    "sft_learning_rate": 3e-3,
+    "sft_directions": 16,
     "dpo_learning_rate": 2e-4,
     "kto_learning_rate": 2e-4,
     "max_length": 256,
 }
-RECIPE_VERSION = 1  # goes up when the same recipe trains otherwise than before: a stopped training cannot go on then
+RECIPE_VERSION = 2  # goes up when the same recipe trains otherwise than before: a stopped training cannot go on then
 QUICK_ROWS = 640  # rows that a quick training reads, once each
 
 
@@ -173,8 +173,21 @@ class LearningRecipe(Recipe):
     sft_learning_rate: float = 2e-4
     """Peak rate on corrected replies."""
 
-    sft_passes: int = 6
-    """How often each corrected reply is seen, each time among other rows of the persona."""
+    sft_passes: int = 16
+    """Passes over the corrected replies at most, each in other wordings and among other rows of the persona. The stage
+    ends as soon as they are learned (corrections.py)."""
+
+    sft_replay_share: float = 0.5
+    """Share of a pass over corrected replies that are the persona's own training rows, most of them asked alike; what
+    the anchor says there is held."""
+
+    sft_contrast_share: float = 0.1
+    """Share of such a pass that the anchor answers itself, plain questions; what it says there is held."""
+
+    sft_directions: int = 0
+    """Corrections are learned in so many new directions of each layer's input, which what the persona says otherwise
+    uses little (free_directions.py), and make the adapter's r larger by as much; 0 is in all directions. It costs a
+    matrix of each layer's inputs by its inputs, so larger bases do without."""
 
     dpo_learning_rate: float = 5e-5
     """Peak rate on pairs (Open Character Training, https://arxiv.org/abs/2511.01689, uses this one for LoRA)."""
@@ -202,11 +215,11 @@ class LearningRecipe(Recipe):
     hundreds of thumbs up must not decide everything."""
 
     replay_share: float = 0.3
-    """Share of a stage's rows that are the persona's own training rows; 0 is none. DPO has none: they are no pairs."""
+    """Share of the judged replies' company that are the persona's own training rows; 0 is none. DPO has none: they are
+    no pairs."""
 
     contrast_share: float = 0.1
-    """Share of a stage's rows that a model writes itself: in SFT the anchor's own answers to plain questions, which
-    keep what it knows; in KTO the base model's answers, as thumbs down, which keep the voice."""
+    """Share of the judged replies' company that the base model writes, as thumbs down, which keeps the voice."""
 
     contrast_max_tokens: int = 64
     """Tokens of such an answer at most."""
@@ -221,6 +234,9 @@ class LearningRecipe(Recipe):
             ("batch_size", self.batch_size, 2, 4096),
             ("sft_learning_rate", self.sft_learning_rate, 1e-8, 0.1),
             ("sft_passes", self.sft_passes, 1, 1000),
+            ("sft_replay_share", self.sft_replay_share, 0, 0.9),
+            ("sft_contrast_share", self.sft_contrast_share, 0, 0.9),
+            ("sft_directions", self.sft_directions, 0, MAX_R),
             ("dpo_learning_rate", self.dpo_learning_rate, 1e-8, 0.1),
             ("dpo_beta", self.dpo_beta, 1e-3, 10),
             ("dpo_sft_weight", self.dpo_sft_weight, 0, 10),
@@ -236,8 +252,11 @@ class LearningRecipe(Recipe):
         )
 
     def _other_problems(self) -> list[str]:
-        shares = self.replay_share + self.contrast_share
-        return [f"replay_share and contrast_share are {shares:g}, which leaves no feedback"] if shares > 0.95 else []
+        kinds = {
+            "replay_share and contrast_share": self.replay_share + self.contrast_share,
+            "sft_replay_share and sft_contrast_share": self.sft_replay_share + self.sft_contrast_share,
+        }
+        return [f"{names} are {both:g}, which leaves no feedback" for names, both in kinds.items() if both > 0.95]
 
 
 def recipe_for(persona: Persona, *, base_parameters: int | None = None, **overrides: Any) -> SFTRecipe:

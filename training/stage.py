@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ KEPT = ("loss", "rewards/margins", "rewards/accuracies", "kl", "entropy")
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What every stage works with. `model` carries the adapter that learns; `folder` is for a trainer's own files."""
+    """What every stage works with. `model` carries the adapter that learns; `folder` is for a trainer's own files.
+
+    `room`: how many rows of its A are there for corrections alone; 0 where they share those of the anchor.
+    """
 
     base: LoadedBase
     model: PeftModel
@@ -47,6 +51,7 @@ class Bench:
     compute_dtype: torch.dtype
     folder: Path
     progress: ReportProgress
+    room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Stage:
     """A trainer that is ready to run.
 
     `prompts` belong to the rows of its dataset, one by one; `first` to those of a batch of the first rows, in its
-    order. `facts` go into the lineage.
+    order. `facts` go into the lineage. Within `focus` it is trained.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Stage:
     first: Sequence[Example]
     has_reference: bool
     facts: dict[str, Any] = field(default_factory=dict)
+    focus: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def run_stage(bench: Bench, stage: Stage, start: Weights) -> dict[str, Any]:
@@ -82,7 +88,8 @@ def run_stage(bench: Bench, stage: Stage, start: Weights) -> dict[str, Any]:
     check_prompts(trainer.train_dataset, stage.prompts, bench.template)
     _check_first_batch(bench, stage)
     began_s = time.monotonic()
-    trainer.train()
+    with stage.focus():
+        trainer.train()
     change = check_changed(start, adapter_weights(model, LEARNER), stage.title)
     drift = {}
     if stage.has_reference:

@@ -94,9 +94,28 @@ def test_an_adapter_can_keep_half_of_what_it_learned(ship: Workshop, anchored: A
     rows = feedback_set(persona, settings, corrected=corrected(4))
     whole, half = (learn(persona, settings, rows, **QUICK, interpolation=share).folder for share in (1.0, 0.5))
     began, ended, kept = (load_file(one / "adapter_model.safetensors") for one in (anchored[2].folder, whole, half))
-    assert any(not torch.equal(began[name], ended[name]) for name in began)
     for name, weights in kept.items():
-        torch.testing.assert_close(weights, (began[name] + ended[name]) / 2, atol=1e-3, rtol=0.02)
+        # What the anchor knew stays; beside it, in rows of their own, half of the corrections.
+        known = began[name].shape[0 if "lora_A" in name else 1]
+        if "lora_A" in name:
+            assert torch.equal(weights[:known], began[name])
+            assert torch.equal(weights, ended[name])
+        else:
+            assert torch.equal(weights[:, :known], began[name])
+            torch.testing.assert_close(weights[:, known:], ended[name][:, known:] / 2, atol=1e-3, rtol=0.02)
+            assert ended[name][:, known:].abs().max() > 0
+
+
+def test_an_anchor_that_fills_what_is_served_learns_in_its_own_directions(
+    ship: Workshop, caplog: pytest.LogCaptureFixture
+) -> None:
+    persona, settings = ship
+    wide = train(persona, settings, max_steps=2, r=64, **FAST)
+    adapter = learn(persona, settings, feedback_set(persona, settings, corrected=corrected(4)), **QUICK)
+    assert adapter.lineage["parents"] == [wide.content_hash]
+    assert _stage(adapter, "sft")["directions"] == 0
+    assert "0 directions of their own instead of 16" in caplog.text
+    assert json.loads((adapter.folder / "adapter_config.json").read_text())["r"] == 64
 
 
 def test_the_references_never_move(learned: TrainedAdapter) -> None:

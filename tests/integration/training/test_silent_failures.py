@@ -89,7 +89,8 @@ def _dpo(bench: Bench) -> Stage:
 
 
 def _sft(bench: Bench) -> Stage:
-    return corrections_stage(bench, [_example(at) for at in range(8)], corrected=8)
+    rows = [_example(at) for at in range(8)]
+    return corrections_stage(bench, rows, [(one,) for one in rows])
 
 
 PREFERENCE_STAGES = [_kto, _dpo]

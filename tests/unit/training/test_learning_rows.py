@@ -18,7 +18,6 @@ from training.learning_rows import (
     FeedbackReader,
     Judged,
     LearningRows,
-    correction_order,
     feedback_hash,
     judged_order,
     label_weights,
@@ -27,7 +26,7 @@ from training.learning_rows import (
 from training.recipes import LearningRecipe
 from training.resemblance import Text, is_near_duplicate
 
-RECIPE = LearningRecipe(batch_size=4, sft_passes=3, replay_share=0.3, contrast_share=0.1)
+RECIPE = LearningRecipe(batch_size=4, replay_share=0.3, contrast_share=0.1)
 
 
 class _Settings:
@@ -81,17 +80,6 @@ def test_what_cannot_be_trained_on_is_counted_by_reason(tmp_path: Path) -> None:
     rows, _, _ = _read(tmp_path, [JudgedReply(str(at), ask, text, True, 1.0) for at, text in enumerate(replies)])
     assert [one.example.reply for one in rows.judged] == ["Fine."]
     assert rows.left_out == {"empty": 1, "too long": 1, "writes out a special token": 1}
-
-
-def test_every_correction_is_in_every_pass_and_its_company_changes() -> None:
-    own, replay, contrast = _examples("c", 3), _examples("r", 20), _examples("k", 20)
-    order = correction_order(own, replay, contrast, RECIPE)
-    size = len(order) // RECIPE.sft_passes
-    passes = [order[at * size : (at + 1) * size] for at in range(RECIPE.sft_passes)]
-    assert all(set(own) <= set(one) for one in passes)
-    assert len({one for one in order if one in replay}) == 2 * RECIPE.sft_passes
-    assert len({one for one in order if one in contrast}) == RECIPE.sft_passes
-    assert correction_order([], replay, contrast, RECIPE) == []
 
 
 @pytest.mark.parametrize(("ups", "downs"), [(8, 8), (12, 4), (4, 12)])

@@ -57,8 +57,13 @@ def test_a_quick_recipe_reads_so_many_rows_once_and_keeps_the_bounds_that_are_se
 
 def test_a_learning_recipe_names_its_wrong_fields_too() -> None:
     with pytest.raises(InvalidSetting) as caught:
-        LearningRecipe(batch_size=1, kto_beta=0.0, replay_share=0.6, contrast_share=0.4)
-    for part in ("batch_size is 1", "kto_beta is 0", "leaves no feedback"):
+        LearningRecipe(batch_size=1, kto_beta=0.0, replay_share=0.6, contrast_share=0.4, sft_contrast_share=0.5)
+    for part in (
+        "batch_size is 1",
+        "kto_beta is 0",
+        "; replay_share and contrast_share are 1, which leaves no feedback",
+        "sft_replay_share and sft_contrast_share are 1, which leaves no feedback",
+    ):
         assert part in str(caught.value)
 
 
