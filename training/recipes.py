@@ -15,7 +15,7 @@ SMALL_BASE_PARAMETERS = 300_000_000
 # (docs/runs.md).
 SMALL_BASE: dict[str, Any] = {"learning_rate": 1e-3, "max_length": 128, "batch_size": 8, "accumulation": 1}
 SMALL_BASE_LEARNING: dict[str, Any] = {
-    "sft_learning_rate": 3e-3,
+    "sft_learning_rate": 1.5e-3,
     "sft_directions": 16,
     "dpo_learning_rate": 2e-4,
     "kto_learning_rate": 2e-4,
