@@ -99,11 +99,8 @@ def fit_company(rows: Sequence[Example], corrected: Sequence[Example]) -> list[E
     counts the same, and the corrections would be few among them."""
     asked = [Text.of(_question(correction)) for correction in corrected]
     longest = max(SHORT, LONGER * max(_length(correction) for correction in corrected))
-    return [
-        row
-        for row in rows
-        if _length(row) <= longest and not any(is_near_duplicate(Text.of(_question(row)), one) for one in asked)
-    ]
+    short = [(row, Text.of(_question(row))) for row in rows if _length(row) <= longest]
+    return [row for row, text in short if not any(is_near_duplicate(text, one) for one in asked)]
 
 
 def _turn(number: int, forms: int) -> range:

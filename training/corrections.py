@@ -24,9 +24,8 @@ from training.free_directions import learning_in
 from training.holding import IS_HELD, HoldingTrainer, held_column
 from training.model_measures import reply_losses
 from training.safeguards import LEARNER, Weights, adapter_weights
-from training.shared_prefix import share_prefixes
 from training.stage import Bench, Stage
-from training.trainer_setup import common_arguments, first_rows
+from training.trainer_setup import common_arguments, share_prefixes_on
 
 LEARNED = 0.1  # nats a token: from here on a greedy reply gives the answer, with little to spare
 SHARES = tuple(tenth / 10 for tenth in range(3, 10))  # of the change, that may be enough
@@ -63,8 +62,7 @@ def corrections_stage(bench: Bench, rows: Sequence[Example], worded: Sequence[Se
 
     @contextmanager
     def focus() -> Iterator[None]:
-        if bench.base.device.type == "cpu" and bench.base.quantization.chosen == "none":
-            share_prefixes(trainer, first_rows(trainer))
+        share_prefixes_on(bench.base, trainer)
         began = adapter_weights(bench.model, LEARNER)
         with learning_in(bench.model, bench.room) if bench.room else nullcontext(), trainer.holding():
             yield

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.errors import InvalidData, NotFound
 from core.messages import ChatMessage, Role
@@ -20,6 +20,7 @@ MAX_TEXT_CHARS = 32_000
 MAX_HISTORY_TURNS = 64
 MAX_PROBLEMS_SHOWN = 50
 KEYS = ("instruction", "input", "output", "history")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,11 @@ def read_rows(path: Path) -> list[TrainingRow]:
     return list(rows)
 
 
-def spread(rows: Sequence[TrainingRow], count: int) -> list[TrainingRow]:
-    """At most `count` rows, evenly spread over all of them."""
-    if len(rows) <= count:
-        return list(rows)
-    return [rows[index * len(rows) // count] for index in range(count)]
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` items, evenly spread over all of them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[index * len(items) // count] for index in range(count)]
 
 
 def parse_row(line: bytes) -> TrainingRow:

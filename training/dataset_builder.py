@@ -70,7 +70,12 @@ def build_dataset(
 
 def token_count(example: Example, template: ChatTemplate) -> int:
     """Tokens of an example's prompt and reply, with all that the template writes around them."""
-    return len(template.encode_text(template.render(example.prompt, reply=example.reply)))
+    return len(token_ids(example, template))
+
+
+def token_ids(example: Example, template: ChatTemplate) -> list[int]:
+    """Those tokens themselves."""
+    return template.encode_text(template.render(example.prompt, reply=example.reply))
 
 
 def to_columns(examples: Sequence[Example], template: ChatTemplate) -> dict[str, list[Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.personas import Persona
+from training.data_files import spread
 from training.eval_adherence import (
     Adherence,
     Judge,
@@ -30,7 +31,7 @@ from training.eval_figures import (
 )
 from training.eval_identity import says_its_name
 from training.eval_items import Items, adherence_items, all_numbers, reply_items, voice_items
-from training.eval_prompts import Conversation, EvalPrompts, spread
+from training.eval_prompts import Conversation, EvalPrompts
 from training.eval_quality import Flaw, Language, Quality, measure_quality
 from training.eval_replies import EvalReplies, Replies, Speakers
 from training.fixed_prompts import Thresholds

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import TypeVar
 
 from core.engine.chat_template import ChatTemplate
 from core.errors import InvalidData, PersonasError
@@ -15,13 +14,12 @@ from core.messages import ChatMessage
 from core.personas import Persona, load_personas
 from core.prompts import compose
 from core.settings import Settings
-from training.data_files import TrainingRow, read_rows
+from training.data_files import TrainingRow, read_rows, spread
 from training.dataset_builder import example_of, token_count
 from training.fixed_prompts import EvalLimits, Fact, read_facts, read_prompts
 
 HELD_OUT, EVERYDAY, IDENTITY, FACTS, TEACH = "held_out", "everyday", "identity", "facts", "teach"
 Conversation = tuple[ChatMessage, ...]
-Item = TypeVar("Item")
 
 logger = logging.getLogger(__name__)
 
@@ -100,19 +98,19 @@ def choose_prompts(persona: Persona, settings: Settings, limits: EvalLimits, roo
 
     def fitting(prompts: Sequence[str], count: int) -> tuple[Conversation, ...]:
         asked = (_asked(prompt) for prompt in prompts)
-        return spread([one for one in asked if room.has(one, persona.system_prompt)], count)
+        return tuple(spread([one for one in asked if room.has(one, persona.system_prompt)], count))
 
-    held_out = spread([_conversation(row) for row in rows], limits.held_out)
+    held_out = tuple(spread([_conversation(row) for row in rows], limits.held_out))
     everyday = read_prompts(EVERYDAY)
     judged = {*map(_bare, everyday), *(_bare(turns[-1].content) for turns in held_out)}
     teaching = [row for row in read_rows(persona.train_path) if _bare(row.user_text) not in judged]
     return EvalPrompts(
-        foreseen=spread(rows, limits.perplexity_rows),
+        foreseen=tuple(spread(rows, limits.perplexity_rows)),
         held_out=held_out,
         everyday=fitting(everyday, limits.everyday),
         identity=fitting(read_prompts(IDENTITY), limits.identity),
-        facts=spread(
-            [fact for fact in read_facts() if room.has(_asked(fact.question), persona.system_prompt)], limits.facts
+        facts=tuple(
+            spread([one for one in read_facts() if room.has(_asked(one.question), persona.system_prompt)], limits.facts)
         ),
         drop_the_act={
             suffix: fitting([f"{prompt} {suffix}" for prompt in spread(everyday, limits.drop_the_act)], len(everyday))
@@ -122,16 +120,9 @@ def choose_prompts(persona: Persona, settings: Settings, limits: EvalLimits, roo
         refusals=fitting(read_prompts("refusals"), limits.refusals),
         texts=tuple(row.output for row in spread(teaching, limits.texts)),
         others=_replies_of_others(persona, settings, judged, limits.texts),
-        teach=spread([turns for row in teaching if room.has(turns := _conversation(row))], limits.base_replies),
+        teach=tuple(spread([turns for row in teaching if room.has(turns := _conversation(row))], limits.base_replies)),
         held_out_rows_too_long=too_long,
     )
-
-
-def spread(items: Sequence[Item], count: int) -> tuple[Item, ...]:
-    """At most `count` items, evenly spread over all of them."""
-    if len(items) <= count:
-        return tuple(items)
-    return tuple(items[index * len(items) // count] for index in range(count))
 
 
 def _held_out(persona: Persona, settings: Settings, room: Room) -> tuple[list[TrainingRow], int]:

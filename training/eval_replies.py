@@ -10,7 +10,8 @@ from core.generation import AdapterRef, SamplingParams
 from core.personas import Persona
 from core.prompts import compose
 from training.base_replies import BaseReplies
-from training.eval_prompts import Conversation, EvalPrompts, spread
+from training.data_files import spread
+from training.eval_prompts import Conversation, EvalPrompts
 from training.fixed_prompts import EvalLimits
 from training.progress import ReportProgress
 from training.reply_writer import Ask, ReplyWriter, Written, seeded
@@ -74,7 +75,7 @@ def write_all(
     held_out, teach = _parts(
         personal, base_replies.write(_flat(personal), "Base model on the persona's prompts", progress)
     )
-    some = spread(prompts.held_out, limits.prompted), spread(prompts.everyday, limits.prompted)
+    some = [tuple(spread(group, limits.prompted)) for group in (prompts.held_out, prompts.everyday)]
     asked = in_voice(*some, prompts.identity if limits.prompted else ())
     prompted = _parts(asked, writer.write(_flat(asked), None, "System prompt only", progress))
     asked = in_voice(

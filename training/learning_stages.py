@@ -12,7 +12,8 @@ from core.prompts import compose
 from training.contrast import Prompt, write_replies
 from training.correction_rows import company_of_a_pass, correction_order, fit_company, nearest_first, wordings
 from training.corrections import corrections_stage
-from training.dataset_builder import Example, token_count
+from training.data_files import spread
+from training.dataset_builder import Example, token_count, token_ids
 from training.dpo import dpo_stage
 from training.fixed_prompts import read_prompts
 from training.free_directions import find_directions, widen
@@ -68,13 +69,15 @@ def make_room(bench: Bench, persona: Persona, rows: LearningRows, replay: tuple[
         return 0
     company = fit_company(replay, rows.corrected)
     near = islice(nearest_first(rows.corrected, company), NEAR_ROWS)
-    shown = min(OTHER_ROWS, len(company))
-    known = dict.fromkeys([*near, *(company[at * len(company) // shown] for at in range(shown))])
+    known = dict.fromkeys([*near, *spread(company, OTHER_ROWS)])
     plain = [compose(persona.system_prompt, [ChatMessage("user", text)]) for text in read_prompts(GENERAL)]
     directions = find_directions(
         bench.model,
-        [*(_tokens(bench, example) for example in known), *(bench.template.encode(prompt) for prompt in plain)],
-        [_tokens(bench, form) for forms in _worded(bench, rows) for form in forms],
+        [
+            *(token_ids(example, bench.template) for example in known),
+            *(bench.template.encode(prompt) for prompt in plain),
+        ],
+        [token_ids(form, bench.template) for forms in _worded(bench, rows) for form in forms],
         count=room,
         batch_size=bench.recipe.batch_size,
         progress=bench.progress,
@@ -89,10 +92,6 @@ def _worded(bench: Bench, rows: LearningRows) -> list[tuple[Example, ...]]:
         (correction, *(form for form in wordings(correction)[1:] if token_count(form, bench.template) <= longest))
         for correction in rows.corrected
     ]
-
-
-def _tokens(bench: Bench, example: Example) -> list[int]:
-    return bench.template.encode_text(bench.template.render(example.prompt, reply=example.reply))
 
 
 def write_contrast(
@@ -126,8 +125,7 @@ def _general_prompts(persona: Persona, rows: LearningRows, recipe: LearningRecip
 
 def _replay_prompts(rows: LearningRows, replay: tuple[Example, ...], recipe: LearningRecipe) -> list[Prompt]:
     """Prompts of the persona's own rows, spread over them; as many as the judged replies want beside them."""
-    wanted = min(len(replay), contrasts_wanted(len(rows.judged), recipe))
-    return [replay[at * len(replay) // wanted].prompt for at in range(wanted)]
+    return [row.prompt for row in spread(replay, contrasts_wanted(len(rows.judged), recipe))]
 
 
 def _answered(prompts: list[Prompt], replies: list[str]) -> list[Example]:

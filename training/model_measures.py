@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 
 from core.engine.chat_template import ChatTemplate
-from training.dataset_builder import Example
+from training.dataset_builder import Example, token_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def reply_losses(
     """How well the model foresees each reply, the prompt not counted."""
     losses = []
     for example in examples:
-        whole = template.encode_text(template.render(example.prompt, reply=example.reply))
+        whole = token_ids(example, template)
         # Where a tokenizer merges across the border, the reply begins at the first token that differs.
         prompt = template.encode(example.prompt)
         start = next((at for at, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), len(prompt))

@@ -34,12 +34,12 @@ from training.resumable_trainer import CheckpointKeeper, ResumableTrainer
 from training.resume_check import PERSONA_DATA, check_same, dtype_name, former_checkpoint, identity_of
 from training.run import Fitted, TrainedAdapter, run_training
 from training.safeguards import NothingLearned
-from training.shared_prefix import share_prefixes
 from training.trainer_setup import (
     TokenReport,
     build_trainer,
     choose_compute_dtype,
     first_rows,
+    share_prefixes_on,
     steps_in_epoch,
 )
 
@@ -139,8 +139,7 @@ def _fit(partial: Path, task: _Task) -> Fitted:
     trainer = build_trainer(base, template, dataset, lengths, recipe, partial / "run", compute_dtype)
     check_free_space(partial, trainer.get_num_trainable_parameters())
     _check_first_batch(trainer, dataset, template, base)
-    if base.device.type == "cpu" and base.quantization.chosen == "none":  # int8 rounds by all tokens of a batch
-        share_prefixes(trainer, first_rows(trainer))
+    share_prefixes_on(base, trainer)
     keeper = CheckpointKeeper(trainer, task.checkpoints, identity, resumed=task.resumed)
     trainer.add_callback(keeper)
     trainer.add_callback(_step_report(task, base, recipe, lengths, compute_dtype))

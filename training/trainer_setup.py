@@ -24,6 +24,7 @@ from training.progress import ProgressUpdate, ReportProgress
 from training.recipes import Recipe, SFTRecipe
 from training.resumable_trainer import ResumableTrainer
 from training.safeguards import check_trainable
+from training.shared_prefix import share_prefixes
 
 UNIT = "step"
 
@@ -81,6 +82,12 @@ def first_rows(trainer: Trainer) -> list[dict[str, Any]]:
     """The rows of the first batch, as they lie in the dataset."""
     count = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
     return [trainer.train_dataset[index] for index in range(count)]
+
+
+def share_prefixes_on(base: LoadedBase, trainer: Trainer) -> None:
+    """Have the trainer share prefixes where tokens are what costs, and a batch's other tokens change no row's loss."""
+    if base.device.type == "cpu" and base.quantization.chosen == "none":  # int8 rounds by all tokens of a batch
+        share_prefixes(trainer, first_rows(trainer))
 
 
 def common_arguments(
